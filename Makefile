@@ -1,0 +1,58 @@
+# Each target sets up what it needs by itself, from the pinned and hashed requirements/*.txt into .venv; only a Python
+# of at least 3.11 must be there. Which one: make PYTHON=/path/to/python3, else the newest on the PATH.
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint typecheck format lock clean runtime testing
+BIN := .venv/bin
+export PYTHONPATH := $(CURDIR)
+# What starts real processes and measures times runs by itself, the rest on two workers.
+MEASURED := tests/apiserver tests/demo
+PYTEST := $(BIN)/python -m pytest
+
+help:
+	@echo 'make demo       three sidecars on this machine, a graceful and a crash handover, live in the terminal'
+	@echo 'make test       every check and every test, on a real Kubernetes API server (built the first time)'
+	@echo 'make lint       ruff and the rules of which room may import which'
+	@echo 'make typecheck  mypy'
+	@echo 'make format     put the code into its one format'
+	@echo 'make lock       write requirements/*.txt anew after pyproject.toml changed (UPGRADE=1: newest versions)'
+	@echo 'make clean      remove .venv and what the tools keep'
+
+demo: runtime
+	@$(BIN)/python -m demo
+
+test: lint typecheck
+	$(PYTEST) -n 2 --dist loadgroup $(addprefix --ignore=,$(MEASURED)) tests
+	$(BIN)/python -m tests.binaries.build
+	$(PYTEST) $(MEASURED)
+
+lint: testing
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+typecheck: testing
+	$(BIN)/mypy
+
+format: testing
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+runtime:
+	@requirements/install runtime
+
+testing:
+	@requirements/install test
+
+# Hashes of every file of every pinned version, for each platform and Python from 3.11 on; no index addresses.
+COMPILE = $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes $(if $(UPGRADE),--upgrade) \
+	--no-emit-index-url --no-emit-find-links --quiet --custom-compile-command 'make lock'
+lock:
+	@requirements/install lock
+	$(COMPILE) pyproject.toml --output-file requirements/runtime.txt
+	$(COMPILE) pyproject.toml --constraint requirements/runtime.txt --group test --group lint --output-file requirements/test.txt
+	$(COMPILE) --group go --output-file requirements/go.txt
+	$(COMPILE) --group lock --output-file requirements/lock.txt
+
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

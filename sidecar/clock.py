@@ -1,0 +1,61 @@
+"""The only place that reads time.
+
+Deadlines are CLOCK_BOOTTIME nanoseconds (clock_gettime(2)): unlike CLOCK_MONOTONIC it counts a suspended machine, and every container of
+a Pod shares it. Wall-clock time is written into Leases for people to read and never decides anything.
+"""
+
+import asyncio
+import time
+from contextlib import AbstractAsyncContextManager
+from typing import Final, Protocol
+
+NS_PER_SECOND: Final = 1_000_000_000
+
+# macOS has no CLOCK_BOOTTIME; its CLOCK_MONOTONIC counts a sleeping machine already (clock_gettime(3) there).
+_BOOTTIME: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def ns(seconds: float) -> int:
+    """Whole nanoseconds in `seconds`."""
+    return round(seconds * NS_PER_SECOND)
+
+
+def seconds(nanoseconds: int) -> float:
+    """`nanoseconds` as seconds."""
+    return nanoseconds / NS_PER_SECOND
+
+
+class Clock(Protocol):
+    """What the elector needs of time. The simulator has one with an offset, a rate and pauses of its own."""
+
+    def boottime_ns(self) -> int:
+        """CLOCK_BOOTTIME in nanoseconds: never steps, counts suspends."""
+
+    def wall_us(self) -> int:
+        """Microseconds since the Unix epoch, UTC: may step, for people only."""
+
+    def timeout(self, seconds: float) -> AbstractAsyncContextManager[object]:
+        """A context that raises the builtin TimeoutError after `seconds`."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Return after `seconds`, or later."""
+
+
+class SystemClock:
+    """The machine's clocks and asyncio's timers."""
+
+    def boottime_ns(self) -> int:
+        """CLOCK_BOOTTIME in nanoseconds."""
+        return time.clock_gettime_ns(_BOOTTIME)
+
+    def wall_us(self) -> int:
+        """Microseconds since the Unix epoch, UTC."""
+        return time.time_ns() // 1000
+
+    def timeout(self, seconds: float) -> AbstractAsyncContextManager[object]:
+        """`asyncio.timeout`: exact, where aiohttp rounds what is over 5 s up to the next whole second of its loop."""
+        return asyncio.timeout(seconds)
+
+    async def sleep(self, seconds: float) -> None:
+        """`asyncio.sleep`: stands still in a suspend, so whoever wakes looks at the clock again."""
+        await asyncio.sleep(seconds)

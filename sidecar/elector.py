@@ -1,0 +1,283 @@
+"""Performs what the election asks for, against a store and a clock: the only place where the election meets asyncio.
+
+One loop absorbs events in the order in which they came; the request under way and the watch are tasks that only put events there.
+"""
+
+import asyncio
+import logging
+import random
+from contextlib import aclosing, suppress
+from dataclasses import dataclass, field
+from typing import Final
+
+from sidecar.budget import Budget
+from sidecar.clock import Clock, ns, seconds
+from sidecar.election import Election
+from sidecar.events import Answered, Confirmed, Doubted, Event, Moment, StepDown, Tick, Watched
+from sidecar.leadership import MAX_SLEEP_SECONDS, Leadership
+from sidecar.logs import event as log_event
+from sidecar.stores.protocol import Alive, Busy, Changed, Closed, Deleted, Denied, Opened, Outcome, Store, Unknown, WatchEvent
+from sidecar.view import State
+from sidecar.writes import Candidate, Kind, Request
+
+_log: Final = logging.getLogger(__name__)
+
+POLL_JITTER: Final = 0.4
+"""Without a watch a follower reads every 1 to 1.4 retry periods (L1: within 1.5)."""
+REWATCH_PERIODS: Final = 30
+"""Where the watch is denied it is tried again after this many retry periods."""
+
+MIN_SLEEP_SECONDS: Final = 0.001
+"""A timer may fire a clock's tick early; a sleep shorter than that would be a spin."""
+
+
+class OutOfSeason(Exception):  # noqa: N818 - said to a client, not a fault
+    """A command that does not fit the state: HTTP 409. The text says what would."""
+
+
+@dataclass
+class Status:
+    """How the elector is doing, for the health routes."""
+
+    lease_seen: bool = False
+    turned_ns: int = 0
+    """CLOCK_BOOTTIME of the loop's last turn: it turns at least once a second."""
+    conflict: str = ""
+    watch: str = "connecting"
+    problems: dict[str, str] = field(default_factory=dict)
+    """What fails now, by request."""
+
+
+class Elector:
+    """One election's loop."""
+
+    def __init__(self, store: Store, clock: Clock, leadership: Leadership, candidate: Candidate, rng: random.Random | None = None) -> None:
+        self.leadership = leadership
+        self.status = Status(turned_ns=clock.boottime_ns())
+        self._store = store
+        self._clock = clock
+        self.candidate = candidate
+        self._random = rng if rng is not None else random.SystemRandom()
+        self._election = Election(candidate)
+        self._budget = Budget(candidate.retry_period_seconds)
+        self._wanted = asyncio.Event()
+        self._inbox: list[Event] = []
+        self._left = False
+
+    async def run(self) -> None:
+        """Contend until `stop`; return once what stands in our name is released or has run out.
+
+        Cancelled, it leaves the Lease as it stands: the answers turn false with their deadline.
+        """
+        watch = asyncio.create_task(self._watch())
+        request: asyncio.Task[None] | None = None
+        try:
+            while not self._left:
+                self._absorb(Tick())
+                if self._election.ended(self._clock.boottime_ns()):
+                    break
+                request = self._start_due() or request
+                await self._sleep()
+        finally:
+            tasks = [task for task in (watch, request) if task is not None]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            # Whoever asks from now on hears that this process leads no more, whatever the Lease says.
+            self._absorb(StepDown("the process ends", leaving=True, app_ended=True))
+
+    def stop(self, *, now: bool = False) -> None:
+        """SIGTERM: say false and tell every waiter, then release (S11). `now` (a second one): leave without releasing."""
+        self._left = self._left or now
+        given_ns = self.leadership.given_until_ns
+        self._absorb(StepDown("the process was told to stop", given_ns, app_ended=self.candidate.app_ends_first, leaving=True))
+        self._wanted.set()
+
+    def drained(self, token: int | None) -> None:
+        """Release now: the app says that it has stopped acting. Raises OutOfSeason where there is nothing to release.
+
+        With a token in that term alone, and then while leading too; without one only while stepping down.
+        """
+        self._absorb(Tick())
+        election = self._election
+        held = election.held
+        if held is None:
+            raise OutOfSeason(f"this candidate is {election.state}, it holds no term: nothing to release")
+        if token is not None and token != held.token:
+            raise OutOfSeason(f"the term with token {token} is over; the present one has {held.token}: send that, or nothing")
+        if token is None and election.state is State.LEADING:
+            raise OutOfSeason('this candidate leads and was not asked to stop; send {"token": …} of the present term to end it')
+        self._absorb(StepDown("the app has drained", self.leadership.given_until_ns, app_ended=True))
+        self._wanted.set()
+
+    # ---- the loop -----------------------------------------------------------------------------------------------------------------
+
+    def _moment(self) -> Moment:
+        return Moment(self._clock.boottime_ns(), self._clock.wall_us(), 1.0 - self._random.random())
+
+    def _put(self, event: Event) -> None:
+        self._absorb(event)
+        self._wanted.set()
+
+    def _absorb(self, event: Event) -> None:
+        """Every change of state goes through here, and is published before anything is sent."""
+        before = self._election
+        self._election = after = before.absorb(event, self._moment())
+        status = self.status
+        status.turned_ns = self._clock.boottime_ns()
+        status.lease_seen = status.lease_seen or after.record is not None
+        status.conflict = after.why if after.state is State.CONFLICT else ""
+        if after is not before:
+            self.leadership.publish(after.view())
+        else:
+            self.leadership.announce()
+        if after.state is not before.state:
+            self._tell(before, after)
+
+    def _tell(self, before: Election, after: Election) -> None:
+        level = (
+            logging.WARNING
+            if after.state is State.CONFLICT or (before.held is not None and after.state is State.FOLLOWING)
+            else logging.INFO
+        )
+        fields = {"state": after.state.value, "was": before.state.value, "why": after.why}
+        if after.held is not None:
+            fields |= {"token": str(after.held.token)}
+        if after.record is not None and after.record.holder:
+            fields |= {"holder": after.record.holder}
+        log_event(_log, level, _HEADLINES[after.state], **fields)
+
+    async def _sleep(self) -> None:
+        """Wait for an event, for the time of the next request or deadline, and no longer than a second: timers stand still in a suspend."""
+        now_ns = self._clock.boottime_ns()
+        until_ns = now_ns + ns(MAX_SLEEP_SECONDS)
+        due = self._election.due(now_ns)
+        if due is not None:
+            until_ns = min(until_ns, due.at_ns if due.urgent else max(due.at_ns, self._budget.opens_ns()))
+        if self._election.held is not None:
+            turns_ns = (self._election.held.deadline_ns, self._election.renew_ns)
+            until_ns = min(until_ns, *(turn_ns for turn_ns in turns_ns if turn_ns > now_ns), until_ns)
+        with suppress(TimeoutError):
+            async with self._clock.timeout(max(seconds(until_ns - now_ns), MIN_SLEEP_SECONDS)):
+                await self._wanted.wait()
+        self._wanted.clear()
+
+    def _start_due(self) -> "asyncio.Task[None] | None":
+        moment = self._moment()
+        due = self._election.due(moment.now_ns)
+        if due is None or due.at_ns > moment.now_ns:
+            return None
+        if not due.urgent:
+            if self._budget.opens_ns() > moment.now_ns:
+                return None
+            self._budget.spend(moment.now_ns)
+        self._election = self._election.send(due.kind, moment)
+        request = self._election.flight
+        assert request is not None  # noqa: S101 - just sent
+        return asyncio.create_task(self._perform(request))
+
+    async def _perform(self, request: Request) -> None:
+        limit_seconds = self.candidate.request_limit_seconds
+        try:
+            async with self._clock.timeout(limit_seconds):
+                outcome = await self._call(request)
+        except TimeoutError:
+            outcome = Unknown(f"no answer within {limit_seconds:g} s")
+        self._note("read" if request.kind is Kind.READ else "create" if request.kind is Kind.SENTINEL else "patch", outcome)
+        self._put(Answered(outcome))
+
+    async def _call(self, request: Request) -> Outcome:
+        if request.kind is Kind.READ:
+            return await self._store.read()
+        body = request.to_json()
+        return await (self._store.patch(body) if request.base is not None else self._store.create(body))
+
+    def _note(self, what: str, outcome: object) -> None:
+        """Keep what fails for `/readyz?verbose`, and log it once."""
+        message = (
+            outcome.message
+            if isinstance(outcome, (Denied, Unknown))
+            else "turned away: too many requests"
+            if isinstance(outcome, Busy)
+            else ""
+        )
+        if message == self.status.problems.get(what, ""):
+            return
+        if message:
+            self.status.problems[what] = message
+            log_event(_log, logging.WARNING, f"{what} failed", why=message)
+        else:
+            del self.status.problems[what]
+            log_event(_log, logging.INFO, f"{what} works again")
+
+    # ---- the watch ----------------------------------------------------------------------------------------------------------------
+
+    async def _watch(self) -> None:
+        """Watch for ever; without a watch, poll. Each attempt comes out of the budget, never out of the holder's renewals."""
+        period_seconds = self.candidate.retry_period_seconds
+        while True:
+            await self._allowed()
+            why = await self._watch_once()
+            if why is None or isinstance(why, Unknown):
+                self._put(Doubted())
+                await self._clock.sleep(period_seconds * self._random.uniform(0.1, 0.5))
+                continue
+            for _ in range(REWATCH_PERIODS if isinstance(why, Denied) else 1):
+                self._put(Doubted())
+                asked_seconds = why.retry_after_seconds if isinstance(why, Busy) else 0
+                await self._clock.sleep(max(period_seconds * (1 + POLL_JITTER * self._random.random()), asked_seconds))
+
+    async def _watch_once(self) -> object:
+        """One watch, until it ends: why it did."""
+        ended: object = None
+        async with aclosing(self._store.watch()) as events:
+            try:
+                while True:
+                    async with self._clock.timeout(self._silence_seconds()):
+                        news = await anext(events, None)
+                    if news is None or isinstance(news, Closed):
+                        ended = news.why if news is not None else None
+                        break
+                    self._take(news)
+            except TimeoutError:
+                ended = Unknown("silent for too long")
+        reason = getattr(ended, "message", None) or ("as agreed" if ended is None else type(ended).__name__.lower())
+        self.status.watch = f"polling: {reason}" if isinstance(ended, Denied) else f"connecting, the last watch ended: {reason}"
+        if isinstance(ended, Denied):
+            self._note("watch", ended)
+        return ended
+
+    def _take(self, news: WatchEvent) -> None:
+        match news:
+            case Opened():
+                self.status.watch = "open"
+                self._note("watch", None)
+            case Changed(record):
+                self._put(Watched(record))
+            case Deleted():
+                self._put(Doubted())
+            case Alive():
+                self._put(Confirmed())
+            case Closed():
+                pass
+
+    def _silence_seconds(self) -> float:
+        """How long a watch may say nothing: two retry periods, or half of what the holder promises (its renewals are slower)."""
+        last = self._election.last
+        promised = last.seconds if last is not None else 0
+        return max(2 * self.candidate.retry_period_seconds, promised / 2)
+
+    async def _allowed(self) -> None:
+        while (wait_ns := self._budget.opens_ns() - self._clock.boottime_ns()) > 0:
+            await self._clock.sleep(seconds(wait_ns))
+        self._budget.spend(self._clock.boottime_ns())
+
+
+_HEADLINES: Final = {
+    State.STARTING: "starting",
+    State.FOLLOWING: "following",
+    State.LEADING: "leading",
+    State.STEPPING_DOWN: "stepping down",
+    State.RESIGNED: "resigned",
+    State.CONFLICT: "in conflict",
+}

@@ -1,0 +1,75 @@
+"""What an election is told, and what it asks for."""
+
+from dataclasses import dataclass
+
+from sidecar.lease import Record
+from sidecar.stores.protocol import Outcome
+from sidecar.writes import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What an event needs of the world."""
+
+    now_ns: int
+    """CLOCK_BOOTTIME."""
+    wall_us: int
+    """Microseconds since the epoch, written for people."""
+    dice: float = 1.0
+    """Uniform in (0, 1]."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time has passed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What became of the request under way."""
+
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """The watch shows the Lease; it may be late."""
+
+    record: Record
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """The watch lives and has nothing new."""
+
+
+@dataclass(frozen=True, slots=True)
+class Doubted:
+    """A quorum read is called for: the watch shows a deletion or was silent for too long, or a poll is due."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepDown:
+    """Stop leading: say false first, release later."""
+
+    why: str
+    given_until_ns: int = 0
+    """The latest deadline in a true answer of this process (S11), CLOCK_BOOTTIME."""
+    app_ended: bool = False
+    """The app has said, or a setting says, that it no longer acts."""
+    leaving: bool = False
+    """The process is about to end."""
+
+
+Event = Tick | Answered | Watched | Confirmed | Doubted | StepDown
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A request that is wanted."""
+
+    kind: Kind
+    at_ns: int
+    """Not before, CLOCK_BOOTTIME."""
+    urgent: bool = False
+    """Of the holder: no budget delays it (L2)."""

@@ -1,0 +1,1 @@
+"""What an application and a kubelet speak to."""

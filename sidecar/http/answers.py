@@ -1,0 +1,31 @@
+"""The leadership as an HTTP response. Body, ETag and status are all of one reading (S2)."""
+
+import json
+from http import HTTPStatus
+
+from aiohttp import web
+
+from sidecar.leadership import Answer
+
+_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+
+
+def etag(answer: Answer) -> str:
+    """Weak (RFC 9110 8.8.1): ages move, the version does not."""
+    return f'W/"{answer.version}"'
+
+
+def leader_response(answer: Answer, status: HTTPStatus = HTTPStatus.OK) -> web.Response:
+    """The leadership as JSON, with its version as ETag."""
+    text = json.dumps(answer.to_json()) + "\n"
+    return web.Response(status=status, text=text, content_type="application/json", headers=_HEADERS | {"ETag": etag(answer)})
+
+
+def not_modified(answer: Answer) -> web.Response:
+    """304: the version that the client has."""
+    return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=_HEADERS | {"ETag": etag(answer)})
+
+
+def is_leader_response(answer: Answer) -> web.Response:
+    """200 if this Pod leads, else 503."""
+    return leader_response(answer, HTTPStatus.OK if answer.is_leader else HTTPStatus.SERVICE_UNAVAILABLE)

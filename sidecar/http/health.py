@@ -1,0 +1,77 @@
+"""`/healthz`, `/livez` and `/readyz`, as Kubernetes' own components have them.
+
+`/livez` fails only where a restart would help; `/readyz` once the Lease was seen, and an outage of the API server makes no Pod unready.
+"""
+
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from aiohttp import web
+
+from sidecar.clock import Clock, ns
+from sidecar.elector import Elector
+
+OVERDUE_SECONDS = 2.0
+STUCK_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of `?verbose`."""
+
+    name: str
+    ok: bool
+    detail: str = ""
+    counts: bool = True
+    """Whether the answer's status depends on it; what does not stands there for people."""
+
+    def line(self) -> str:
+        """As Kubernetes prints it."""
+        return f"[{'+' if self.ok else '-'}]{self.name} {'ok' if self.ok else 'failed'}{': ' + self.detail if self.detail else ''}"
+
+
+def live(elector: Elector, clock: Clock) -> list[Check]:
+    """What a restart would heal."""
+    now_ns, status = clock.boottime_ns(), elector.status
+    stuck_seconds = max(STUCK_SECONDS, elector.candidate.renew_deadline_seconds)
+    turns = now_ns - status.turned_ns < ns(stuck_seconds)
+    overdue = elector.leadership.overdue_ns() > ns(OVERDUE_SECONDS)
+    return [
+        Check("loop", turns, "" if turns else f"the election has not turned for over {stuck_seconds:g} s"),
+        Check("lease-in-time", not overdue, "the lease ran out and the loop did not notice" if overdue else ""),
+        Check("identity", not status.conflict, status.conflict),
+    ]
+
+
+def ready(elector: Elector, clock: Clock) -> list[Check]:
+    """Whether the Lease has been seen, and what fails now."""
+    status = elector.status
+    seen = Check("lease", status.lease_seen, "" if status.lease_seen else "the Lease has not been seen yet")
+    watch = Check("watch", status.watch == "open", "" if status.watch == "open" else status.watch, counts=False)
+    problems = [Check(what, ok=False, detail=why, counts=False) for what, why in sorted(status.problems.items()) if what != "watch"]
+    return [seen, live(elector, clock)[0], watch, *problems]
+
+
+def response(request: web.Request, checks: list[Check]) -> web.Response:
+    """200 or 500, in plain text; with `?verbose` every check, and where one fails in any case."""
+    ok = all(check.ok for check in checks if check.counts)
+    verbose = "verbose" in request.query or not ok
+    lines = [check.line() for check in checks] if verbose else []
+    verdict = f"{request.path.strip('/')} check {'passed' if ok else 'failed'}" if verbose else "ok"
+    status = HTTPStatus.OK if ok else HTTPStatus.INTERNAL_SERVER_ERROR
+    return web.Response(status=status, text="\n".join([*lines, verdict]) + "\n", headers={"Cache-Control": "no-store"})
+
+
+def routes(elector: Elector, clock: Clock) -> list[web.RouteDef]:
+    """The three health routes."""
+
+    async def healthz(request: web.Request) -> web.Response:
+        return response(request, [Check("ping", ok=True)])
+
+    async def livez(request: web.Request) -> web.Response:
+        return response(request, live(elector, clock))
+
+    async def readyz(request: web.Request) -> web.Response:
+        return response(request, ready(elector, clock))
+
+    return [web.get("/healthz", healthz), web.get("/livez", livez), web.get("/readyz", readyz)]

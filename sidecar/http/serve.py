@@ -1,0 +1,45 @@
+"""Both listeners as aiohttp runners, set up as production needs them (and not as aiohttp's defaults have it)."""
+
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from aiohttp import web
+
+from sidecar.clock import Clock
+from sidecar.elector import Elector
+from sidecar.http import app, probes
+from sidecar.listen import BACKLOG
+
+SHUTDOWN_SECONDS: Final = 0.5
+"""aiohttp spends it twice; waiters are woken before, so it is not used up (aiohttp issue 7718)."""
+
+
+@asynccontextmanager
+async def serving(
+    elector: Elector, clock: Clock, app_sockets: list[socket.socket], probe_sockets: list[socket.socket]
+) -> AsyncIterator[None]:
+    """Serve while the body runs. At its end waiters get the final state, then the listeners close."""
+    runners = [await _run(app.application(elector, clock), app_sockets), await _run(probes.application(elector, clock), probe_sockets)]
+    try:
+        yield
+    finally:
+        elector.leadership.close()
+        for runner in runners:
+            await runner.cleanup()
+
+
+async def _run(application: web.Application, sockets: list[socket.socket]) -> web.AppRunner:
+    runner = web.AppRunner(
+        application,
+        handle_signals=False,
+        handler_cancellation=True,  # a client that has gone is forgotten at once
+        shutdown_timeout=SHUTDOWN_SECONDS,
+        access_log=None,
+        keepalive_timeout=75,
+    )
+    await runner.setup()
+    for listener in sockets:
+        await web.SockSite(runner, listener, backlog=BACKLOG).start()
+    return runner

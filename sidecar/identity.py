@@ -1,0 +1,51 @@
+"""One identity, one process (S9): who this candidate is, where it runs, and the socket that keeps a second one out."""
+
+import hashlib
+import os
+import secrets
+import socket
+import sys
+from pathlib import Path
+from typing import Final
+
+_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+_NETWORK_NAMESPACE: Final = Path("/proc/self/ns/net")
+
+
+class IdentityTaken(Exception):  # noqa: N818 - said to the user
+    """Another process of this network namespace contends under the same identity for the same Lease."""
+
+
+def instance() -> str:
+    """This process alone: 16 random hex digits."""
+    return secrets.token_hex(8)
+
+
+def place() -> str:
+    """Kernel boot id and network namespace: where abstract sockets exclude each other. "" where the system has neither."""
+    try:
+        return f"{_BOOT_ID.read_text(encoding='ascii').strip()}/{_NETWORK_NAMESPACE.stat().st_ino}"
+    except OSError:
+        return ""
+
+
+def take(namespace: str, lease: str, identity: str) -> socket.socket | None:
+    """Take the identity for as long as the socket that is returned lives; None where there are no abstract sockets (not Linux).
+
+    The name lies in the abstract namespace (unix(7)): it belongs to one network namespace and goes with its process, kill -9 included.
+    Raises IdentityTaken.
+    """
+    if sys.platform != "linux":
+        return None
+    digest = hashlib.sha256(f"{namespace}/{lease}/{identity}".encode("utf-8", "surrogatepass")).hexdigest()
+    guard = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+    try:
+        guard.bind(f"\0leader-sidecar/{digest}")
+    except OSError as error:
+        guard.close()
+        message = (
+            f"another process here already contends for the Lease {namespace}/{lease} as {identity} ({os.strerror(error.errno or 0)}): "
+            "one identity belongs to one process; set another LEADER_IDENTITY, or run one sidecar in the Pod"
+        )
+        raise IdentityTaken(message) from None
+    return guard

@@ -1,0 +1,167 @@
+"""The snapshot that HTTP serves, and the broadcast that waiters await.
+
+The elector publishes a `View`; whoever reads gets an `Answer` that is computed at that moment from CLOCK_BOOTTIME and the view's own
+deadline (S2). So a loop that hangs, a SIGSTOP or a suspended machine cannot keep an answer true, nor a version unchanged.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Final
+
+from sidecar.clock import NS_PER_SECOND, Clock, ns, seconds
+from sidecar.lease import format_time
+from sidecar.view import State, View
+
+MAX_SLEEP_SECONDS: Final = 1.0
+"""asyncio's timers stand still in a suspend: whoever waits looks at the clock at least this often."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One reading of the leadership: true at the moment it was computed, and until `valid_until_boottime_ns`."""
+
+    name: str
+    is_leader: bool
+    state: State
+    version: str
+    fencing_token: int | None
+    expires_in: float
+    valid_until_boottime_ns: int
+    identity: str
+    holder: str
+    lease: str
+    namespace: str
+    acquired_at: str | None
+    renewed_at: str | None
+    transitions: int
+    observed_ago: float | None
+
+    def to_json(self) -> dict[str, object]:
+        """The body of `GET /leader`."""
+        return {field: getattr(self, field) for field in self.__slots__}
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What does not change in an answer."""
+
+    identity: str
+    lease: str
+    namespace: str
+    boot: str
+    """Opaque, new for each life of the process: a version of another life differs, so no poller hangs on it."""
+
+
+class Leadership:
+    """The published view, read at a moment. One for each election."""
+
+    def __init__(self, clock: Clock, names: Names) -> None:
+        self.names = names
+        self._clock = clock
+        self._view = View()
+        self._counter = 1
+        """The version of `_view` while it has not expired; the expired view's is one more."""
+        self._announced = 1
+        """The newest version that waiters have been told of."""
+        self._changed = asyncio.Event()
+        self.given_until_ns = 0
+        """The latest deadline in a true answer on the app listener (S11), CLOCK_BOOTTIME."""
+        self.waiters = 0
+        """Parked polls."""
+        self._closed = False
+
+    def close(self) -> None:
+        """Let every waiter go, now and from now on: the process ends."""
+        self._closed = True
+        self._changed.set()
+
+    def overdue_ns(self) -> int:
+        """For how long the view has claimed a term whose deadline is behind; 0 if it does not."""
+        if self._view.state is not State.LEADING or self._view.expires_ns is None:
+            return 0
+        return max(0, self._clock.boottime_ns() - self._view.expires_ns)
+
+    def publish(self, view: View) -> None:
+        """Put `view` in place and wake waiters if an answer differs from what they know."""
+        now_ns = self._clock.boottime_ns()
+        before = self._view.at(now_ns)
+        version = self._version_number(now_ns)
+        if _key(before) != _key(view.at(now_ns)):
+            version += 1
+        self._view = view
+        self._counter = 0
+        self._counter = version - self._version_number(now_ns)
+        self.announce()
+
+    def announce(self) -> None:
+        """Wake waiters if the version has moved, be it by the clock alone."""
+        version = self._version_number(self._clock.boottime_ns())
+        if version != self._announced:
+            self._announced = version
+            self._changed.set()
+            self._changed = asyncio.Event()
+
+    def read(self, *, give: bool = False) -> Answer:
+        """The answer at this moment. With `give` (the app listener) a deadline in a true answer is remembered: it will be kept (S11)."""
+        now_ns = self._clock.boottime_ns()
+        view = self._view.at(now_ns)
+        is_leader = view.state is State.LEADING
+        until_ns = view.covered_until_ns if view.covered_until_ns is not None and view.covered_until_ns > now_ns else 0
+        if give and is_leader:
+            self.given_until_ns = max(self.given_until_ns, until_ns)
+        names = self.names
+        return Answer(
+            name=pod_name(view.holder),
+            is_leader=is_leader,
+            state=view.state,
+            version=f"{names.boot}-{self._version_number(now_ns)}",
+            fencing_token=view.token,
+            expires_in=_floor_seconds(until_ns - now_ns) if until_ns else 0.0,
+            valid_until_boottime_ns=until_ns,
+            identity=names.identity,
+            holder=view.holder,
+            lease=names.lease,
+            namespace=names.namespace,
+            acquired_at=format_time(view.acquired_at_us),
+            renewed_at=format_time(view.renewed_at_us),
+            transitions=view.transitions,
+            observed_ago=round(seconds(now_ns - view.confirmed_ns), 3) if view.confirmed_ns is not None else None,
+        )
+
+    async def wait(self, version: str, wait_seconds: float) -> None:
+        """Return when the version is no longer `version`, or after `wait_seconds`. Cancelled when its client has gone."""
+        end_ns = self._clock.boottime_ns() + ns(wait_seconds)
+        self.waiters += 1
+        try:
+            while True:
+                changed = self._changed
+                now_ns = self._clock.boottime_ns()
+                if self._closed or now_ns >= end_ns or f"{self.names.boot}-{self._version_number(now_ns)}" != version:
+                    return
+                expires_ns = self._view.expires_ns
+                ends_ns = min(end_ns, expires_ns) if expires_ns is not None and expires_ns > now_ns else end_ns
+                try:
+                    async with self._clock.timeout(min(seconds(ends_ns - now_ns), MAX_SLEEP_SECONDS)):
+                        await changed.wait()
+                except TimeoutError:
+                    continue
+        finally:
+            self.waiters -= 1
+
+    def _version_number(self, now_ns: int) -> int:
+        return self._counter + (1 if _key(self._view.at(now_ns)) != _key(self._view) else 0)
+
+
+def pod_name(identity: str) -> str:
+    """What the older sidecars call name: the identity up to its last `_`."""
+    return identity.rpartition("_")[0] or identity
+
+
+def _key(view: View) -> tuple[object, ...]:
+    """What moves the version: a renewal does not."""
+    return (view.state, view.holder, view.token)
+
+
+def _floor_seconds(nanoseconds: int) -> float:
+    """Milliseconds rounded down: a rounding up would be a promise too long."""
+    return nanoseconds // (NS_PER_SECOND // 1000) / 1000

@@ -1,0 +1,194 @@
+"""The record: a Lease's JSON <-> frozen dataclasses. Total on any JSON (S10): junk becomes an absent value, never an exception.
+
+Shapes: coordination.k8s.io/v1 Lease (Kubernetes API reference, "Lease v1"); MicroTime is RFC 3339 in UTC with six digits.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+TERM_ANNOTATION: Final = "leader-sidecar/term"
+SUCCESSOR_ANNOTATION: Final = "leader-sidecar/successor"
+SENTINEL: Final = "leader-sidecar_sentinel"
+
+MAX_DURATION_SECONDS: Final = 3600
+"""S6: whatever stands in a Lease, nobody waits longer; it is the bound of the setting as well."""
+MAX_TOKEN: Final = 2**53
+"""S8: the largest integer that every JSON reader keeps exact (RFC 8259 section 6)."""
+MAX_TRANSITIONS: Final = 2**31 - 1
+"""S10: leaseTransitions is an int32."""
+_MAX_EXTRA_CHARS: Final = 4096
+"""No version of the sidecar writes more into its annotation; a larger value is somebody's junk and not carried on."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MAX_TIME_US: Final = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
+
+JSON = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """The annotation `leader-sidecar/term`: whose term, its fencing token, and which process wrote it from where."""
+
+    holder: str
+    token: int | None = None
+    instance: str = ""
+    place: str = ""
+    released: bool = False
+    extra: tuple[tuple[str, str], ...] = ()
+    """Keys of a later version of the sidecar, each value as JSON text: kept on every write."""
+
+    def to_json(self) -> str:
+        """The annotation's value."""
+        known = {
+            "holder": self.holder,
+            "token": self.token,
+            "instance": self.instance,
+            "place": self.place,
+            "released": self.released,
+        }
+        return json.dumps({key: json.loads(text) for key, text in self.extra} | known, separators=(",", ":"))
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A Lease as last seen."""
+
+    version: str
+    """metadata.resourceVersion: opaque, but for S4 and S8."""
+    holder: str = ""
+    """spec.holderIdentity; empty and absent are one: nobody."""
+    duration_seconds: int | None = None
+    """spec.leaseDurationSeconds, at most an hour (S6); None where it is missing or no positive integer."""
+    acquire_time_us: int | None = None
+    renew_time_us: int | None = None
+    """Microseconds since the epoch; None where absent or junk. For people, and to tell one renewal from the next."""
+    transitions: int | None = None
+    """spec.leaseTransitions, 0 to 2^31 - 1; None where absent or junk."""
+    term: Term | None = None
+    successor: str = ""
+
+    @property
+    def own_term(self) -> Term | None:
+        """The term annotation, if it belongs to the present holder: such a record is "of a sidecar"."""
+        return self.term if self.term is not None and self.holder and self.term.holder == self.holder else None
+
+    @property
+    def token(self) -> int | None:
+        """The present holder's fencing token; None for a client-go program (S8)."""
+        return self.own_term.token if self.own_term is not None else None
+
+    @property
+    def renewal(self) -> tuple[str, str, int | None, int | None]:
+        """What tells one renewal from the next (S6): holder, instance, renewTime and transitions as a whole."""
+        return (self.holder, self.term.instance if self.term else "", self.renew_time_us, self.transitions)
+
+    @property
+    def version_number(self) -> int | None:
+        """The resourceVersion as an integer (what etcd gives, KEP-5504), or None."""
+        return int(self.version) if self.version.isascii() and self.version.isdigit() and len(self.version) < 20 else None  # noqa: PLR2004 - 2^63 has 19 digits
+
+
+def parse(lease: object) -> Record:
+    """The record of a Lease's JSON, whatever that is."""
+    metadata = _mapping(_mapping(lease).get("metadata"))
+    annotations = _mapping(metadata.get("annotations"))
+    spec = _mapping(_mapping(lease).get("spec"))
+    duration = _integer(spec.get("leaseDurationSeconds"))
+    transitions = _integer(spec.get("leaseTransitions"))
+    return Record(
+        version=_text(metadata.get("resourceVersion")),
+        holder=_text(spec.get("holderIdentity")),
+        duration_seconds=min(duration, MAX_DURATION_SECONDS) if duration is not None and duration > 0 else None,
+        acquire_time_us=parse_time(spec.get("acquireTime")),
+        renew_time_us=parse_time(spec.get("renewTime")),
+        transitions=transitions if transitions is not None and 0 <= transitions <= MAX_TRANSITIONS else None,
+        term=_parse_term(annotations.get(TERM_ANNOTATION)),
+        successor=_text(annotations.get(SUCCESSOR_ANNOTATION)),
+    )
+
+
+def merge_patch(record: Record, base_version: str | None) -> JSON:
+    """The merge patch (RFC 7386) that writes `record`, conditional on `base_version` (S5); of no other field.
+
+    With no base version: the body of a create.
+    """
+    annotations: JSON = {}
+    if record.term is not None:
+        annotations[TERM_ANNOTATION] = record.term.to_json()
+    annotations[SUCCESSOR_ANNOTATION] = record.successor or None
+    if base_version is None:
+        annotations = {key: value for key, value in annotations.items() if value is not None}
+    metadata: JSON = {"annotations": annotations}
+    if base_version is not None:
+        metadata["resourceVersion"] = base_version
+    spec = {
+        "holderIdentity": record.holder,
+        "leaseDurationSeconds": record.duration_seconds,
+        "acquireTime": format_time(record.acquire_time_us),
+        "renewTime": format_time(record.renew_time_us),
+        "leaseTransitions": record.transitions,
+    }
+    return {"metadata": metadata, "spec": spec}
+
+
+def parse_time(value: object) -> int | None:
+    """Microseconds since the epoch of an RFC 3339 time, or None."""
+    if not isinstance(value, str) or len(value) > len("2026-11-23T08:00:00.000000000+00:00"):
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+        return (moment - _EPOCH) // timedelta(microseconds=1) if moment.tzinfo is not None else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def format_time(time_us: int | None) -> str | None:
+    """MicroTime: `2026-11-23T08:00:00.000000Z`, always with six digits (the API server refuses fewer)."""
+    if time_us is None:
+        return None
+    moment = _EPOCH + timedelta(microseconds=min(max(time_us, 0), _MAX_TIME_US))
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def later_time_us(wall_us: int, *others: int | None) -> int:
+    """A renewTime above each of `others` (S3): the wall clock, else the largest + 1 µs.
+
+    What stands at the end of the calendar cannot be passed: then the wall clock, which differs from it.
+    """
+    after = max((other for other in others if other is not None and other < _MAX_TIME_US), default=0) + 1
+    return max(wall_us, after)
+
+
+def _parse_term(value: object) -> Term | None:
+    try:
+        found = json.loads(value) if isinstance(value, str) else None
+        if not isinstance(found, dict) or not isinstance(found.get("holder"), str):
+            return None
+        token = _integer(found.get("token"))
+        known = {"holder", "token", "instance", "place", "released"}
+        extra = tuple((key, json.dumps(found[key])) for key in found if key not in known)
+    except (ValueError, RecursionError):
+        return None
+    return Term(
+        holder=found["holder"],
+        token=token if token is not None and 0 <= token <= MAX_TOKEN else None,
+        instance=_text(found.get("instance")),
+        place=_text(found.get("place")),
+        released=found.get("released") is True,
+        extra=extra if sum(len(key) + len(text) for key, text in extra) <= _MAX_EXTRA_CHARS else (),
+    )
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _integer(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None

@@ -1,0 +1,125 @@
+"""Addresses to listen on: `localhost:4040`, `host:port`, `[::1]:port`, `*:4041`, `unix:/path`, several with commas."""
+
+import contextlib
+import errno
+import os
+import socket
+import stat
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+ALLOWED: Final = "write host:port, localhost:port, [::1]:port, *:port or unix:/path, several with commas"
+BACKLOG: Final = 1024
+_MAX_PORT: Final = 65535
+_MAX_UNIX_PATH: Final = 107
+"""unix(7): sun_path holds 108 bytes, the last of them zero."""
+
+
+class CannotListen(Exception):  # noqa: N818 - said to the user
+    """An address is taken, or is not this machine's."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """One address: a host and port, or the path of a unix socket."""
+
+    host: str
+    port: int
+    path: str = ""
+
+
+def parse_listen(text: str) -> list[Address]:
+    """The addresses in `text`; none in an empty one. Raises ValueError."""
+    return [_parse_one(part.strip()) for part in text.split(",")] if text.strip() else []
+
+
+def _parse_one(text: str) -> Address:
+    if text.startswith("unix:"):
+        path = text.removeprefix("unix:")
+        if not path.startswith("/") or len(os.fsencode(path)) > _MAX_UNIX_PATH:
+            raise ValueError(f"{text!r}: a unix socket's path is absolute and has {_MAX_UNIX_PATH} bytes at most")
+        return Address("", 0, path)
+    host, colon, port = text.rpartition(":")
+    bare = host.removeprefix("[").removesuffix("]") if host.startswith("[") else host
+    if not (colon and bare and port.isascii() and port.isdigit() and int(port) <= _MAX_PORT) or (":" in host and bare == host):
+        raise ValueError(f"{text!r} is no address to listen on: {ALLOWED}")
+    return Address(bare, int(port))
+
+
+def bind(addresses: Iterable[Address]) -> list[socket.socket]:
+    """Listening sockets for all of them, on every address of `localhost` and `*` that is up. Raises CannotListen."""
+    bound: list[socket.socket] = []
+    try:
+        for address in addresses:
+            bound += [_bind_unix(address.path)] if address.path else _bind_tcp(address)
+    except CannotListen:
+        for listener in bound:
+            listener.close()
+        raise
+    return bound
+
+
+def _bind_tcp(address: Address) -> list[socket.socket]:
+    pairs = {"localhost": ("127.0.0.1", "::1"), "*": ("0.0.0.0", "::")}.get(address.host)  # noqa: S104 - the probe listener's default
+    if pairs is None:
+        return [_bind(address.host, address.port)]
+    first = _bind(pairs[0], address.port)
+    try:
+        return [first, _bind(pairs[1], first.getsockname()[1])]
+    except CannotListen as error:
+        # IPv6 that is switched off is no fault; a port that is taken on it is one.
+        if isinstance(error.__cause__, OSError) and error.__cause__.errno in {
+            errno.EADDRNOTAVAIL,
+            errno.EAFNOSUPPORT,
+            errno.EPROTONOSUPPORT,
+        }:
+            return [first]
+        first.close()
+        raise
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, protocol, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise CannotListen(f"cannot listen on {host}:{port}: {error.strerror}; {ALLOWED}") from error
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listener.bind(where)
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        busy = (
+            " by another process: stop that, or set another LEADER_LISTEN or LEADER_PROBE_LISTEN" if error.errno == errno.EADDRINUSE else ""
+        )
+        raise CannotListen(f"cannot listen on {host}:{port}: {error.strerror}{busy}") from error
+    return listener
+
+
+def _bind_unix(path: str) -> socket.socket:
+    """A former process's socket file is replaced; that process is dead, or the identity's own socket would have stopped us (S9)."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            if stat.S_ISSOCK(Path(path).lstat().st_mode):
+                Path(path).unlink()
+        listener.bind(path)
+        Path(path).chmod(0o660)
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise CannotListen(f"cannot listen on unix:{path}: {error.strerror}; its folder must be there and writable") from error
+    return listener
+
+
+def name(listener: socket.socket) -> str:
+    """Where a socket listens, for the log."""
+    where = listener.getsockname()
+    if isinstance(where, str):
+        return f"unix:{where}"
+    return f"[{where[0]}]:{where[1]}" if ":" in where[0] else f"{where[0]}:{where[1]}"

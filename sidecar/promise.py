@@ -1,0 +1,65 @@
+"""How long a candidate waits for a holder that it cannot see (S6), and for one that it can only suspect (S7)."""
+
+from dataclasses import dataclass, replace
+
+from sidecar.clock import ns
+from sidecar.lease import Record
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """What must be waited out: the last holder's renewal as first seen here, or a Lease that was emptied or is missing."""
+
+    of_sidecar: bool
+    seen_ns: int
+    """First sight of that renewal, on this candidate's CLOCK_BOOTTIME."""
+    seconds: int
+    """The largest leaseDurationSeconds seen since the holder's last own write."""
+
+    @property
+    def end_ns(self) -> int:
+        """From here on it no longer stands in the way."""
+        return self.seen_ns + ns(self.seconds)
+
+
+def is_free(record: Record, last: Promise | None, last_token: int | None) -> bool:
+    """Whether an empty Lease is free at once (S7).
+
+    It is where its holder released it, where the last holder seen was no sidecar, or where nothing tells of any holder. A release mark
+    with a token below one that was seen is an old Lease written back.
+    """
+    term = record.term
+    if term is not None and term.released and term.token is not None and term.token >= (last_token or 0):
+        return True
+    if last is not None:
+        return not last.of_sidecar
+    return term is None or term.holder == ""
+
+
+def seen(  # noqa: PLR0913 - two records, what was known, and the moment
+    record: Record,
+    before: Record | None,
+    last: Promise | None,
+    last_token: int | None,
+    *,
+    now_ns: int,
+    own_seconds: int,
+) -> Promise | None:
+    """What must be waited out now that `record` is seen; `before` is the record seen last.
+
+    An empty Lease that nothing explains is waited out from its own first sight: a holder may have come and gone between two sights.
+    """
+    same = before is not None and before.renewal == record.renewal
+    if not record.holder:
+        if (same and last is not None) or is_free(record, last, last_token):
+            return last
+        return Promise(of_sidecar=True, seen_ns=now_ns, seconds=last.seconds if last is not None else own_seconds)
+    seconds = record.duration_seconds or own_seconds
+    if same and last is not None:  # a touch by somebody else restarts nobody's wait, and a larger duration counts
+        return replace(last, seconds=max(last.seconds, seconds))
+    return Promise(of_sidecar=record.own_term is not None, seen_ns=now_ns, seconds=seconds)
+
+
+def missing(last: Promise | None, now_ns: int, own_seconds: int) -> Promise:
+    """What must be waited out now that the Lease is found missing: it may have been deleted under a holder that cannot see that (S7)."""
+    return last if last is not None else Promise(of_sidecar=True, seen_ns=now_ns, seconds=own_seconds)

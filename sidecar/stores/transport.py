@@ -1,0 +1,216 @@
+"""The way to the API server: kubernetes_asyncio's client over sessions of our own.
+
+Of our own, because the client's session reads .netrc in a thread for each request, obeys the image's proxy variables, sets no keepalive
+and is built once, with the CA certificates of that moment.
+"""
+
+import copy
+import logging
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Final
+
+import aiohttp
+from kubernetes_asyncio.client.api_client import ApiClient
+
+from sidecar import __version__
+from sidecar.lease import JSON
+from sidecar.stores.answers import UNAUTHORIZED, Answer
+from sidecar.stores.credentials import Access
+
+MAX_CONNECTIONS: Final = 8
+MAX_BODY_BYTES: Final = 4 * 2**20
+"""etcd holds no object above 1.5 MiB; what is larger is no Lease, and must not fill the memory of a sidecar."""
+
+_log = logging.getLogger(__name__)
+
+
+class BrokenAnswerError(Exception):
+    """There is no answer, or none that can be taken in."""
+
+
+class _Session:
+    """What the client asks of its session: one request on the wire per call, neither repeated nor redirected."""
+
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        # aiohttp sends an idempotent request again by itself when the connection breaks (facts that count, S3: when it was sent).
+        if hasattr(session, "_retry_connection"):
+            session._retry_connection = False  # noqa: SLF001 - no public switch in aiohttp 3.14
+        self._session = session
+
+    async def request(self, **arguments: Any) -> aiohttp.ClientResponse:
+        return await self._session.request(**arguments, allow_redirects=False)
+
+    async def close(self) -> None:
+        await self._session.close()
+
+
+class _Line:
+    """A client with its own session, and what is under way on it."""
+
+    def __init__(self, api: Any, session: _Session) -> None:
+        # Shallow copies: only the session differs, and nothing is read from disk again.
+        self.api = copy.copy(api)
+        self.api.rest_client = copy.copy(api.rest_client)
+        self.api.rest_client.pool_manager = session
+        self.users = 0
+        self.answers: set[aiohttp.ClientResponse] = set()
+        self.retired = False
+
+    async def close(self) -> None:
+        for response in list(self.answers):
+            # Wakes whoever reads it; the end of its session alone does not.
+            response.close()
+        await self.api.rest_client.close()
+
+    async def close_if_idle(self) -> None:
+        if self.retired and self.users == 0:
+            await self.close()
+
+
+class Transport:
+    """Sends requests as the sidecar; follows its token and its certificates.
+
+    `tcp_timeout_seconds`: data or a keepalive probe that stays unacknowledged for so long breaks the connection (TCP_USER_TIMEOUT).
+    """
+
+    def __init__(self, access: Access, api: Any, tcp_timeout_seconds: float) -> None:
+        self._access = access
+        self._api = api
+        self._tcp_timeout_seconds = tcp_timeout_seconds
+        self._secure = access.configuration.host.startswith("https://")
+        self._tls = access.tls_context() if self._secure else None
+        self._tls_stamp = self._tried_stamp = access.tls_stamp
+        self._distrusted = False
+        self._closed = False
+        self._in_use: set[_Line] = set()
+        self._shared = self._line(force_close=False)
+
+    @classmethod
+    async def open(cls, access: Access, tcp_timeout_seconds: float) -> "Transport":
+        """Connects nothing yet."""
+        api: Any = ApiClient(access.configuration)
+        api.user_agent = f"leader-sidecar/{__version__}"
+        await api.rest_client.pool_manager.close()
+        return cls(access, api, tcp_timeout_seconds)
+
+    async def exchange(self, method: str, path: str, body: JSON | None = None, content_type: str = "application/json") -> Answer:
+        """One request and its whole answer. A 401 is asked once more, with other credentials, if there are any."""
+        async with self.stream(method, path, body=body, content_type=content_type) as response:
+            return await read(response)
+
+    @asynccontextmanager
+    async def stream(  # noqa: PLR0913 - a request has that many parts
+        self,
+        method: str,
+        path: str,
+        *,
+        query: dict[str, str] | None = None,
+        body: JSON | None = None,
+        content_type: str = "application/json",
+        alone: bool = False,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """The same, its body to be read by the caller; `alone`: on a connection of its own, which ends with it."""
+        headers = {"Accept": "application/json", "Accept-Encoding": "identity", "Content-Type": content_type}
+        request = {"resource_path": path, "method": method, "query_params": query, "body": body}
+        self._access.refresh()
+        shown = self._access.shown
+        async with self._send(request, headers, alone=alone) as response:
+            if response.status != UNAUTHORIZED or not await self._access.renew(shown):
+                yield response
+                return
+        # Refused before it was carried out, so this is still the one time that it is.
+        async with self._send(request, headers, alone=alone) as response:
+            yield response
+
+    async def close(self) -> None:
+        """Break off whatever is under way, watches too; what is asked after that fails."""
+        self._closed = True
+        self._access.close()
+        for line in {self._shared, *self._in_use}:
+            await line.close()
+
+    @asynccontextmanager
+    async def _send(self, request: dict[str, Any], headers: dict[str, str], *, alone: bool) -> AsyncIterator[aiohttp.ClientResponse]:
+        if self._closed:
+            raise BrokenAnswerError("the store is closed")
+        await self._follow_certificates()
+        line = self._line(force_close=True) if alone else self._shared
+        line.retired = line.retired or alone
+        line.users += 1
+        self._in_use.add(line)
+        response = None
+        try:
+            response = await line.api.call_api(
+                **request, header_params=dict(headers), auth_settings=["BearerToken"], _preload_content=False
+            )
+            line.answers.add(response)
+            yield response
+        except aiohttp.ClientConnectorCertificateError:
+            self._distrusted = True
+            raise
+        finally:
+            # Half an answer must not be taken for the beginning of the next one.
+            if response is not None and not response.content.at_eof():
+                response.close()
+            line.answers.discard(response)
+            line.users -= 1
+            if not line.users:
+                self._in_use.discard(line)
+            await line.close_if_idle()
+
+    async def _follow_certificates(self) -> None:
+        now = self._access.tls_stamp
+        if not self._secure or (now in (self._tls_stamp, self._tried_stamp) and not self._distrusted):
+            return
+        self._distrusted = False
+        self._tried_stamp = now
+        try:
+            self._tls = self._access.tls_context()
+        except (OSError, ValueError) as error:
+            _log.warning("changed TLS files are no good, the former ones stay in use: %s: %s", ", ".join(path for path, _ in now), error)
+            return
+        self._tls_stamp = now
+        former, self._shared = self._shared, self._line(force_close=False)
+        former.retired = True
+        await former.close_if_idle()
+
+    def _line(self, *, force_close: bool) -> _Line:
+        connector = aiohttp.TCPConnector(
+            limit=MAX_CONNECTIONS,
+            force_close=force_close,
+            ssl=self._tls if self._tls is not None else True,
+            socket_factory=self._socket,
+        )
+        # No limit of aiohttp's: the caller cancels, at a deadline that is not rounded up.
+        session = aiohttp.ClientSession(
+            connector=connector, trust_env=False, cookie_jar=aiohttp.DummyCookieJar(), timeout=aiohttp.ClientTimeout(total=None)
+        )
+        return _Line(self._api, _Session(session))
+
+    def _socket(self, address: Any) -> socket.socket:
+        family, kind, protocol = address[:3]
+        made = socket.socket(family, kind, protocol)
+        seconds = self._tcp_timeout_seconds
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in (
+            ("TCP_KEEPIDLE", round(seconds / 2)),
+            ("TCP_KEEPINTVL", round(seconds / 4)),
+            ("TCP_KEEPCNT", 2),
+            ("TCP_USER_TIMEOUT", round(seconds * 1000)),
+        ):
+            # Linux has them all; elsewhere, those that there are.
+            with suppress(AttributeError, OSError):
+                made.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), max(value, 1))
+        return made
+
+
+async def read(response: aiohttp.ClientResponse) -> Answer:
+    """The whole answer; BrokenAnswerError where it is too large."""
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            raise BrokenAnswerError(f"HTTP {response.status} with more than {MAX_BODY_BYTES} bytes")
+    return Answer(response.status, response.headers, bytes(body))

