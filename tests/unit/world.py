@@ -1,0 +1,359 @@
+"""A small world for the election alone: one Lease behind compare-and-swap, candidates with clocks of their own, and no asyncio.
+
+Everything is explicit: a request is sent, takes effect, is answered, each when the test says so; `World.run` does it all without faults.
+After every step the world looks for two leaders (S1), tokens that do not grow (S8), blind writes (S5) and broken promises (S11).
+"""
+
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any
+
+from sidecar.budget import Budget
+from sidecar.clock import NS_PER_SECOND, ns
+from sidecar.election import Election
+from sidecar.events import Answered, Doubted, Event, Moment, StepDown, Tick, Watched
+from sidecar.lease import JSON, SENTINEL, Record, parse
+from sidecar.stores.protocol import Conflict, Done, Missing, Outcome, Unknown
+from sidecar.view import State
+from sidecar.writes import Candidate, Kind, Request
+
+MS = NS_PER_SECOND // 1000
+
+
+class ViolationError(AssertionError):
+    """A rule that no schedule may break was broken."""
+
+
+def merge(target: Any, change: Any) -> Any:
+    """RFC 7386."""
+    if not isinstance(change, dict):
+        return deepcopy(change)
+    result = dict(target) if isinstance(target, dict) else {}
+    for key, value in change.items():
+        if value is None:
+            result.pop(key, None)
+        else:
+            result[key] = merge(result.get(key), value)
+    return result
+
+
+@dataclass
+class Api:
+    """One Lease, its versions and its past."""
+
+    lease: JSON | None = None
+    version: int = 100
+    past: list[Record] = field(default_factory=list)
+    """Each state the Lease was ever in: what a watch may still deliver."""
+    opaque: bool = False
+    """Versions that are no integers."""
+
+    @property
+    def record(self) -> Record:
+        assert self.lease is not None, "the Lease is missing"
+        return parse(self.lease)
+
+    def put(self, lease: JSON) -> Done:
+        """Store it as the next version, whatever stands there."""
+        self.version += 1
+        self.lease = deepcopy(lease)
+        self.lease.setdefault("metadata", {})["resourceVersion"] = f"v{self.version}" if self.opaque else str(self.version)
+        self.past.append(self.record)
+        return Done(self.record)
+
+    def edit(self, *, annotations: JSON | None = None, **spec: object) -> Done:
+        """An administrator's merge patch, unconditional."""
+        return self.put(merge(self.lease or {}, {"metadata": {"annotations": annotations or {}}, "spec": spec}))
+
+    def wipe(self) -> Done:
+        """A PUT of the manifest: no holder, no annotation (`helm upgrade --force`), or the Lease made anew (a GitOps tool)."""
+        return self.put({"metadata": {"name": "web"}, "spec": {}})
+
+    def touch(self) -> Done:
+        """A controller writes a label."""
+        return self.put(merge(self.lease, {"metadata": {"labels": {"touched": str(self.version)}}}))
+
+    def delete(self) -> None:
+        self.lease = None
+        self.version += 1
+
+    def perform(self, request: Request) -> Outcome:
+        """What the server does with a request."""
+        body = request.to_json()
+        if request.kind is Kind.READ:
+            return Done(self.record) if self.lease is not None else Missing()
+        if request.kind is Kind.SENTINEL:
+            return self.put(merge({}, body)) if self.lease is None else Conflict()
+        if self.lease is None:
+            return Missing()
+        if body["metadata"]["resourceVersion"] != self.record.version:
+            return Conflict()
+        merged = merge(self.lease, body)
+        return Done(self.record) if merged == self.lease else self.put(merged)
+
+
+@dataclass(eq=False)
+class Flight:
+    """A request under way: sent, perhaps carried out, perhaps answered."""
+
+    actor: "Actor"
+    request: Request
+    outcome: Outcome | None = None
+
+    @property
+    def kind(self) -> Kind:
+        return self.request.kind
+
+    def commit(self) -> "Flight":
+        """It takes effect at the server now, however late."""
+        assert self.outcome is None, "carried out already"
+        self.actor.world.will_write(self)
+        self.outcome = self.actor.world.api.perform(self.request)
+        self.actor.world.check()
+        return self
+
+    def answer(self) -> "Flight":
+        """Its answer arrives now."""
+        assert self.outcome is not None, "not carried out"
+        self.actor.flight = None
+        self.actor.absorb(Answered(self.outcome))
+        return self
+
+    def lose(self) -> "Flight":
+        """No answer arrives; it may still take effect."""
+        self.actor.flight = None
+        self.actor.absorb(Answered(Unknown("no answer")))
+        return self
+
+    def refuse(self, outcome: Outcome) -> "Flight":
+        """The server turns it away."""
+        self.outcome = outcome
+        return self.answer()
+
+
+class Actor:
+    """One Pod: its sidecar's process, which may be another after a restart, and its application, which goes on."""
+
+    def __init__(self, world: "World", name: str, *, offset_seconds: float = 0, rate: float = 1.0, **settings: Any) -> None:
+        self.world, self.name, self.lives = world, name, 0
+        self._offset_ns, self._rate = ns(offset_seconds), rate
+        self.settings: dict[str, Any] = {"identity": f"{name}_uid", "place": f"boot:{name}"} | settings
+        self.given_ns = 0
+        """The latest deadline that the application was given and acts on."""
+        self.online = self.watching = True
+        self.alive = False
+        self.dice = 1.0
+        self.wall_us: int | None = None
+        """The wall clock, if it does not go with the world's."""
+        self.moves: list[tuple[State, State]] = []
+        self.sent: list[tuple[int, Kind]] = []
+        self.start()
+
+    def start(self, **settings: Any) -> "Actor":
+        """A new process: it knows nothing."""
+        self.settings |= settings
+        self.lives += 1
+        self.alive = True
+        times = {"lease_duration_seconds": 15, "renew_deadline_seconds": 10.0, "retry_period_seconds": 2.0, "drain_timeout_seconds": 10.0}
+        self.me = Candidate(**({"instance": f"{self.name}{self.lives}"} | times | self.settings))
+        self.election = Election(self.me)
+        self.process_given_ns = self.terms = 0
+        self.budget = Budget(self.me.retry_period_seconds)
+        self.flight: Flight | None = None
+        return self
+
+    def kill(self) -> None:
+        """The process is gone; what it has sent is still under way, and the application goes on."""
+        self.alive, self.flight = False, None
+        self.election = Election(self.me)
+
+    @property
+    def now_ns(self) -> int:
+        return round(self.world.now_ns * self._rate) + self._offset_ns
+
+    def world_ns(self, local_ns: int) -> int:
+        """When this clock will show that."""
+        return -int(-(local_ns - self._offset_ns) // self._rate)
+
+    @property
+    def at(self) -> Moment:
+        return Moment(self.now_ns, self.wall_us if self.wall_us is not None else self.world.now_ns // 1000, self.dice)
+
+    @property
+    def state(self) -> State:
+        return self.election.state
+
+    @property
+    def leads(self) -> bool:
+        """What HTTP would say at this moment."""
+        return self.alive and self.election.view().at(self.now_ns).state is State.LEADING
+
+    @property
+    def acts(self) -> bool:
+        """Whether its application may act."""
+        return self.leads or self.now_ns < self.given_ns
+
+    @property
+    def token(self) -> int | None:
+        return self.election.held.token if self.election.held is not None else None
+
+    def absorb(self, event: Event) -> None:
+        before, self.election = self.election, self.election.absorb(event, self.at)
+        if self.state is not before.state:
+            self.moves.append((before.state, self.state))
+        self.world.absorbed(self, before)
+
+    def tick(self) -> "Actor":
+        self.absorb(Tick())
+        return self
+
+    def watch(self, record: Record | None = None) -> "Actor":
+        """A watch event: the newest state, or that one."""
+        self.absorb(Watched(record if record is not None else self.world.api.record))
+        return self
+
+    def doubt(self) -> "Actor":
+        self.absorb(Doubted())
+        return self
+
+    def send(self, kind: Kind | None = None) -> Flight:
+        """The request that is due now goes out."""
+        due = self.election.due(self.now_ns)
+        assert due is not None and due.at_ns <= self.now_ns, f"{self.name}: nothing is due now but {due} at {self.now_ns}"
+        assert kind in (None, due.kind), f"{self.name}: due is {due.kind}"
+        self.election = self.election.send(due.kind, self.at)
+        assert self.election.flight is not None
+        self.flight = Flight(self, self.election.flight)
+        self.sent.append((self.world.now_ns, due.kind))
+        self.world.flights.append(self.flight)
+        return self.flight
+
+    def go(self, kind: Kind | None = None) -> "Actor":
+        """Send, carried out and answered within two milliseconds."""
+        flight = self.send(kind)
+        self.world.pass_(0.001)
+        flight.commit()
+        self.world.pass_(0.001)
+        flight.answer()
+        return self
+
+    def ask(self) -> "Actor":
+        """The application asks, and goes by the deadline it is given."""
+        view = self.election.view().at(self.now_ns)
+        if view.state is State.LEADING and view.covered_until_ns is not None:
+            self.given_ns = max(self.given_ns, view.covered_until_ns)
+            self.process_given_ns = max(self.process_given_ns, view.covered_until_ns)
+        return self
+
+    def step_down(self, *, app_ended: bool = False, leaving: bool = False) -> "Actor":
+        if app_ended:
+            self.given_ns = 0
+        self.absorb(StepDown("told to", self.process_given_ns, app_ended=app_ended, leaving=leaving))
+        return self
+
+
+class World:
+    """Time, the Lease and everyone."""
+
+    def __init__(self, names: str = "ABC", *, each: Callable[[str], JSON] | None = None, lease: JSON | None = None) -> None:
+        self.now_ns = ns(10_000)
+        self.api = Api()
+        self.api.put(lease if lease is not None else {"metadata": {"name": "web"}, "spec": {}})
+        self.flights: list[Flight] = []
+        self.terms: list[tuple[str, int]] = []
+        """Whose, and its token, in the order in which they began."""
+        self.actors: list[Actor] = []
+        for index, name in enumerate(names):
+            self.actors.append(Actor(self, name, **({"offset_seconds": 1000.0 * index} | (each(name) if each else {}))))
+
+    def __getitem__(self, name: str) -> Actor:
+        return next(actor for actor in self.actors if actor.name == name)
+
+    @property
+    def leaders(self) -> str:
+        return "".join(actor.name for actor in self.actors if actor.leads)
+
+    def pass_(self, seconds: float) -> "World":
+        """Time passes and nobody notices."""
+        self.now_ns += ns(seconds)
+        return self
+
+    # ---- without faults -----------------------------------------------------------------------------------------------------------
+
+    def run(self, seconds: float, *, until: Callable[[], bool] = lambda: False) -> "World":
+        """Everyone online gets every answer and every change at once; requests of the others get no answer and never arrive."""
+        end_ns = self.now_ns + ns(seconds)
+        while self.now_ns < end_ns and not until():
+            for actor in self.actors:
+                if actor.alive:
+                    self._turn(actor)
+            self.now_ns = min(end_ns, max(self.now_ns + MS, min((self._next_ns(actor) for actor in self.actors if actor.alive), default=end_ns)))
+            self.check()
+        return self
+
+    def _turn(self, actor: Actor) -> None:
+        flight = actor.flight
+        if flight is not None and actor.now_ns >= flight.request.sent_ns + ns(actor.me.request_limit_seconds):
+            flight.lose()
+        known = actor.election.record
+        if actor.online and actor.watching and self.api.lease is None and known is not None and not actor.election.doubt:
+            actor.doubt()
+        elif actor.online and actor.watching and self.api.lease is not None and (known is None or known.version != self.api.record.version):
+            actor.watch()
+        actor.tick()
+        due = actor.election.due(actor.now_ns)
+        if due is None or due.at_ns > actor.now_ns or (not due.urgent and actor.budget.opens_ns() > actor.now_ns):
+            return
+        if not due.urgent:
+            actor.budget.spend(actor.now_ns)
+        flight = actor.send()
+        if len(actor.sent) > 15 and self.now_ns - actor.sent[-15][0] < NS_PER_SECOND:
+            raise ViolationError(f"L2: {actor.name} sent 15 requests within a second: {actor.sent[-15:]}")
+        if actor.online:
+            self.now_ns += MS
+            flight.commit()
+            flight.answer()
+
+    def _next_ns(self, actor: Actor) -> int:
+        election, now_ns = actor.election, actor.now_ns
+        turns = [now_ns + NS_PER_SECOND]
+        if (due := election.due(now_ns)) is not None:
+            turns.append(due.at_ns if due.urgent else max(due.at_ns, actor.budget.opens_ns()))
+        if actor.flight is not None:
+            turns.append(actor.flight.request.sent_ns + ns(actor.me.request_limit_seconds))
+        if election.held is not None:
+            turns.append(election.held.deadline_ns)
+        return min(actor.world_ns(turn) for turn in turns)
+
+    # ---- the rules ----------------------------------------------------------------------------------------------------------------
+
+    def check(self) -> None:
+        """S1, with every deadline that was given out (S11)."""
+        acting = [actor for actor in self.actors if actor.acts]
+        if len(acting) > 1:
+            raise ViolationError(f"S1: {', '.join(f'{actor.name} ({actor.state}, {actor.token})' for actor in acting)} may act at once")
+
+    def absorbed(self, actor: Actor, before: Election) -> None:
+        """S8, seen by who leads."""
+        held, former = actor.election.held, before.held
+        if held is not None and former is not None and held.token != former.token:
+            raise ViolationError(f"S8: {actor.name}'s token moved within a term")
+        if held is not None and former is None:
+            resumed = actor.terms == 0 and self.terms and self.terms[-1] == (actor.me.identity, held.token)
+            if not resumed and self.terms and held.token <= max(token for _, token in self.terms):
+                raise ViolationError(f"S8: {actor.name} leads with {held.token} after {self.terms}")
+            self.terms += [] if resumed else [(actor.me.identity, held.token)]
+            actor.terms += 1
+        self.check()
+
+    def will_write(self, flight: Flight) -> None:
+        """S5, S7 and S11, seen at the server."""
+        request, actor = flight.request, flight.actor
+        creates = request.kind is Kind.SENTINEL
+        if request.kind is not Kind.READ and (request.base is None) != creates:
+            raise ViolationError(f"S5: {actor.name}'s {request.kind} is conditional on {request.base}")
+        if creates and request.record.holder != SENTINEL:
+            raise ViolationError(f"S7: {actor.name} creates the Lease in the name of {request.record.holder}")
+        if request.kind is Kind.RELEASE and actor.acts and self.api.lease is not None and self.api.record.version == request.base:
+            raise ViolationError(f"S11: {actor.name} releases {actor.given_ns - actor.now_ns} ns before a deadline that was given")
