@@ -150,13 +150,15 @@ class Election:
         match outcome:
             case Done(record) if writing and record.version == request.base:  # S3: a 200 that changed nothing proves nothing
                 return replace(self, unresolved=(*self.unresolved, request), doubt=True, next_ns=later_ns)
-            case Done(record) if self.record is not None and self.record.version == record.version:
+            case Done(record) if record == self.record:
                 unresolved = () if self.leaving else self.unresolved  # looked once more: enough for who leaves
                 return replace(self, next_ns=0, unresolved=unresolved)._hear(record, at)
             case Done(record) if self.learned_ns > request.sent_ns and not _older(self.record, record):
                 return replace(self, doubt=True)._keep(request, record)  # the watch was faster: what this answer tells may be over
             case Done(record):
                 return replace(self, next_ns=0)._keep(request, record)._see(record, at)
+            case Missing() if request.kind is Kind.SENTINEL:  # not even its namespace is there
+                return replace(self, next_ns=later_ns)
             case Missing() if self.learned_ns > request.sent_ns:
                 return replace(self, doubt=True)
             case Missing():
@@ -183,7 +185,7 @@ class Election:
 
     def _hear(self, record: Record, at: Moment) -> "Election":
         """Take news from the watch: what is later counts; what is older, or has no order, calls for one quorum read (S4)."""
-        if self.record is not None and record.version == self.record.version:
+        if record == self.record:
             return replace(self, confirmed_ns=at.now_ns)
         if (self.record is None and self.held is None) or _older(self.record, record):
             return self._see(record, at)
@@ -261,9 +263,12 @@ class Election:
 
     def _is_twin(self, record: Record, before: Record | None) -> bool:
         """S9 d: another instance of this identity replaced a write of ours; the write of a former process cannot, it would come first."""
-        if not self.wrote or record.term is None or (before is not None and before.renewal == record.renewal):
+        term = record.term
+        if not self.wrote or term is None or record.holder not in ("", self.me.identity):
             return False
-        return record.term.holder == self.me.identity and record.term.instance not in ("", self.me.instance)
+        if before is not None and before.renewal == record.renewal:
+            return False
+        return term.holder == self.me.identity and term.instance not in ("", self.me.instance)
 
     def _conflict(self, at: Moment) -> "Election":
         seconds = max(self.me.lease_duration_seconds, self.last.seconds if self.last is not None else 0)
@@ -291,7 +296,8 @@ class Election:
         term = self.record.own_term if self.record is not None else None
         if not self.fresh or term is None or not self.me.place:
             return False
-        return term.holder == self.me.identity and term.place == self.me.place
+        newest = term.token is None or self.last_token is None or term.token >= self.last_token
+        return newest and term.holder == self.me.identity and term.place == self.me.place
 
     def _schedule(self, before: Record | None, at: Moment) -> "Election":
         """Say when to contend for the Lease as it is seen now; a touch that is no renewal moves nothing but a larger promise (S6)."""

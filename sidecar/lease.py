@@ -49,7 +49,8 @@ class Term:
             "place": self.place,
             "released": self.released,
         }
-        return json.dumps({key: json.loads(text) for key, text in self.extra} | known, separators=(",", ":"))
+        members = [*self.extra, *((key, json.dumps(value)) for key, value in known.items())]
+        return "{" + ",".join(f"{json.dumps(key)}:{text}" for key, text in members) + "}"
 
 
 @dataclass(frozen=True, slots=True)

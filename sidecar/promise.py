@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from sidecar.clock import ns
-from sidecar.lease import Record
+from sidecar.lease import SENTINEL, Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,13 @@ def seen(  # noqa: PLR0913 - two records, what was known, and the moment
     seconds = record.duration_seconds or own_seconds
     if same and last is not None:  # a touch by somebody else restarts nobody's wait, and a larger duration counts
         return replace(last, seconds=max(last.seconds, seconds))
-    return Promise(of_sidecar=record.own_term is not None, seen_ns=now_ns, seconds=seconds)
+    of_sidecar = record.own_term is not None
+    if before is not None and before.holder == record.holder and last is not None:
+        of_sidecar = of_sidecar or last.of_sidecar  # whoever prunes an annotation makes no client-go program of its holder
+    now = Promise(of_sidecar=of_sidecar, seen_ns=now_ns, seconds=seconds)
+    if record.holder == SENTINEL and last is not None and last.end_ns > now.end_ns:  # its maker may not have seen the longest promise
+        return replace(last, of_sidecar=True)
+    return now
 
 
 def missing(last: Promise | None, now_ns: int, own_seconds: int) -> Promise:

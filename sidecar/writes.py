@@ -83,7 +83,8 @@ def acquire(me: Candidate, base: Record, last_token: int | None, duration_second
     """A new term, with a token above every other that is known (S8)."""
     transitions = 0 if base.transitions is None else min(base.transitions + 1, MAX_TRANSITIONS)  # S10
     first = base.version_number if base.version_number is not None else transitions
-    token = min(max(first, -1 if last_token is None else last_token + 1), MAX_TOKEN)
+    grown = -1 if last_token is None else last_token + 1
+    token = max(first, grown if grown <= MAX_TOKEN else -1)  # beyond 2^53 only somebody's junk gets: then the version alone
     return replace(
         base,
         holder=me.identity,

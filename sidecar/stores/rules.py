@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from sidecar.lease import JSON, parse_time
+from sidecar.lease import parse_time
 
 MAX_ANNOTATION_BYTES: Final = 256 * 1024
 """All keys and values of a Lease's annotations together (Kubernetes API, "Annotations")."""
@@ -28,8 +28,10 @@ def merged(target: Any, patch: Any) -> Any:
     return result
 
 
-def complaint(lease: JSON, namespace: str, name: str) -> str:
+def complaint(lease: object, namespace: str, name: str) -> str:
     """Why an API server would refuse this Lease, or ""."""
+    if not isinstance(lease, dict):
+        return "a Lease must be an object"
     metadata, spec = lease.get("metadata", {}), lease.get("spec", {})
     if not isinstance(metadata, dict) or not isinstance(spec, dict):
         return "metadata and spec must be objects"

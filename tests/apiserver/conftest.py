@@ -3,9 +3,8 @@
 import os
 import subprocess
 import sys
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,8 @@ import yaml
 from tests.apiserver.ports import free_port
 from tests.apiserver.proxy import FaultProxy
 from tests.apiserver.server import ApiServer
-from tests.apiserver.sidecar_process import ROOT, Sidecar, ending, until
-from tests.binaries.build import BinariesUnavailable
+from tests.apiserver.sidecar_process import ROOT, Sidecar, ending
+from tests.binaries.build import BinariesUnavailable, ensure
 
 SHORT = {"LEADER_LEASE_DURATION": "3s", "LEADER_RENEW_DEADLINE": "2s", "LEADER_RETRY_PERIOD": "500ms"}
 
@@ -29,16 +28,36 @@ def shipped(path: str) -> dict[str, Any]:
     return loaded
 
 
+_MISSING = pytest.StashKey[str]()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Build what is missing before the first test, where it is seen and no test's time limit ends it."""
+    wanted = any("apiserver" in getattr(item, "fixturenames", ()) for item in session.items)
+    if wanted and not session.config.option.collectonly:
+        capture = session.config.pluginmanager.getplugin("capturemanager")
+        try:
+            with capture.global_and_fixture_disabled() if capture else nullcontext():
+                ensure()
+        except BinariesUnavailable as error:
+            session.config.stash[_MISSING] = str(error)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """A skip of all of this must not be overlooked."""
+    if missing := config.stash.get(_MISSING, ""):
+        terminalreporter.section("NO REAL API SERVER: what needs one has not been tested", red=True, bold=True)
+        terminalreporter.line(missing)
+
+
 @pytest.fixture(scope="session")
-def apiserver() -> Iterator[ApiServer]:
+def apiserver(pytestconfig: pytest.Config) -> Iterator[ApiServer]:
     """A real kube-apiserver and etcd. Where they cannot be had: a loud skip on a laptop, a failure under CI."""
-    try:
-        server = ApiServer()
-    except BinariesUnavailable as error:
+    if missing := pytestconfig.stash.get(_MISSING, ""):
         if os.environ.get("CI") == "true":
-            raise
-        warnings.warn(pytest.PytestWarning(f"NO REAL API SERVER, its tests are skipped: {error}"), stacklevel=1)
-        pytest.skip(str(error))
+            pytest.fail(f"no real API server: {missing}", pytrace=False)
+        pytest.skip(missing)
+    server = ApiServer()
     try:
         yield server.start()
     finally:
@@ -67,6 +86,7 @@ class Field:
         token_file: Path | None = None,
         port: int | None = None,
         launcher: tuple[str, ...] = (),
+        times: Mapping[str, str] | None = None,
         **environment: str,
     ) -> Sidecar:
         """A sidecar with a token of its own and exactly the shipped Role (or `role` in its place); not yet started."""
@@ -85,16 +105,18 @@ class Field:
         kubeconfig = self.server.kubeconfig(token, folder / "kubeconfig", port, token_file, self.namespace)
         self.users[name] = user
         settings = {"KUBECONFIG": str(kubeconfig), "LEADER_LEASE_NAME": "web", "LEADER_LEASE_NAMESPACE": self.namespace}
-        sidecar = Sidecar(name, folder, settings | environment, uid=uid, launcher=launcher)
+        sidecar = Sidecar(name, folder, {**settings, **(times or {}), **environment}, uid=uid, launcher=launcher)
         self.sidecars.append(sidecar)
         return sidecar
 
-    def three(self, *, proxied: bool = False, create: bool = False, **environment: str) -> list[Sidecar]:
+    def three(
+        self, *, proxied: bool = False, create: bool = False, times: Mapping[str, str] | None = None, **environment: str
+    ) -> list[Sidecar]:
         """web-0, web-1 and web-2, started and serving."""
-        sidecars = [self.sidecar(f"web-{number}", proxied=proxied, create=create, **environment).start() for number in range(3)]
+        given = {**(times or {}), **environment}
+        sidecars = [self.sidecar(f"web-{number}", proxied=proxied, create=create, times=given).start() for number in range(3)]
         for sidecar in sidecars:
-            sidecar.serving()
-            until(lambda sidecar=sidecar: sidecar.leader()["name"], within_seconds=20, message=f"{sidecar.name} knows who leads")
+            sidecar.serving().informed()
         return sidecars
 
     def proxy_of(self, sidecar: Sidecar) -> FaultProxy:

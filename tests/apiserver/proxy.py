@@ -5,6 +5,7 @@ import socket
 import struct
 import threading
 import time
+from collections import deque
 from enum import Enum, auto
 from typing import Final
 
@@ -22,7 +23,11 @@ class Mode(Enum):
     BLACK_HOLE = auto()
     """Nothing passes, nothing is closed."""
     HOLD_REQUESTS = auto()
-    """What the client says is kept, and delivered when the mode changes, though the client may have gone."""
+    """What the client says is kept, and delivered when the mode changes, though the client may have gone.
+
+    It is delivered with the pauses that it was sent with. At once, the request and the client's goodbye behind it would arrive together,
+    and the API server gives up a request whose client has gone: most late writes would never land.
+    """
 
 
 class FaultProxy:
@@ -106,32 +111,43 @@ class FaultProxy:
 
     def _pump(self, source: socket.socket, sink: socket.socket, *, replies: bool) -> None:
         """One direction of one connection, in order."""
-        held: list[tuple[float, bytes]] = []
+        queue: deque[tuple[float, bytes]] = deque()  # when it is due, and b"" for the end
         source.settimeout(_TURN_SECONDS)
-        open_source = True
-        while not self._ended.is_set() and (open_source or held):
+        open_source, kept_since = True, 0.0
+        while not self._ended.is_set() and (open_source or queue):
+            heard: bytes | None = None
             try:
-                data = source.recv(65536) if open_source else self._pause()
-                open_source = open_source and data != b""
+                heard = source.recv(65536) if open_source else self._pause()
+                open_source = open_source and heard != b""
             except TimeoutError:
-                data = b""
+                pass
             except OSError:
-                data, open_source = b"", False
-            if data and not self._lost(replies=replies):
-                held.append((time.monotonic() + (self.delay_seconds if replies and self.mode is Mode.SLOW_REPLIES else 0), data))
-            while held and not self._kept(replies=replies) and held[0][0] <= time.monotonic():
+                heard, open_source = b"", False
+            now = time.monotonic()
+            if heard is not None and not self._lost(replies=replies):
+                queue.append((now + (self.delay_seconds if replies and self.mode is Mode.SLOW_REPLIES else 0), heard))
+            if self._kept(replies=replies):
+                kept_since = kept_since or (queue[0][0] if queue else 0.0)
+                continue
+            if kept_since:
+                queue = deque((due + now - kept_since, data) for due, data in queue)
+                kept_since = 0.0
+            while queue and queue[0][0] <= now:
                 try:
-                    sink.sendall(held.pop(0)[1])
+                    self._pass_on(sink, queue.popleft()[1])
                 except OSError:
                     return
-        if self.mode is Mode.PASS:
-            with contextlib.suppress(OSError):
-                sink.shutdown(socket.SHUT_WR)
 
     @staticmethod
-    def _pause() -> bytes:
+    def _pass_on(sink: socket.socket, data: bytes) -> None:
+        if data:
+            sink.sendall(data)
+        else:
+            sink.shutdown(socket.SHUT_WR)
+
+    @staticmethod
+    def _pause() -> None:
         time.sleep(_TURN_SECONDS)
-        return b""
 
     def _lost(self, *, replies: bool) -> bool:
         return self.mode is Mode.BLACK_HOLE or (replies and self.mode is Mode.LOSE_REPLIES)

@@ -47,8 +47,7 @@ class ApiServer:
         certificate = authority.issue_cert("127.0.0.1", "localhost", "::1")
         certificate.private_key_pem.write_to_path(self.folder / "tls.key")
         certificate.private_key_and_cert_chain_pem.write_to_path(self.folder / "tls.crt")
-        key = subprocess.run(["openssl", "genrsa", "2048"], capture_output=True, check=True).stdout
-        (self.folder / "sa.key").write_bytes(key)
+        authority.issue_cert("service-accounts.test").private_key_pem.write_to_path(self.folder / "sa.key")
         with (self.folder / "tokens.csv").open("w", newline="") as file:
             rows = csv.writer(file)
             rows.writerow([self._admin_token, "admin", "admin", "system:masters"])

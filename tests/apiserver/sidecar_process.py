@@ -124,6 +124,15 @@ class Sidecar:
         assert not self.exited(), f"{self.name} ended with {self.process and self.process.returncode}:\n{self.log}"
         return self
 
+    def informed(self, of: str = "", within_seconds: float = 20) -> dict[str, Any]:
+        """Its answer, as soon as it names a leader (that one, if one is given)."""
+
+        def answer() -> dict[str, Any]:
+            found = self.leader()
+            return found if found.get("name") and of in ("", found["name"]) else {}
+
+        return until(answer, within_seconds=within_seconds, message=f"{self.name} knows who leads")
+
     def exited(self) -> bool:
         """Whether the process has ended."""
         return self.process is not None and self.process.poll() is not None

@@ -11,7 +11,7 @@ from tests.apiserver.sidecar_process import Witness, boottime_ns, the_leader, un
 
 def test_a_stopped_leader_never_answers_true_beside_the_next(ground: Field) -> None:
     """SIGSTOP for lease_duration + 5 s, polled through SIGCONT: at no instant do two answers say true, and its first one is false (S2)."""
-    sidecars = ground.three(**SHORT)
+    sidecars = ground.three(times=SHORT)
     leader = the_leader(sidecars, within_seconds=5)
     token = leader.leader()["fencing_token"]
     with Witness(sidecars) as witness:
@@ -35,7 +35,7 @@ def test_without_an_api_server_the_leader_says_false_by_its_deadline(ground: Fie
     """Its process stopped with connections held open, or connections refused: false within renew_deadline of the last successful send;
     afterwards exactly one leads, with a larger token.
     """
-    sidecars = ground.three(**SHORT)
+    sidecars = ground.three(times=SHORT)
     leader = the_leader(sidecars, within_seconds=5)
     token = leader.leader()["fencing_token"]
     with Witness(sidecars) as witness:
@@ -100,7 +100,7 @@ def test_slow_replies_and_then_nothing_is_no_overlap(ground: Field) -> None:
 @pytest.mark.parametrize("replies", ["lost", "all lost"])
 def test_a_leader_whose_replies_are_lost_ends_in_time(ground: Field, replies: str) -> None:
     """Its renewals land and it cannot know: an unknown outcome extends nothing (S3); nobody leads beside it."""
-    sidecars = ground.three(proxied=True, **SHORT)
+    sidecars = ground.three(proxied=True, times=SHORT)
     leader = the_leader(sidecars, within_seconds=5)
     proxy = ground.proxy_of(leader)
     with Witness(sidecars) as witness:

@@ -4,6 +4,7 @@ import http.client
 import signal
 import threading
 import time
+from functools import partial
 
 import pytest
 
@@ -36,6 +37,10 @@ class Waiter(threading.Thread):
         self.told_ns = boottime_ns()
 
 
+def _told(waiters: list[Waiter]) -> list[Waiter]:
+    return [waiter for waiter in waiters if waiter.told_ns]
+
+
 def _renewed_at_us(ground: Field) -> str:
     return str(ground.lease()["spec"]["renewTime"])
 
@@ -51,14 +56,14 @@ def test_a_graceful_stop_hands_over_in_milliseconds_twenty_times(ground: Field, 
             leader = the_leader(sidecars, within_seconds=5)
             others = [sidecar for sidecar in sidecars if sidecar is not leader]
             for sidecar in others:
-                until(lambda sidecar=sidecar, name=leader.name: sidecar.leader().get("name") == name, within_seconds=5)
+                sidecar.informed(leader.name)
             tokens.append(leader.leader()["fencing_token"])
             waiters = [Waiter(sidecar) for sidecar in others]
             time.sleep(0.05)  # their polls are parked
             witness.stopped_acting(leader, tokens[-1])
             began_ns = boottime_ns()
             leader.signal(signal.SIGTERM)
-            told = until(lambda waiters=waiters: [waiter for waiter in waiters if waiter.told_ns], within_seconds=10, every_seconds=0.001)
+            told = until(partial(_told, waiters), within_seconds=10, every_seconds=0.001)
             handovers_ms.append((told[0].told_ns - began_ns) / 1e6)
             assert leader.wait(3) == 0
             exits_ms.append((boottime_ns() - began_ns) / 1e6)
@@ -74,7 +79,7 @@ def test_a_graceful_stop_hands_over_in_milliseconds_twenty_times(ground: Field, 
 
 def test_a_graceful_stop_tells_the_app_before_it_releases(ground: Field) -> None:
     """A poll parked at the leader is answered false while the Lease is still the leader's, or at the latest with its release."""
-    leader = ground.sidecar("web-0", **SHORT).start().serving()
+    leader = ground.sidecar("web-0", times=SHORT).start().serving()
     until(leader.leads, within_seconds=5)
     version = leader.leader()["version"]
     seen: list[tuple[dict[str, object], str]] = []
@@ -98,7 +103,7 @@ def test_a_graceful_stop_tells_the_app_before_it_releases(ground: Field) -> None
 
 def test_a_stop_keeps_every_deadline_that_was_given(ground: Field) -> None:
     """Under the default SIGTERM says false at once and releases when the last given deadline is behind: nobody leads before (S11)."""
-    sidecars = ground.three(**SHORT)
+    sidecars = ground.three(times=SHORT)
     with Witness(sidecars, every_seconds=0.01) as witness:
         leader = the_leader(sidecars, within_seconds=10)
         leader.signal(signal.SIGTERM)
@@ -131,7 +136,7 @@ def test_drained_makes_the_handover_quick(ground: Field) -> None:
 
 def test_drained_with_the_token_ends_that_term_alone(ground: Field) -> None:
     """With its token the app may end a term that leads; retried in the next term it is refused."""
-    sidecars = ground.three(**SHORT)
+    sidecars = ground.three(times=SHORT)
     leader = the_leader(sidecars, within_seconds=5)
     token = leader.leader()["fencing_token"]
     assert leader.ask("/drained", method="POST", body={"token": token}).status == 200
@@ -148,7 +153,7 @@ def test_after_a_kill_another_leads_when_the_lease_has_run_out_and_soon(
 ) -> None:
     """Never before lease_duration after the last renewal, and within lease_duration + 1 s of it."""
     lease_duration = 3 if times else 15
-    sidecars = ground.three(**times)
+    sidecars = ground.three(times=times)
     leader = the_leader(sidecars, within_seconds=5)
     token = leader.leader()["fencing_token"]
     with Witness(sidecars) as witness:

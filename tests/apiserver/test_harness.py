@@ -1,8 +1,12 @@
 """The ground that the other tests stand on does what it says: the API server, its faults, the proxy, the Go candidate."""
 
 import contextlib
+import json
+import os
 import socket
 import ssl
+import subprocess
+import sys
 import threading
 import urllib.error
 import urllib.request
@@ -16,7 +20,7 @@ from tests.apiserver.conftest import Field, shipped
 from tests.apiserver.go_candidate import ROLE, GoCandidate
 from tests.apiserver.proxy import FaultProxy, Mode
 from tests.apiserver.server import ApiServer
-from tests.apiserver.sidecar_process import boottime_ns, until
+from tests.apiserver.sidecar_process import ROOT, boottime_ns, until
 
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/{}/leases"
 
@@ -222,6 +226,51 @@ def test_a_proxy_that_refuses_resets_and_takes_up_its_port_again(line: Line) -> 
     with line.connect() as again:
         again.sendall(b"again")
         assert again.recv(100) == b"again"
+
+
+@pytest.mark.parametrize("parts", [1, 2], ids=["at once", "head and body apart"])
+def test_a_late_write_lands_though_its_sender_has_said_goodbye(ground: Field, parts: int) -> None:
+    """Through TLS, on the real API server, every time: it drops a request whose client is seen to have gone before it is done."""
+    server, path = ground.server, f"{LEASES.format(ground.namespace)}/web"
+    user, token = server.user()
+    server.bind(ground.namespace, user, shipped("base/role.yaml"))
+    until(lambda: as_user(server, token, "GET", path) == 200, within_seconds=5)
+    for number in range(5):
+        body = json.dumps({"spec": {"holderIdentity": f"late-{number}"}}).encode()
+        head = f"PATCH {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n"
+        head += f"Content-Type: application/merge-patch+json\r\nContent-Length: {len(body)}\r\n\r\n"
+        proxy = FaultProxy(server.port).start()
+        try:
+            plain = socket.create_connection(("127.0.0.1", proxy.port), timeout=5)
+            with server.ssl.wrap_socket(plain, server_hostname="127.0.0.1") as client:
+                proxy.mode = Mode.HOLD_REQUESTS
+                for part in [head.encode() + body] if parts == 1 else [head.encode(), body]:
+                    client.sendall(part)
+                client.settimeout(0.1)
+                with contextlib.suppress(OSError):
+                    client.recv(1)  # its patience
+                with contextlib.suppress(OSError):
+                    client.unwrap()  # close_notify, as aiohttp sends it
+            assert ground.lease()["spec"].get("holderIdentity") != f"late-{number}"
+            proxy.heal()
+            until(lambda number=number: ground.lease()["spec"].get("holderIdentity") == f"late-{number}", within_seconds=5)  # type: ignore[misc]
+        finally:
+            proxy.stop()
+
+
+# Without it
+
+
+@pytest.mark.parametrize("environment", ["laptop", "CI"])
+def test_no_api_server_is_a_loud_skip_and_under_ci_a_failure(environment: str, tmp_path: Path) -> None:
+    """Nothing is tested then, and nobody may take that for green."""
+    variables = os.environ | {"KUBEBUILDER_ASSETS": str(tmp_path), "CI": "true" if environment == "CI" else ""}
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-k", "certificate", str(Path(__file__).relative_to(ROOT))]
+    run = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=60, check=False)
+    assert "NO REAL API SERVER" in run.stdout, run.stdout
+    assert "holds no kube-apiserver" in run.stdout
+    assert run.returncode == (1 if environment == "CI" else 0), run.stdout
+    assert ("1 error" if environment == "CI" else "1 skipped") in run.stdout
 
 
 # The Go candidate

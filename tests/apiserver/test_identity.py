@@ -60,11 +60,11 @@ def test_in_two_places_at_most_one_of_an_identity_leads(ground: Field, elsewhere
     """
     if shutil.which("curl") is None:
         pytest.skip("needs curl")
-    first = ground.sidecar("web-0", **SHORT).start().serving()
+    first = ground.sidecar("web-0", times=SHORT).start().serving()
     until(first.leads, within_seconds=5)
     relay = tmp_path / "relay"
     with ground.relay(relay, elsewhere) as port:
-        second = ground.sidecar("web-0", port=port, launcher=elsewhere, **SHORT)
+        second = ground.sidecar("web-0", port=port, launcher=elsewhere, times=SHORT)
         twin = Twin(second.start())
         until(lambda: twin.state() == "following", within_seconds=20, message=second.log)
         time.sleep(4)

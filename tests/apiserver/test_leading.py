@@ -3,7 +3,7 @@
 import re
 
 from tests.apiserver.conftest import Field
-from tests.apiserver.sidecar_process import the_leader, until
+from tests.apiserver.sidecar_process import the_leader
 
 MICRO_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 
@@ -12,9 +12,7 @@ def test_three_on_an_empty_lease_agree_on_one_leader(ground: Field) -> None:
     """One leads soon after the start, all three answer the same, and the Lease says so to kubectl and in the API server's own record."""
     sidecars = ground.three()
     leader = the_leader(sidecars, within_seconds=5)
-    answers = [
-        until(lambda sidecar=sidecar: sidecar.leader() if sidecar.leader()["name"] else None, within_seconds=2) for sidecar in sidecars
-    ]
+    answers = [sidecar.informed(leader.name) for sidecar in sidecars]
     assert {(answer["name"], answer["fencing_token"], answer["holder"]) for answer in answers} == {
         (leader.name, leader.leader()["fencing_token"], leader.identity)
     }

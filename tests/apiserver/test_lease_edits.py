@@ -35,7 +35,7 @@ def test_a_deleted_lease_is_back_in_its_holders_name(ground: Field) -> None:
 @pytest.mark.parametrize("how", ["deleted", "deleted and re-created empty"])
 def test_deleted_under_a_leader_that_is_cut_off_it_is_nobodys_until_the_sentinels_time_is_out(ground: Field, how: str) -> None:
     """Nobody else leads before the last promise, or the sentinel's time, is out, and the token is larger (S7, S8)."""
-    sidecars = ground.three(proxied=True, create=True, **SHORT)
+    sidecars = ground.three(proxied=True, create=True, times=SHORT)
     leader = the_leader(sidecars, within_seconds=5)
     token = leader.leader()["fencing_token"]
     with Witness(sidecars) as witness:
@@ -54,7 +54,7 @@ def test_deleted_under_a_leader_that_is_cut_off_it_is_nobodys_until_the_sentinel
 
 def test_without_the_right_to_create_a_deleted_lease_is_said_to_be_missing(ground: Field) -> None:
     """The leader answers until its deadline, then nobody leads; log and /readyz?verbose say what is missing; applied again, one does."""
-    sidecars = ground.three(**SHORT)
+    sidecars = ground.three(times=SHORT)
     leader = the_leader(sidecars, within_seconds=5)
     token = leader.leader()["fencing_token"]
     ground.delete_lease()
@@ -98,7 +98,7 @@ JUNK: dict[str, dict[str, object]] = {
 @pytest.mark.parametrize("junk", JUNK.values(), ids=JUNK.keys())
 def test_with_junk_in_the_lease_somebody_leads_in_the_end(ground: Field, junk: dict[str, object]) -> None:
     """No exception, foreign fields survive the renewals (S10)."""
-    sidecars = [ground.sidecar(f"web-{number}", **SHORT).start().serving() for number in range(2)]
+    sidecars = [ground.sidecar(f"web-{number}", times=SHORT).start().serving() for number in range(2)]
     the_leader(sidecars, within_seconds=5)
     mine = {"metadata": {"annotations": {"somebody/else": "kept"}, "labels": {"somebody": "kept"}}}
     ground.patch_lease(mine)
@@ -120,7 +120,7 @@ def test_started_on_a_lease_of_an_absurd_holder_it_waits_an_hour_at_most_and_say
     spec = {"holderIdentity": "stranger", "leaseDurationSeconds": 1, "renewTime": "1970-01-01T00:00:00.000000Z"}
     ground.patch_lease({"spec": spec})
     began_ns = boottime_ns()
-    sidecar = ground.sidecar("web-0", **SHORT).start().serving()
+    sidecar = ground.sidecar("web-0", times=SHORT).start().serving()
     until(lambda: sidecar.leader().get("name") == "stranger", within_seconds=5, message="it names the holder")
     assert sidecar.leader()["fencing_token"] is None, "a client-go program shares the Lease"
     until(sidecar.leads, within_seconds=5)
@@ -132,7 +132,7 @@ def test_a_lease_that_the_api_server_refuses_to_change_has_no_leader_and_says_wh
     others = sum(len(key) + len(value) for key, value in ground.lease()["metadata"].get("annotations", {}).items())
     room = 256 * 1024 - others - len("somebody/large")
     ground.patch_lease({"metadata": {"annotations": {"somebody/large": "x" * room}}})
-    sidecar = ground.sidecar("web-0", **SHORT).start().serving()
+    sidecar = ground.sidecar("web-0", times=SHORT).start().serving()
     until(lambda: "patch" in sidecar.ask("/readyz?verbose").body.decode(), within_seconds=5)
     assert "not valid" in sidecar.log or "Invalid" in sidecar.log or "too long" in sidecar.log.lower()
     assert not sidecar.leads()

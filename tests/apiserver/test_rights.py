@@ -22,8 +22,8 @@ def role_without(verb: str) -> dict[str, Any]:
 
 def test_without_watch_it_polls_and_says_so(ground: Field) -> None:
     """Polling takes the watch's place: leadership is handed over all the same, and /readyz?verbose says why it is slower."""
-    polls = {"role": role_without("watch"), "LEADER_APP_ENDS_FIRST": "true", **SHORT}
-    sidecars = [ground.sidecar(f"web-{number}", **polls).start() for number in range(2)]
+    role = role_without("watch")
+    sidecars = [ground.sidecar(f"web-{number}", role=role, times=SHORT, LEADER_APP_ENDS_FIRST="true").start() for number in range(2)]
     leader = the_leader([sidecar.serving() for sidecar in sidecars], within_seconds=5)
     other = next(sidecar for sidecar in sidecars if sidecar is not leader)
     until(lambda: "polling" in other.ask("/readyz?verbose").body.decode(), within_seconds=5)
@@ -36,7 +36,7 @@ def test_without_watch_it_polls_and_says_so(ground: Field) -> None:
 
 def test_without_patch_it_names_what_is_missing_once_and_goes_on(ground: Field) -> None:
     """One clear line with verb and resource, no crash loop, no leader."""
-    sidecar = ground.sidecar("web-0", role=role_without("patch"), **SHORT).start().serving()
+    sidecar = ground.sidecar("web-0", role=role_without("patch"), times=SHORT).start().serving()
     until(lambda: "patch failed" in sidecar.log, within_seconds=5)
     time.sleep(2)
     assert sidecar.log.count("patch failed") == 1
@@ -55,7 +55,7 @@ def test_without_patch_it_names_what_is_missing_once_and_goes_on(ground: Field) 
 
 def test_without_get_it_says_so(ground: Field) -> None:
     """The watch may show the Lease, but what calls for a read is refused, and that stands in /readyz?verbose."""
-    sidecar = ground.sidecar("web-0", role=role_without("get"), **SHORT).start().serving()
+    sidecar = ground.sidecar("web-0", role=role_without("get"), times=SHORT).start().serving()
     until(lambda: "[-]read failed" in sidecar.ask("/readyz?verbose").body.decode(), within_seconds=5)
     assert "get" in sidecar.log
 
@@ -63,14 +63,14 @@ def test_without_get_it_says_so(ground: Field) -> None:
 @pytest.mark.parametrize("verb", shipped("base/role.yaml")["rules"][0]["verbs"])
 def test_each_verb_of_the_shipped_role_is_needed(ground: Field, verb: str) -> None:
     """Taken away, something fails and is said."""
-    sidecar = ground.sidecar("web-0", role=role_without(verb), **SHORT).start().serving()
+    sidecar = ground.sidecar("web-0", role=role_without(verb), times=SHORT).start().serving()
     until(lambda: "[-]" in sidecar.ask("/readyz?verbose").body.decode() and "failed why" in sidecar.log, within_seconds=5)
 
 
 def test_a_token_file_that_is_replaced_is_used_without_a_restart(ground: Field, tmp_path: Path) -> None:
     """As a projected token is: the new one is read, the old one no longer sent."""
     path = tmp_path / "token"
-    sidecar = ground.sidecar("web-0", token_file=path, **SHORT).start().serving()
+    sidecar = ground.sidecar("web-0", token_file=path, times=SHORT).start().serving()
     until(sidecar.leads, within_seconds=5)
     path.write_text("no-such-token", encoding="utf-8")
     until(lambda: not sidecar.leads(), within_seconds=2 + 2, message="the junk token is refused")

@@ -55,7 +55,7 @@ PROGRAMS = {
         Program("kube-apiserver", "kubernetes", "k8s.io/kubernetes/cmd/kube-apiserver", "6 to 7 minutes", _KUBERNETES_FLAGS),
         Program("kubectl", "kubernetes", "k8s.io/kubernetes/cmd/kubectl", "under a minute after that", _KUBERNETES_FLAGS),
         Program("etcd", "etcd", "go.etcd.io/etcd/server/v3", "under a minute"),
-        Program("candidate", "candidate", ".", "under a minute"),
+        Program("candidate", "candidate", ".", "1 to 3 minutes"),
     )
 }
 

@@ -215,7 +215,7 @@ class FakeApiServer:
                     await _send(stream, "ADDED", lease)
             if bookmarks:
                 await _send(stream, "BOOKMARK", _bookmark(seen))
-        while (left := ends - loop.time()) > 0:
+        while (left := ends - loop.time()) > 0.001:  # below the virtual clock's resolution it would stand still
             changed = self._changed
             for version, event, lease in self.log[bisect_right(self.log, seen, key=lambda entry: entry[0]) :]:
                 seen = version

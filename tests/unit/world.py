@@ -5,92 +5,24 @@ After every step the world looks for two leaders (S1), tokens that do not grow (
 """
 
 from collections.abc import Callable
-from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from sidecar.budget import Budget
 from sidecar.clock import NS_PER_SECOND, ns
 from sidecar.election import Election
 from sidecar.events import Answered, Doubted, Event, Moment, StepDown, Tick, Watched
-from sidecar.lease import JSON, SENTINEL, Record, parse
-from sidecar.stores.protocol import Conflict, Done, Missing, Outcome, Unknown
+from sidecar.lease import JSON, SENTINEL, Record
+from sidecar.stores.protocol import Outcome, Unknown
 from sidecar.view import State
 from sidecar.writes import Candidate, Kind, Request
+from tests.unit.fake_lease import Api
 
 MS = NS_PER_SECOND // 1000
 
 
 class ViolationError(AssertionError):
     """A rule that no schedule may break was broken."""
-
-
-def merge(target: Any, change: Any) -> Any:
-    """RFC 7386."""
-    if not isinstance(change, dict):
-        return deepcopy(change)
-    result = dict(target) if isinstance(target, dict) else {}
-    for key, value in change.items():
-        if value is None:
-            result.pop(key, None)
-        else:
-            result[key] = merge(result.get(key), value)
-    return result
-
-
-@dataclass
-class Api:
-    """One Lease, its versions and its past."""
-
-    lease: JSON | None = None
-    version: int = 100
-    past: list[Record] = field(default_factory=list)
-    """Each state the Lease was ever in: what a watch may still deliver."""
-    opaque: bool = False
-    """Versions that are no integers."""
-
-    @property
-    def record(self) -> Record:
-        assert self.lease is not None, "the Lease is missing"
-        return parse(self.lease)
-
-    def put(self, lease: JSON) -> Done:
-        """Store it as the next version, whatever stands there."""
-        self.version += 1
-        self.lease = deepcopy(lease)
-        self.lease.setdefault("metadata", {})["resourceVersion"] = f"v{self.version}" if self.opaque else str(self.version)
-        self.past.append(self.record)
-        return Done(self.record)
-
-    def edit(self, *, annotations: JSON | None = None, **spec: object) -> Done:
-        """An administrator's merge patch, unconditional."""
-        return self.put(merge(self.lease or {}, {"metadata": {"annotations": annotations or {}}, "spec": spec}))
-
-    def wipe(self) -> Done:
-        """A PUT of the manifest: no holder, no annotation (`helm upgrade --force`), or the Lease made anew (a GitOps tool)."""
-        return self.put({"metadata": {"name": "web"}, "spec": {}})
-
-    def touch(self) -> Done:
-        """A controller writes a label."""
-        return self.put(merge(self.lease, {"metadata": {"labels": {"touched": str(self.version)}}}))
-
-    def delete(self) -> None:
-        self.lease = None
-        self.version += 1
-
-    def perform(self, request: Request) -> Outcome:
-        """What the server does with a request."""
-        body = request.to_json()
-        if request.kind is Kind.READ:
-            return Done(self.record) if self.lease is not None else Missing()
-        if request.kind is Kind.SENTINEL:
-            return self.put(merge({}, body)) if self.lease is None else Conflict()
-        if self.lease is None:
-            return Missing()
-        if body["metadata"]["resourceVersion"] != self.record.version:
-            return Conflict()
-        merged = merge(self.lease, body)
-        return Done(self.record) if merged == self.lease else self.put(merged)
 
 
 @dataclass(eq=False)
@@ -103,6 +35,7 @@ class Flight:
 
     @property
     def kind(self) -> Kind:
+        """What kind of a request."""
         return self.request.kind
 
     def commit(self) -> "Flight":
@@ -116,14 +49,15 @@ class Flight:
     def answer(self) -> "Flight":
         """Its answer arrives now."""
         assert self.outcome is not None, "not carried out"
-        self.actor.flight = None
-        self.actor.absorb(Answered(self.outcome))
-        return self
+        return self._tell(self.outcome)
 
     def lose(self) -> "Flight":
         """No answer arrives; it may still take effect."""
+        return self._tell(Unknown("no answer"))
+
+    def _tell(self, outcome: Outcome) -> "Flight":
         self.actor.flight = None
-        self.actor.absorb(Answered(Unknown("no answer")))
+        self.actor.absorb(Answered(outcome))
         return self
 
     def refuse(self, outcome: Outcome) -> "Flight":
@@ -159,6 +93,7 @@ class Actor:
         self.me = Candidate(**({"instance": f"{self.name}{self.lives}"} | times | self.settings))
         self.election = Election(self.me)
         self.process_given_ns = self.terms = 0
+        self.seen: set[tuple[str, int | None]] = set()
         self.budget = Budget(self.me.retry_period_seconds)
         self.flight: Flight | None = None
         return self
@@ -170,6 +105,7 @@ class Actor:
 
     @property
     def now_ns(self) -> int:
+        """Its CLOCK_BOOTTIME."""
         return round(self.world.now_ns * self._rate) + self._offset_ns
 
     def world_ns(self, local_ns: int) -> int:
@@ -178,10 +114,12 @@ class Actor:
 
     @property
     def at(self) -> Moment:
+        """The moment by its clocks."""
         return Moment(self.now_ns, self.wall_us if self.wall_us is not None else self.world.now_ns // 1000, self.dice)
 
     @property
     def state(self) -> State:
+        """What it is doing."""
         return self.election.state
 
     @property
@@ -196,15 +134,20 @@ class Actor:
 
     @property
     def token(self) -> int | None:
+        """The token of the term it holds."""
         return self.election.held.token if self.election.held is not None else None
 
     def absorb(self, event: Event) -> None:
+        """Its loop hears of something."""
         before, self.election = self.election, self.election.absorb(event, self.at)
+        if (record := self.election.record) is not None:
+            self.seen.add((record.holder, record.token))
         if self.state is not before.state:
             self.moves.append((before.state, self.state))
         self.world.absorbed(self, before)
 
     def tick(self) -> "Actor":
+        """Its loop looks at the clock."""
         self.absorb(Tick())
         return self
 
@@ -214,13 +157,15 @@ class Actor:
         return self
 
     def doubt(self) -> "Actor":
+        """A poll is due, or the watch shows a deletion."""
         self.absorb(Doubted())
         return self
 
     def send(self, kind: Kind | None = None) -> Flight:
         """The request that is due now goes out."""
         due = self.election.due(self.now_ns)
-        assert due is not None and due.at_ns <= self.now_ns, f"{self.name}: nothing is due now but {due} at {self.now_ns}"
+        assert due is not None, f"{self.name}: nothing is due"
+        assert due.at_ns <= self.now_ns, f"{self.name}: due is {due}, at {self.now_ns}"
         assert kind in (None, due.kind), f"{self.name}: due is {due.kind}"
         self.election = self.election.send(due.kind, self.at)
         assert self.election.flight is not None
@@ -235,8 +180,7 @@ class Actor:
         self.world.pass_(0.001)
         flight.commit()
         self.world.pass_(0.001)
-        flight.answer()
-        return self
+        return flight.answer().actor
 
     def ask(self) -> "Actor":
         """The application asks, and goes by the deadline it is given."""
@@ -247,6 +191,7 @@ class Actor:
         return self
 
     def step_down(self, *, app_ended: bool = False, leaving: bool = False) -> "Actor":
+        """It is told to stop."""
         if app_ended:
             self.given_ns = 0
         self.absorb(StepDown("told to", self.process_given_ns, app_ended=app_ended, leaving=leaving))
@@ -272,6 +217,7 @@ class World:
 
     @property
     def leaders(self) -> str:
+        """Who answers true."""
         return "".join(actor.name for actor in self.actors if actor.leads)
 
     def pass_(self, seconds: float) -> "World":
@@ -279,16 +225,15 @@ class World:
         self.now_ns += ns(seconds)
         return self
 
-    # ---- without faults -----------------------------------------------------------------------------------------------------------
-
     def run(self, seconds: float, *, until: Callable[[], bool] = lambda: False) -> "World":
-        """Everyone online gets every answer and every change at once; requests of the others get no answer and never arrive."""
+        """Who is online gets every answer and change at once; requests of the others get no answer and never arrive."""
         end_ns = self.now_ns + ns(seconds)
         while self.now_ns < end_ns and not until():
-            for actor in self.actors:
-                if actor.alive:
-                    self._turn(actor)
-            self.now_ns = min(end_ns, max(self.now_ns + MS, min((self._next_ns(actor) for actor in self.actors if actor.alive), default=end_ns)))
+            version, alive = self.api.version, [actor for actor in self.actors if actor.alive]
+            for actor in alive:
+                self._turn(actor)
+            next_ns = min((self._next_ns(actor) for actor in alive), default=end_ns) if version == self.api.version else 0
+            self.now_ns = min(end_ns, max(self.now_ns + MS, next_ns))
             self.check()
         return self
 
@@ -312,8 +257,7 @@ class World:
             raise ViolationError(f"L2: {actor.name} sent 15 requests within a second: {actor.sent[-15:]}")
         if actor.online:
             self.now_ns += MS
-            flight.commit()
-            flight.answer()
+            flight.commit().answer()
 
     def _next_ns(self, actor: Actor) -> int:
         election, now_ns = actor.election, actor.now_ns
@@ -326,8 +270,6 @@ class World:
             turns.append(election.held.deadline_ns)
         return min(actor.world_ns(turn) for turn in turns)
 
-    # ---- the rules ----------------------------------------------------------------------------------------------------------------
-
     def check(self) -> None:
         """S1, with every deadline that was given out (S11)."""
         acting = [actor for actor in self.actors if actor.acts]
@@ -337,7 +279,7 @@ class World:
     def absorbed(self, actor: Actor, before: Election) -> None:
         """S8, seen by who leads."""
         held, former = actor.election.held, before.held
-        if held is not None and former is not None and held.token != former.token:
+        if held and former and held.token != former.token:
             raise ViolationError(f"S8: {actor.name}'s token moved within a term")
         if held is not None and former is None:
             resumed = actor.terms == 0 and self.terms and self.terms[-1] == (actor.me.identity, held.token)
@@ -350,10 +292,9 @@ class World:
     def will_write(self, flight: Flight) -> None:
         """S5, S7 and S11, seen at the server."""
         request, actor = flight.request, flight.actor
-        creates = request.kind is Kind.SENTINEL
-        if request.kind is not Kind.READ and (request.base is None) != creates:
+        if request.kind is not Kind.READ and (request.base is None) != (request.kind is Kind.SENTINEL):
             raise ViolationError(f"S5: {actor.name}'s {request.kind} is conditional on {request.base}")
-        if creates and request.record.holder != SENTINEL:
+        if request.kind is Kind.SENTINEL and request.record.holder != SENTINEL:
             raise ViolationError(f"S7: {actor.name} creates the Lease in the name of {request.record.holder}")
         if request.kind is Kind.RELEASE and actor.acts and self.api.lease is not None and self.api.record.version == request.base:
             raise ViolationError(f"S11: {actor.name} releases {actor.given_ns - actor.now_ns} ns before a deadline that was given")

