@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import contextlib
 import difflib
 import gc
 import logging
@@ -125,17 +126,13 @@ async def _run(settings: Settings) -> None:
     """Listeners and the identity's socket first, then the first request (S9)."""
     clock = SystemClock()
     me = settings.candidate(identity.instance(), identity.place())
-    try:
-        guard = identity.take(settings.lease_namespace, settings.lease_name, me.identity)
-        app_sockets = listen.bind(listen.parse_listen(settings.listen))
-        probe_sockets = listen.bind(listen.parse_listen(settings.probe_listen))
-    except (identity.IdentityTaken, listen.CannotListen) as error:
-        raise Unusable(str(error)) from None
-    store = await _open_store(settings, clock)
-    names = Names(me.identity, settings.lease_name, settings.lease_namespace, me.instance[:8])
-    elector = Elector(store, clock, Leadership(clock, names), me)
-    _say_start(settings, me.instance, [*app_sockets, *probe_sockets])
-    try:
+    async with contextlib.AsyncExitStack() as stack:
+        app_sockets, probe_sockets = _take_sockets(settings, me.identity, stack)
+        store = await _open_store(settings, clock)
+        stack.push_async_callback(store.close)
+        names = Names(me.identity, settings.lease_name, settings.lease_namespace, me.instance[:8])
+        elector = Elector(store, clock, Leadership(clock, names), me)
+        _say_start(settings, me.instance, [*app_sockets, *probe_sockets])
         async with asyncio.TaskGroup() as group:
             served = asyncio.Event()
             server = group.create_task(_serve(elector, clock, app_sockets, probe_sockets, served))
@@ -144,11 +141,25 @@ async def _run(settings: Settings) -> None:
             gc.freeze()  # what start-up made stays: no collection needs to look at it again
             await elector.run()
             server.cancel()
-    finally:
-        await store.close()
-        if guard is not None:
-            guard.close()
     logs.event(_log, logging.INFO, "stopped")
+
+
+def _take_sockets(
+    settings: Settings, own_identity: str, stack: contextlib.AsyncExitStack
+) -> tuple[list[socket.socket], list[socket.socket]]:
+    """The identity's socket and both listeners, closed with `stack`. Raises Unusable."""
+    try:
+        guard = identity.take(settings.lease_namespace, settings.lease_name, own_identity)
+        if guard is not None:
+            stack.callback(guard.close)
+        bound = []
+        for text in (settings.listen, settings.probe_listen):
+            bound.append(listen.bind(listen.parse_listen(text)))
+            for listener in bound[-1]:
+                stack.callback(listener.close)
+    except (identity.IdentityTaken, listen.CannotListen) as error:
+        raise Unusable(str(error)) from None
+    return bound[0], bound[1]
 
 
 def _say_start(settings: Settings, instance: str, sockets: list[socket.socket]) -> None:

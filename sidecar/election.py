@@ -12,7 +12,7 @@ from typing import Any, Final
 from sidecar import promise, writes
 from sidecar.clock import ns
 from sidecar.events import Answered, Confirmed, Doubted, Due, Event, Moment, StepDown, Tick, Watched
-from sidecar.lease import SENTINEL, Record
+from sidecar.lease import MAX_TOKEN, SENTINEL, Record
 from sidecar.promise import Promise
 from sidecar.stores.protocol import Busy, Conflict, Denied, Done, Missing, Outcome
 from sidecar.view import State, View
@@ -195,7 +195,8 @@ class Election:
         """Take `record` for the newest state of the Lease."""
         own = (self.flight, *self.unresolved, self.landed)  # the watch may be faster than the answer
         mine = next((write for write in own if write is not None and write.is_outcome(record)), None)
-        tokens = [token for token in (self.last_token, record.term.token if record.term is not None else None) if token is not None]
+        token = record.term.token if record.term is not None else None
+        tokens = [seen for seen in (self.last_token, token) if seen is not None and seen < MAX_TOKEN]  # none could grow past that
         known = replace(
             self,
             record=record,

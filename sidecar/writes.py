@@ -84,7 +84,7 @@ def acquire(me: Candidate, base: Record, last_token: int | None, duration_second
     transitions = 0 if base.transitions is None else min(base.transitions + 1, MAX_TRANSITIONS)  # S10
     first = base.version_number if base.version_number is not None else transitions
     grown = -1 if last_token is None else last_token + 1
-    token = max(first, grown if grown <= MAX_TOKEN else -1)  # beyond 2^53 only somebody's junk gets: then the version alone
+    token = max(first, grown if grown < MAX_TOKEN else -1)  # beyond 2^53 only somebody's junk gets: then the version alone
     return replace(
         base,
         holder=me.identity,

@@ -1,0 +1,71 @@
+"""The app and probe listeners over an elector whose view a test sets by hand."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient
+
+from sidecar.clock import SystemClock, ns
+from sidecar.elector import Elector, OutOfSeason, Status
+from sidecar.http import app, probes
+from sidecar.leadership import Leadership, Names
+from sidecar.view import State, View
+from sidecar.writes import Candidate
+
+Client = TestClient[web.Request, web.Application]
+CLOCK = SystemClock()
+ME = Candidate("web-0_u1", "instance", "place", 15, 10, 2, 10)
+
+
+@dataclass
+class FakeElector:
+    """What the listeners see of an elector."""
+
+    leadership: Leadership = field(default_factory=lambda: Leadership(CLOCK, Names("web-0_u1", "web", "shop", "boot")))
+    status: Status = field(default_factory=lambda: Status(lease_seen=True, turned_ns=CLOCK.boottime_ns(), watch="open"))
+    candidate: Candidate = ME
+    drained_with: list[int | None] = field(default_factory=list)
+    season: bool = True
+
+    def drained(self, token: int | None) -> None:
+        """Note the command."""
+        if not self.season:
+            raise OutOfSeason("nothing to release")
+        self.drained_with.append(token)
+
+    def lead(self, for_seconds: float = 10, token: int = 7) -> None:
+        """Publish a term."""
+        until_ns = CLOCK.boottime_ns() + ns(for_seconds)
+        self.leadership.publish(
+            View(State.LEADING, "web-0_u1", token, until_ns, until_ns, 1_790_000_000_000_000, 1_790_000_000_000_000, 3, CLOCK.boottime_ns())
+        )
+
+    def follow(self, holder: str = "web-1_u2", token: int | None = 8, for_seconds: float = 15) -> None:
+        """Publish somebody else's term."""
+        until_ns = CLOCK.boottime_ns() + ns(for_seconds)
+        self.leadership.publish(View(State.FOLLOWING, holder, token, until_ns, None, transitions=3, confirmed_ns=CLOCK.boottime_ns()))
+
+
+@pytest.fixture
+def elector() -> FakeElector:
+    """Starting, until a test says otherwise."""
+    return FakeElector()
+
+
+def as_elector(fake: FakeElector) -> Elector:
+    """Only what the listeners use is there."""
+    return fake  # type: ignore[return-value]
+
+
+@pytest.fixture
+async def client(elector: FakeElector, aiohttp_client: Callable[..., Awaitable[Client]]) -> Client:
+    """Of the app listener."""
+    return await aiohttp_client(app.application(as_elector(elector), CLOCK))
+
+
+@pytest.fixture
+async def probe(elector: FakeElector, aiohttp_client: Callable[..., Awaitable[Client]]) -> Client:
+    """Of the probe listener."""
+    return await aiohttp_client(probes.application(as_elector(elector), CLOCK))

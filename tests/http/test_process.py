@@ -1,0 +1,116 @@
+"""The process: what it says at the start, how it ends, and that it never ends in a traceback."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.apiserver.sidecar_process import ROOT, Sidecar, ending, until
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> Sidecar:
+    """A sidecar on a local store, not yet started."""
+    settings = {"LEADER_STORE": f"local:{tmp_path}/leases.db", "LEADER_LEASE_NAME": "web", "LEADER_APP_ENDS_FIRST": "true"}
+    return Sidecar("web-0", tmp_path, settings)
+
+
+def run(tmp_path: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """A start that is expected to end by itself."""
+    settings = {
+        "LEADER_STORE": f"local:{tmp_path}/leases.db", "LEADER_LEASE_NAME": "web",
+        "LEADER_LISTEN": "127.0.0.1:0", "LEADER_PROBE_LISTEN": "",
+        "PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"], "POD_NAME": tmp_path.name, "POD_UID": "u",
+    }  # fmt: skip
+    command = [sys.executable, "-m", "sidecar"]
+    return subprocess.run(command, env=settings | environment, capture_output=True, text=True, timeout=30, cwd=tmp_path, check=False)
+
+
+def test_it_starts_leads_and_ends_with_zero(local: Sidecar) -> None:
+    """One startup line with the effective settings; SIGTERM ends it with 0, and every waiter has the final state."""
+    with ending([local]):
+        local.start().serving()
+        until(local.leads, within_seconds=10)
+        local.signal(signal.SIGTERM)
+        assert local.wait(5) == 0
+    starting = [line for line in local.log.splitlines() if "starting version=" in line]
+    assert len(starting) == 1
+    assert "lease_name=web" in starting[0]
+    assert "identity=web-0_u1" in starting[0]
+    assert f"127.0.0.1:{local.port}" in starting[0]
+    assert "Traceback" not in local.log
+
+
+def test_an_interrupt_is_a_stop_as_well(local: Sidecar) -> None:
+    """Ctrl-C."""
+    with ending([local]):
+        local.start().serving()
+        local.signal(signal.SIGINT)
+        assert local.wait(5) == 0
+    assert "Traceback" not in local.log
+
+
+def test_a_second_sigterm_leaves_at_once_without_releasing(local: Sidecar) -> None:
+    """The first waits for the app to drain; the second does not, and the Lease runs out by itself."""
+    with ending([local]):
+        local.start(LEADER_APP_ENDS_FIRST="false").serving()
+        until(local.leads, within_seconds=10)
+        local.signal(signal.SIGTERM)
+        until(lambda: local.leader().get("state") == "stepping-down", within_seconds=2)
+        local.signal(signal.SIGTERM)
+        assert local.wait(2) == 0
+    assert "released" not in local.log
+
+
+def test_logs_are_json_where_nobody_reads_them(local: Sidecar) -> None:
+    """One object a line, the fields beside the message."""
+    with ending([local]):
+        local.start(LEADER_LOG_FORMAT="json").serving()
+        until(local.leads, within_seconds=10)
+    lines = [json.loads(line) for line in local.log.splitlines()]
+    leading = next(line for line in lines if line["message"] == "leading")
+    assert leading["level"] == "info"
+    assert leading["holder"] == "web-0_u1"
+    assert int(leading["token"]) > 0
+
+
+def test_a_busy_port_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
+    """It names the address and what to do."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = run(tmp_path, LEADER_LISTEN=f"127.0.0.1:{port}")
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert f"127.0.0.1:{port}" in done.stderr
+    assert "LEADER_LISTEN" in done.stderr
+
+
+@pytest.mark.parametrize("path", ["/proc/none/leases.db", "{tmp}", "{tmp}/no/folder.db", "{tmp}/junk"])
+def test_an_unusable_store_is_one_line_and_exit_code_2(tmp_path: Path, path: str) -> None:
+    """Unwritable, a folder, no folder, no database."""
+    (tmp_path / "junk").write_text("this is no database at all, and it is long enough to be looked at as one" * 20)
+    done = run(tmp_path, LEADER_STORE=f"local:{path.format(tmp=tmp_path)}")
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert "local:" in done.stderr
+
+
+def test_a_unix_socket_is_served_and_needs_no_host(local: Sidecar, tmp_path: Path) -> None:
+    """With a file that only its owner and group may use; a former process's file is replaced."""
+    path = tmp_path / "leader.sock"
+    with ending([local]):
+        for _ in range(2):
+            local.start(LEADER_LISTEN=f"unix:{path},127.0.0.1:{local.port}").serving()
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect(str(path))
+                client.sendall(b"GET /leader HTTP/1.1\r\nHost: anything\r\nConnection: close\r\n\r\n")
+                assert b" 200 " in client.recv(100)
+            assert path.stat().st_mode & 0o777 == 0o660
+            local.kill()
