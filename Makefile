@@ -21,8 +21,8 @@ demo: runtime
 	@$(BIN)/python -m demo
 
 test: lint typecheck
-	$(PYTEST) -n 2 --dist loadgroup $(addprefix --ignore=,$(MEASURED)) tests
 	$(BIN)/python -m tests.binaries.build
+	$(PYTEST) -n 2 --dist loadgroup $(addprefix --ignore=,$(MEASURED)) tests
 	$(PYTEST) $(MEASURED)
 
 lint: testing
