@@ -6,9 +6,10 @@ One loop absorbs events in the order in which they came; the request under way a
 import asyncio
 import logging
 import random
+from collections.abc import Coroutine
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from sidecar.budget import Budget
 from sidecar.clock import Clock, ns, seconds
@@ -61,15 +62,15 @@ class Elector:
         self._election = Election(candidate)
         self._budget = Budget(candidate.retry_period_seconds)
         self._wanted = asyncio.Event()
-        self._inbox: list[Event] = []
         self._left = False
+        self._said_no_order = False
 
     async def run(self) -> None:
         """Contend until `stop`; return once what stands in our name is released or has run out.
 
         Cancelled, it leaves the Lease as it stands: the answers turn false with their deadline.
         """
-        watch = asyncio.create_task(self._watch())
+        watch = self._start(self._watch())
         request: asyncio.Task[None] | None = None
         try:
             while not self._left:
@@ -78,6 +79,9 @@ class Elector:
                     break
                 request = self._start_due() or request
                 await self._sleep()
+                for task in (watch, request):
+                    if task is not None and task.done():
+                        task.result()  # a bug in a task ends the process: no leader rather than two
         finally:
             tasks = [task for task in (watch, request) if task is not None]
             for task in tasks:
@@ -85,6 +89,11 @@ class Elector:
             await asyncio.gather(*tasks, return_exceptions=True)
             # Whoever asks from now on hears that this process leads no more, whatever the Lease says.
             self._absorb(StepDown("the process ends", leaving=True, app_ended=True))
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        task = asyncio.create_task(work)
+        task.add_done_callback(lambda _: self._wanted.set())
+        return task
 
     def stop(self, *, now: bool = False) -> None:
         """SIGTERM: say false and tell every waiter, then release (S11). `now` (a second one): leave without releasing."""
@@ -146,6 +155,10 @@ class Elector:
         if after.record is not None and after.record.holder:
             fields |= {"holder": after.record.holder}
         log_event(_log, level, _HEADLINES[after.state], **fields)
+        if after.state is State.LEADING and after.record is not None and after.record.version_number is None and not self._said_no_order:
+            self._said_no_order = True
+            why = "resourceVersions are no integers here: leaseTransitions serves as fencing token, and news of the watch is read again"
+            log_event(_log, logging.WARNING, "versions without an order", why=why)
 
     async def _sleep(self) -> None:
         """Wait for an event, for the time of the next request or deadline, and no longer than a second: timers stand still in a suspend."""
@@ -174,7 +187,7 @@ class Elector:
         self._election = self._election.send(due.kind, moment)
         request = self._election.flight
         assert request is not None  # noqa: S101 - just sent
-        return asyncio.create_task(self._perform(request))
+        return self._start(self._perform(request))
 
     async def _perform(self, request: Request) -> None:
         limit_seconds = self.candidate.request_limit_seconds

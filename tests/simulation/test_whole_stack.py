@@ -19,30 +19,10 @@ from sidecar.stores.credentials import Access
 from sidecar.stores.kubernetes import KubernetesStore
 from sidecar.writes import Candidate
 from tests.simulation.fake_apiserver import FakeApiServer, drop
-from tests.simulation.virtual_time import run_virtually
+from tests.simulation.virtual_time import VirtualClock, run_virtually
 
 HOUR = 3600.0
 HOURS = 2
-
-
-class VirtualClock:
-    """Every clock is the loop's."""
-
-    def boottime_ns(self) -> int:
-        """The loop's time in nanoseconds, from some moment after boot."""
-        return 1_000_000_000 + round(asyncio.get_running_loop().time() * 1e9)
-
-    def wall_us(self) -> int:
-        """A wall clock that goes with it."""
-        return 1_790_000_000_000_000 + self.boottime_ns() // 1000
-
-    def timeout(self, seconds: float) -> asyncio.Timeout:
-        """On the loop's time."""
-        return asyncio.timeout(seconds)
-
-    async def sleep(self, seconds: float) -> None:
-        """On the loop's time."""
-        await asyncio.sleep(seconds)
 
 
 @dataclass

@@ -68,6 +68,23 @@ def test_a_renewal_found_landed_by_a_read_counts_from_when_it_was_sent() -> None
     assert a.election.held.deadline_ns == sent_ns + ns(10)
 
 
+def test_a_409_that_is_ones_own_success_is_known_by_what_stands_there() -> None:
+    """The request was sent twice behind our back, the second try's answer is all we get (S5; finding 1)."""
+    world = World("A")
+    a = world["A"]
+    a.go(Kind.READ)
+    world.pass_(0.1)
+    for kind in (Kind.ACQUIRE, Kind.RENEW):
+        flight = a.tick().send(kind).commit()
+        sent_ns = a.now_ns
+        flight.refuse(Conflict())
+        world.pass_(0.1)
+        a.go(Kind.READ)
+        assert a.election.held is not None
+        assert a.election.held.deadline_ns == sent_ns + ns(10)
+        world.pass_(2)
+
+
 def test_an_acquisition_found_landed_in_time_begins_a_term_and_too_late_a_new_one() -> None:
     """(S3)."""
     for seconds, token in ((5, 101), (10, 102)):

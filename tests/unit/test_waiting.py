@@ -5,7 +5,7 @@ import pytest
 from sidecar.election import SPREAD_SECONDS
 from sidecar.lease import MAX_TOKEN, SENTINEL, TERM_ANNOTATION, Term
 from sidecar.writes import Kind
-from tests.unit.situations import due, leading
+from tests.unit.situations import due, leading, resigned
 from tests.unit.world import World
 
 # ---- S6, S7: waiting ---------------------------------------------------------------------------------------------------------------
@@ -74,6 +74,38 @@ def test_a_sidecar_whose_annotation_was_pruned_is_still_no_client_go_program() -
     world.api.edit(holderIdentity="")
     world["B"].watch()
     world.run(8)
+    assert world.leaders == "A"
+
+
+def test_a_release_mark_below_a_token_that_was_seen_frees_nothing() -> None:
+    """An old release written back under a later holder is no release of that holder (S7)."""
+    world = resigned(leading("ABC"))
+    released = world.api.lease
+    world["A"].alive = False
+    world["C"].online = False
+    world.run(1)
+    assert world.leaders == "B"
+    world["B"].ask().online = False
+    world["C"].watch()
+    assert released is not None
+    world.api.put(released)
+    world["C"].watch().online = True
+    world.run(8)
+    assert world.leaders == "B"
+
+
+def test_a_former_holder_whose_deadline_is_long_past_does_not_take_an_emptied_lease_anew() -> None:
+    """Another may have led since, unseen: A is cut off, B leads and is cut off, the Lease is wiped, A is back (S7)."""
+    world = leading("AB")
+    a, b = world["A"], world["B"]
+    a.online = False
+    world.run(20, until=lambda: world.leaders == "B")
+    b.ask().online = False
+    world.api.wipe()
+    a.online = True
+    world.run(8)
+    assert world.leaders == "B"
+    world.run(15)
     assert world.leaders == "A"
 
 

@@ -1,0 +1,71 @@
+"""The elector on virtual time over a Lease in memory: a day without faults, and a bug that is no silent one."""
+
+import asyncio
+import logging
+from random import Random
+
+import pytest
+
+from sidecar.elector import Elector
+from sidecar.leadership import Leadership, Names
+from sidecar.lease import JSON
+from sidecar.stores.protocol import Outcome, Store
+from sidecar.writes import Candidate
+from tests.simulation.memory_store import MemoryLease, MemoryStore
+from tests.simulation.virtual_time import VirtualClock, run_virtually
+
+DAY_SECONDS = 24 * 3600
+
+
+def elector(number: int, store: Store) -> Elector:
+    """A candidate with the default times."""
+    clock = VirtualClock()
+    me = Candidate(f"web-{number}_u", f"instance-{number}", "place", 15, 10, 2, 10, app_ends_first=True)
+    return Elector(store, clock, Leadership(clock, Names(me.identity, "web", "shop", f"b{number}")), me, Random(number))
+
+
+def test_in_a_day_without_faults_there_is_no_transition() -> None:
+    """One term, whose version and token stand all day (L3); a follower asks less than once a minute, the leader 30 times and at most once
+    more.
+    """
+    logging.getLogger("sidecar").setLevel(logging.ERROR)
+
+    async def main() -> None:
+        lease = MemoryLease()
+        electors = [elector(number, MemoryStore(lease)) for number in range(3)]
+        runs = [asyncio.create_task(one.run()) for one in electors]
+        await asyncio.sleep(2)
+        before = [one.leadership.read() for one in electors]
+        assert [answer.is_leader for answer in before].count(True) == 1
+        asked = lease.requests
+        await asyncio.sleep(DAY_SECONDS)
+        after = [one.leadership.read() for one in electors]
+        assert [answer.version for answer in after] == [answer.version for answer in before]
+        assert [answer.fencing_token for answer in after] == [answer.fencing_token for answer in before]
+        assert lease.record.transitions == 0
+        assert (lease.requests - asked) / (DAY_SECONDS / 60) <= 30 + 1 + 2
+        for run in runs:
+            run.cancel()
+        await asyncio.gather(*runs, return_exceptions=True)
+
+    run_virtually(main())
+
+
+class BrokenStore(MemoryStore):
+    """Breaks the protocol's promise: an exception in place of an outcome."""
+
+    async def patch(self, patch: JSON) -> Outcome:  # noqa: ARG002 - the protocol names it
+        """Raise."""
+        raise RuntimeError("a bug")
+
+
+def test_a_bug_in_a_task_ends_the_elector_and_every_answer_is_false() -> None:
+    """It is raised out of `run`, and never leaves an elector that stands still and looks well."""
+
+    async def main() -> None:
+        one = elector(0, BrokenStore(MemoryLease()))
+        with pytest.raises(RuntimeError, match="a bug"):
+            await asyncio.wait_for(one.run(), 60)
+        assert not one.leadership.read().is_leader
+
+    run_virtually(main())
