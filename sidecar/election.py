@@ -11,12 +11,12 @@ from typing import Any, Final
 
 from sidecar import promise, writes
 from sidecar.clock import ns
-from sidecar.events import Answered, Confirmed, Doubted, Due, Event, Moment, StepDown, Tick, Watched
+from sidecar.events import Answered, Confirmed, Doubted, Event, Moment, StepDown, Tick, Watched
 from sidecar.lease import MAX_TOKEN, SENTINEL, Record
-from sidecar.promise import Promise
+from sidecar.situation import OUT, Situation
 from sidecar.stores.protocol import Busy, Conflict, Denied, Done, Missing, Outcome
-from sidecar.view import State, View
-from sidecar.writes import Candidate, Held, Kind, Request
+from sidecar.view import State
+from sidecar.writes import Held, Kind, Request
 
 
 class Cause(StrEnum):
@@ -53,8 +53,6 @@ TRANSITIONS: Final[dict[tuple[State, Cause], State]] = {
 }
 """Every move there is. A term is held while leading or stepping down, and an answer is true while leading alone."""
 
-OUT: Final = frozenset({State.RESIGNED, State.CONFLICT})
-
 SPREAD_SECONDS: Final = 0.05
 LARGEST_GROUP: Final = 1000
 """L2: who sees the Lease free waits SPREAD_SECONDS x (1 + log u to the base LARGEST_GROUP), u uniform in (0, 1]: in a group of any size
@@ -62,51 +60,8 @@ below that a handful write first, and the others see it before their turn."""
 
 
 @dataclass(frozen=True, slots=True)
-class Election:
-    """The whole state of one candidate."""
-
-    me: Candidate
-    state: State = State.STARTING
-    why: str = "starting"
-    """The reason for the last move, for the log."""
-    record: Record | None = None
-    """The newest Lease known; None while it is missing, or not yet seen (STARTING)."""
-    learned_ns: int = 0
-    """When that became known."""
-    confirmed_ns: int | None = None
-    last: Promise | None = None
-    last_token: int | None = None
-    """The largest fencing token seen (S8)."""
-    held: Held | None = None
-    flight: Request | None = None
-    unresolved: tuple[Request, ...] = ()
-    """Own writes of unknown outcome that may still land: the newest version is the one they are conditional on."""
-    landed: Request | None = None
-    """The last own write known to have landed, while no other holder was seen since (S9 a)."""
-    wrote: bool = False
-    """A write of this process has landed: another instance of its identity is a twin from then on (S9 d)."""
-    fresh: bool = True
-    """No holder but its own identity was seen, and nothing written: a former process's term may be resumed (S9 b)."""
-    former: Promise | None = None
-    """What a former process of this Pod promised (S9 b, S11)."""
-    sent_us: int = 0
-    """The largest renewTime sent (S3)."""
-    doubt: bool = True
-    """A quorum read is called for."""
-    raced: bool = False
-    """A write met a conflict: read before the next."""
-    quick: bool = True
-    """One try at once may follow a conflict; the next waits its turn, whoever touches the Lease."""
-    renew_ns: int = 0
-    contend_ns: int = 0
-    next_ns: int = 0
-    """No request before: the last one failed."""
-    release_ns: int = 0
-    """Nothing is released before (S11)."""
-    back_ns: int | None = None
-    """While out: when to contend again; None for never."""
-    leaving: bool = False
-    """The process is about to end."""
+class Election(Situation):
+    """The whole state of one candidate, and every change of it."""
 
     # ---- what happens -------------------------------------------------------------------------------------------------------------
 
@@ -134,15 +89,9 @@ class Election:
             return self._move(Cause.EXPIRED, "no renewal landed within the renew deadline", held=None)._schedule(None, at)
         if self.state is State.STEPPING_DOWN and self.record is None and not self.doubt and at.now_ns >= self.release_ns:
             return self._move(Cause.RELEASED, "the Lease is missing: nothing to release", held=None)
-        if self.state in OUT and self.back_ns is not None and at.now_ns >= self._back_ns(self.back_ns) and not self._to_release():
+        if self.state in OUT and self.back_ns is not None and at.now_ns >= self.returns_ns(self.back_ns) and not self.to_release():
             return self._move(Cause.RETURN, "its time out is over", back_ns=None)._schedule(None, at)
         return self
-
-    def _back_ns(self, back_ns: int) -> int:
-        """When a time out ends: a resignation earlier where the Lease stands free for a whole lease duration."""
-        if self.state is State.CONFLICT or self.record is None:
-            return back_ns
-        return min(back_ns, max(self._free_ns(), self.learned_ns) + ns(self.me.lease_duration_seconds))
 
     def _answered(self, request: Request, outcome: Outcome, at: Moment) -> "Election":  # noqa: C901, PLR0911 - one branch for each kind of outcome
         writing = request.kind is not Kind.READ
@@ -258,10 +207,6 @@ class Election:
         held = Held(token, write.record.acquire_time_us, write.record.transitions, deadline_ns)
         return known._move(Cause.TOOK, "resumed its term" if write.kind is Kind.RESUME else "acquired the Lease", held=held)
 
-    def _is_mine(self) -> bool:
-        """S9 a: the Lease is as one's own last write left it: the chain of own writes is whole."""
-        return self.landed is not None and self.record is not None and self.landed.is_outcome(self.record)
-
     def _is_twin(self, record: Record, before: Record | None) -> bool:
         """S9 d: another instance of this identity replaced a write of ours; the write of a former process cannot, it would come first."""
         term = record.term
@@ -280,37 +225,17 @@ class Election:
 
     # ---- waiting and stepping down ------------------------------------------------------------------------------------------------
 
-    def _free_ns(self) -> int:
-        """From when the Lease may be contended for (S6, S7, S9), CLOCK_BOOTTIME; 0 for at once. Needs a record."""
-        assert self.record is not None  # noqa: S101
-        if self._is_mine() or self._may_resume() or self.last is None:
-            return 0
-        if not self.record.holder and promise.is_free(self.record, self.last, self.last_token):
-            return 0
-        if not self.record.holder and self.landed is not None and self.landed.kind is not Kind.RELEASE:
-            # S7: the former holder may take it anew, where nobody else can have held it meanwhile: inside its last write's deadline.
-            return 0 if self.learned_ns < writes.deadline_ns(self.me, self.landed) else self.last.end_ns
-        return self.last.end_ns
-
-    def _may_resume(self) -> bool:
-        """S9 b: a former process of this very place left its term; we have its socket, so it is dead."""
-        term = self.record.own_term if self.record is not None else None
-        if not self.fresh or term is None or not self.me.place:
-            return False
-        newest = term.token is None or self.last_token is None or term.token >= self.last_token
-        return newest and term.holder == self.me.identity and term.place == self.me.place
-
     def _schedule(self, before: Record | None, at: Moment) -> "Election":
         """Say when to contend for the Lease as it is seen now; a touch that is no renewal moves nothing but a larger promise (S6)."""
         if self.state is not State.FOLLOWING or self.record is None:
             return self
-        if self._may_resume():
+        if self.may_resume():
             return replace(self, former=self.former or self.last, contend_ns=at.now_ns)
-        free_ns = max(self._free_ns(), at.now_ns)
-        if self._is_mine() and self.record.holder:
+        free_ns = max(self.free_ns(), at.now_ns)
+        if self.is_mine() and self.record.holder:
             return replace(self, contend_ns=free_ns)
-        if before is not None and before.renewal == self.record.renewal:
-            return replace(self, contend_ns=max(self.contend_ns, self._free_ns()))
+        if before is not None and before.same_renewal(self.record):
+            return replace(self, contend_ns=max(self.contend_ns, self.free_ns()))
         return replace(self, contend_ns=free_ns + _spread_ns(at.dice))
 
     def _step_down(self, event: StepDown, at: Moment) -> "Election":
@@ -333,39 +258,7 @@ class Election:
     def _move(self, cause: Cause, why: str, **changes: Any) -> "Election":
         return replace(self, state=TRANSITIONS[self.state, cause], why=why, **changes)
 
-    # ---- what is wanted -----------------------------------------------------------------------------------------------------------
-
-    def due(self, now_ns: int) -> Due | None:
-        """The request that this state asks for next; None while one is under way, or before something happens."""
-        due = self._due(now_ns) if self.flight is None else None
-        return replace(due, at_ns=max(due.at_ns, self.next_ns)) if due is not None else None
-
-    def _due(self, now_ns: int) -> Due | None:
-        holder = self.held is not None or self._to_release()
-        if self.doubt and (self.raced or not holder or now_ns < self.renew_ns):
-            wanted = not self.leaving or holder or bool(self.unresolved)
-            return Due(Kind.READ, 0, urgent=holder and self.raced) if wanted else None
-        if self.record is None:
-            return Due(Kind.SENTINEL, self.contend_ns, urgent=holder) if self.held is not None or self.state is State.FOLLOWING else None
-        if self.held is not None and (self.record.holder == SENTINEL or not self._to_release() or self.renew_ns < self.release_ns):
-            return Due(Kind.RENEW, 0 if self.record.holder == SENTINEL else self.renew_ns, urgent=True)  # S7: claimed back at once
-        if self._to_release():
-            return Due(Kind.RELEASE, self.release_ns, urgent=True)
-        if self.state is State.FOLLOWING:
-            return Due(Kind.RESUME if self._may_resume() and self.record.token is not None else Kind.ACQUIRE, self.contend_ns)
-        return None
-
-    def _to_release(self) -> bool:
-        """Our term stands in the Lease and we are on the way out, or have resigned before it was found landed."""
-        out = self.state in (State.STEPPING_DOWN, State.RESIGNED)
-        return out and self._is_mine() and self.record is not None and self.record.holder == self.me.identity
-
-    def ended(self, now_ns: int) -> bool:
-        """Whether a process that is leaving has nothing left to do here: what may stand in its name is released, or has run out."""
-        if not self.leaving or self.held is not None or (self.flight is not None and self.flight.kind is not Kind.READ):
-            return False
-        standing = [*self.unresolved, *([self.landed] if self._to_release() and self.landed is not None else [])]
-        return all(now_ns >= write.sent_ns + ns(self.me.lease_duration_seconds) for write in standing)
+    # ---- requests ----------------------------------------------------------------------------------------------------------------
 
     def send(self, kind: Kind, at: Moment) -> "Election":
         """The state with that request under way (`flight`). It must leave after `at`: its deadline counts from there (S3)."""
@@ -394,25 +287,6 @@ class Election:
             assert kind is Kind.RESUME and base.token is not None  # noqa: S101, PT018
             held = Held(base.token, base.acquire_time_us, base.transitions, 0)
         return writes.renew(me, base, held, seconds, time_us)
-
-    def view(self) -> View:
-        """What HTTP may say, until when."""
-        record, held = self.record, self.held
-        known = View(
-            state=self.state,
-            acquired_at_us=record.acquire_time_us if record else None,
-            renewed_at_us=record.renew_time_us if record else None,
-            transitions=(record.transitions if record else None) or 0,
-            confirmed_ns=self.confirmed_ns,
-        )
-        if held is not None:
-            leading = self.state is State.LEADING
-            until_ns = held.deadline_ns if leading else min(held.deadline_ns, self.release_ns)
-            expires_ns = held.deadline_ns if leading else None
-            return replace(known, holder=self.me.identity, token=held.token, expires_ns=expires_ns, covered_until_ns=until_ns)
-        if record is None or self.last is None or self._is_mine() or self._may_resume() or record.holder in ("", SENTINEL):
-            return known
-        return replace(known, holder=record.holder, token=record.token, expires_ns=self.last.end_ns)
 
 
 def _spread_ns(dice: float) -> int:

@@ -86,6 +86,14 @@ class Record:
         """What tells one renewal from the next (S6): holder, instance, renewTime and transitions as a whole."""
         return (self.holder, self.term.instance if self.term else "", self.renew_time_us, self.transitions)
 
+    def same_renewal(self, other: "Record") -> bool:
+        """Whether no renewal lies between the two; an annotation that somebody pruned or put back makes none (S6)."""
+        if self.renewal == other.renewal:
+            return True
+        pruned = self.holder != "" and (self.own_term is None or other.own_term is None)
+        mine, theirs = self.renewal, other.renewal
+        return pruned and (mine[0], *mine[2:]) == (theirs[0], *theirs[2:])
+
     @property
     def version_number(self) -> int | None:
         """The resourceVersion as an integer (what etcd gives, KEP-5504), or None."""

@@ -49,7 +49,7 @@ def seen(  # noqa: PLR0913 - two records, what was known, and the moment
 
     An empty Lease that nothing explains is waited out from its own first sight: a holder may have come and gone between two sights.
     """
-    same = before is not None and before.renewal == record.renewal
+    same = before is not None and before.same_renewal(record)
     if not record.holder:
         if (same and last is not None) or is_free(record, last, last_token):
             return last

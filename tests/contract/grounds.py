@@ -2,6 +2,7 @@
 
 # ruff: noqa: D102 - the protocol says what each method does
 
+import asyncio
 import json
 import os
 import sqlite3
@@ -190,12 +191,22 @@ class ApiServerGround:
 
 @asynccontextmanager
 async def closing() -> AsyncIterator[Opened]:
-    """Close what was opened."""
+    """Close what was opened, and see that nothing of it is left: a TLS connection ends some turns of the loop later."""
     opened = Opened()
+    before = _descriptors()
     try:
         yield opened
     finally:
         await opened.close()
+        async with asyncio.timeout(10):
+            while _descriptors() > before:  # noqa: ASYNC110 - what is waited for happens in sockets
+                await asyncio.sleep(0.001)
+
+
+def _descriptors() -> int:
+    """How many files and sockets the loop looks at."""
+    loop: Any = asyncio.get_running_loop()
+    return len(loop._selector.get_map())
 
 
 def now() -> float:

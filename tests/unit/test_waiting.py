@@ -109,6 +109,19 @@ def test_a_former_holder_whose_deadline_is_long_past_does_not_take_an_emptied_le
     assert world.leaders == "A"
 
 
+def test_whoever_prunes_the_annotation_of_a_shortened_lease_shortens_no_promise() -> None:
+    """Neither is a write of the holder's own: the largest duration since that one counts (S6)."""
+    # FAILS: promise.seen takes the pruned record for a new renewal, and its shortened duration for the holder's.
+    world = leading("AB")
+    world["A"].ask().online = False
+    world.api.edit(leaseDurationSeconds=1)
+    world["B"].watch()
+    world.api.edit(annotations={TERM_ANNOTATION: None})
+    world["B"].watch()
+    world.run(8)
+    assert world.leaders == "A"
+
+
 def test_the_former_holder_of_an_emptied_lease_takes_it_anew_after_a_pause_that_can_be_seen() -> None:
     """It has said false; nobody else can have led meanwhile (S7)."""
     world = leading()

@@ -1,0 +1,143 @@
+"""What a candidate knows, and what follows from it at a moment: pure queries over one frozen state; `election.py` changes it."""
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from sidecar import promise, writes
+from sidecar.clock import ns
+from sidecar.events import Due
+from sidecar.lease import SENTINEL, Record
+from sidecar.promise import Promise
+from sidecar.view import State, View
+from sidecar.writes import Candidate, Held, Kind, Request
+
+OUT: Final = frozenset({State.RESIGNED, State.CONFLICT})
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """The whole state of one candidate."""
+
+    me: Candidate
+    state: State = State.STARTING
+    why: str = "starting"
+    """The reason for the last move, for the log."""
+    record: Record | None = None
+    """The newest Lease known; None while it is missing, or not yet seen (STARTING)."""
+    learned_ns: int = 0
+    """When that became known."""
+    confirmed_ns: int | None = None
+    last: Promise | None = None
+    last_token: int | None = None
+    """The largest fencing token seen (S8)."""
+    held: Held | None = None
+    flight: Request | None = None
+    unresolved: tuple[Request, ...] = ()
+    """Own writes of unknown outcome that may still land: the newest version is the one they are conditional on."""
+    landed: Request | None = None
+    """The last own write known to have landed, while no other holder was seen since (S9 a)."""
+    wrote: bool = False
+    """A write of this process has landed: another instance of its identity is a twin from then on (S9 d)."""
+    fresh: bool = True
+    """No holder but its own identity was seen, and nothing written: a former process's term may be resumed (S9 b)."""
+    former: Promise | None = None
+    """What a former process of this Pod promised (S9 b, S11)."""
+    sent_us: int = 0
+    """The largest renewTime sent (S3)."""
+    doubt: bool = True
+    """A quorum read is called for."""
+    raced: bool = False
+    """A write met a conflict: read before the next."""
+    quick: bool = True
+    """One try at once may follow a conflict; the next waits its turn, whoever touches the Lease."""
+    renew_ns: int = 0
+    contend_ns: int = 0
+    next_ns: int = 0
+    """No request before: the last one failed."""
+    release_ns: int = 0
+    """Nothing is released before (S11)."""
+    back_ns: int | None = None
+    """While out: when to contend again; None for never."""
+    leaving: bool = False
+    """The process is about to end."""
+
+    def is_mine(self) -> bool:
+        """S9 a: the Lease is as one's own last write left it: the chain of own writes is whole."""
+        return self.landed is not None and self.record is not None and self.landed.is_outcome(self.record)
+
+    def free_ns(self) -> int:
+        """From when the Lease may be contended for (S6, S7, S9), CLOCK_BOOTTIME; 0 for at once. Needs a record."""
+        assert self.record is not None  # noqa: S101
+        if self.is_mine() or self.may_resume() or self.last is None:
+            return 0
+        if not self.record.holder and promise.is_free(self.record, self.last, self.last_token):
+            return 0
+        if not self.record.holder and self.landed is not None and self.landed.kind is not Kind.RELEASE:
+            # S7: the former holder may take it anew, where nobody else can have held it meanwhile: inside its last write's deadline.
+            return 0 if self.learned_ns < writes.deadline_ns(self.me, self.landed) else self.last.end_ns
+        return self.last.end_ns
+
+    def may_resume(self) -> bool:
+        """S9 b: a former process of this very place left its term; we have its socket, so it is dead."""
+        term = self.record.own_term if self.record is not None else None
+        if not self.fresh or term is None or not self.me.place:
+            return False
+        newest = term.token is None or self.last_token is None or term.token >= self.last_token
+        return newest and term.holder == self.me.identity and term.place == self.me.place
+
+    def returns_ns(self, back_ns: int) -> int:
+        """When a time out ends: a resignation earlier where the Lease stands free for a whole lease duration."""
+        if self.state is State.CONFLICT or self.record is None:
+            return back_ns
+        return min(back_ns, max(self.free_ns(), self.learned_ns) + ns(self.me.lease_duration_seconds))
+
+    def due(self, now_ns: int) -> Due | None:
+        """The request that this state asks for next; None while one is under way, or before something happens."""
+        due = self._due(now_ns) if self.flight is None else None
+        return replace(due, at_ns=max(due.at_ns, self.next_ns)) if due is not None else None
+
+    def _due(self, now_ns: int) -> Due | None:
+        holder = self.held is not None or self.to_release()
+        if self.doubt and (self.raced or not holder or now_ns < self.renew_ns):
+            wanted = not self.leaving or holder or bool(self.unresolved)
+            return Due(Kind.READ, 0, urgent=holder and self.raced) if wanted else None
+        if self.record is None:
+            return Due(Kind.SENTINEL, self.contend_ns, urgent=holder) if self.held is not None or self.state is State.FOLLOWING else None
+        if self.held is not None and (self.record.holder == SENTINEL or not self.to_release() or self.renew_ns < self.release_ns):
+            return Due(Kind.RENEW, 0 if self.record.holder == SENTINEL else self.renew_ns, urgent=True)  # S7: claimed back at once
+        if self.to_release():
+            return Due(Kind.RELEASE, self.release_ns, urgent=True)
+        if self.state is State.FOLLOWING:
+            return Due(Kind.RESUME if self.may_resume() and self.record.token is not None else Kind.ACQUIRE, self.contend_ns)
+        return None
+
+    def to_release(self) -> bool:
+        """Our term stands in the Lease and we are on the way out, or have resigned before it was found landed."""
+        out = self.state in (State.STEPPING_DOWN, State.RESIGNED)
+        return out and self.is_mine() and self.record is not None and self.record.holder == self.me.identity
+
+    def ended(self, now_ns: int) -> bool:
+        """Whether a process that is leaving has nothing left to do here: what may stand in its name is released, or has run out."""
+        if not self.leaving or self.held is not None or (self.flight is not None and self.flight.kind is not Kind.READ):
+            return False
+        standing = [*self.unresolved, *([self.landed] if self.to_release() and self.landed is not None else [])]
+        return all(now_ns >= write.sent_ns + ns(self.me.lease_duration_seconds) for write in standing)
+
+    def view(self) -> View:
+        """What HTTP may say, until when."""
+        record, held = self.record, self.held
+        known = View(
+            state=self.state,
+            acquired_at_us=record.acquire_time_us if record else None,
+            renewed_at_us=record.renew_time_us if record else None,
+            transitions=(record.transitions if record else None) or 0,
+            confirmed_ns=self.confirmed_ns,
+        )
+        if held is not None:
+            leading = self.state is State.LEADING
+            until_ns = held.deadline_ns if leading else min(held.deadline_ns, self.release_ns)
+            expires_ns = held.deadline_ns if leading else None
+            return replace(known, holder=self.me.identity, token=held.token, expires_ns=expires_ns, covered_until_ns=until_ns)
+        if record is None or self.last is None or self.is_mine() or self.may_resume() or record.holder in ("", SENTINEL):
+            return known
+        return replace(known, holder=record.holder, token=record.token, expires_ns=self.last.end_ns)
