@@ -43,6 +43,8 @@ class _Session:
         return await self._session.request(**arguments, allow_redirects=False)
 
     async def close(self) -> None:
+        if isinstance(self._session.connector, aiohttp.TCPConnector):
+            await self._session.connector.close(abort_ssl=True)  # no farewell to wait for: the process may be about to end
         await self._session.close()
 
 
@@ -59,10 +61,10 @@ class _Line:
         self.retired = False
 
     async def close(self) -> None:
+        await self.api.rest_client.close()
         for response in list(self.answers):
             # Wakes whoever reads it; the end of its session alone does not.
             response.close()
-        await self.api.rest_client.close()
 
     async def close_if_idle(self) -> None:
         if self.retired and self.users == 0:

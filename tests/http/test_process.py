@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from tests.apiserver.sidecar_process import ROOT, Sidecar, ending, until
 def local(tmp_path: Path) -> Sidecar:
     """A sidecar on a local store, not yet started."""
     settings = {"LEADER_STORE": f"local:{tmp_path}/leases.db", "LEADER_LEASE_NAME": "web", "LEADER_APP_ENDS_FIRST": "true"}
-    return Sidecar("web-0", tmp_path, settings)
+    return Sidecar("web-0", tmp_path, settings, uid=uuid.uuid4().hex)  # one identity, one process: on the whole machine
 
 
 def run(tmp_path: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
@@ -25,7 +26,7 @@ def run(tmp_path: Path, **environment: str) -> "subprocess.CompletedProcess[str]
     settings = {
         "LEADER_STORE": f"local:{tmp_path}/leases.db", "LEADER_LEASE_NAME": "web",
         "LEADER_LISTEN": "127.0.0.1:0", "LEADER_PROBE_LISTEN": "",
-        "PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"], "POD_NAME": tmp_path.name, "POD_UID": "u",
+        "PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"], "POD_NAME": "web-0", "POD_UID": uuid.uuid4().hex,
     }  # fmt: skip
     command = [sys.executable, "-m", "sidecar"]
     return subprocess.run(command, env=settings | environment, capture_output=True, text=True, timeout=30, cwd=tmp_path, check=False)
@@ -41,7 +42,7 @@ def test_it_starts_leads_and_ends_with_zero(local: Sidecar) -> None:
     starting = [line for line in local.log.splitlines() if "starting version=" in line]
     assert len(starting) == 1
     assert "lease_name=web" in starting[0]
-    assert "identity=web-0_u1" in starting[0]
+    assert f"identity={local.identity}" in starting[0]
     assert f"127.0.0.1:{local.port}" in starting[0]
     assert "Traceback" not in local.log
 
@@ -75,7 +76,7 @@ def test_logs_are_json_where_nobody_reads_them(local: Sidecar) -> None:
     lines = [json.loads(line) for line in local.log.splitlines()]
     leading = next(line for line in lines if line["message"] == "leading")
     assert leading["level"] == "info"
-    assert leading["holder"] == "web-0_u1"
+    assert leading["holder"] == local.identity
     assert int(leading["token"]) > 0
 
 

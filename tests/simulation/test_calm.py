@@ -1,7 +1,6 @@
 """The elector on virtual time over a Lease in memory: a day without faults, and a bug that is no silent one."""
 
 import asyncio
-import logging
 from random import Random
 
 import pytest
@@ -28,7 +27,6 @@ def test_in_a_day_without_faults_there_is_no_transition() -> None:
     """One term, whose version and token stand all day (L3); a follower asks less than once a minute, the leader 30 times and at most once
     more.
     """
-    logging.getLogger("sidecar").setLevel(logging.ERROR)
 
     async def main() -> None:
         lease = MemoryLease()

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -61,7 +60,6 @@ async def three(server: FakeApiServer) -> AsyncIterator[Candidates]:
 
 def test_in_hours_without_faults_nothing_moves_and_a_follower_hardly_asks() -> None:
     """Two hours: one term (L3). The leader renews each retry period; a follower makes less than one request a minute."""
-    logging.getLogger("sidecar").setLevel(logging.ERROR)
 
     async def main() -> None:
         server = FakeApiServer()
@@ -122,7 +120,6 @@ def test_a_release_wakes_a_long_poll_at_the_next_leaders_listener() -> None:
 
 def test_while_replies_are_lost_at_random_there_is_never_more_than_one_leader() -> None:
     """Every third write's reply is lost after the commit, for an hour; afterwards exactly one leads."""
-    logging.getLogger("sidecar").setLevel(logging.CRITICAL)
 
     async def main() -> None:
         server = FakeApiServer()

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -297,5 +296,4 @@ def test_a_name_is_the_identity_up_to_its_last_underscore(leadership: Leadership
 def test_an_answer_is_the_json_of_the_contract(leadership: Leadership) -> None:
     expected = {"name", "is_leader", "state", "version", "fencing_token", "expires_in", "valid_until_boottime_ns", "identity", "holder"}
     expected |= {"lease", "namespace", "acquired_at", "renewed_at", "transitions", "observed_ago"}
-    found: dict[str, Any] = leadership.read().to_json()
-    assert set(found) == expected
+    assert set(leadership.read().to_json()) == expected

@@ -1,12 +1,15 @@
 """Settings: every fault at once, each with what is allowed; nothing unknown is accepted in silence."""
 
+import uuid
+
 import pytest
 
 from sidecar.__main__ import configured, main
 from sidecar.durations import parse_seconds
 from sidecar.settings import Settings
 
-GOOD = {"LEADER_LEASE_NAME": "web", "LEADER_LEASE_NAMESPACE": "shop", "POD_NAME": "web-0", "POD_UID": "u1"}
+UID = uuid.uuid4().hex
+GOOD = {"LEADER_LEASE_NAME": "web", "LEADER_LEASE_NAMESPACE": "shop", "POD_NAME": "web-0", "POD_UID": UID}
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +47,7 @@ def test_the_defaults_are_client_gos(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = configure(monkeypatch)
     me = settings.candidate("instance", "place")
     assert (me.lease_duration_seconds, me.renew_deadline_seconds, me.retry_period_seconds) == (15, 10, 2)
-    assert me.identity == "web-0_u1"
+    assert me.identity == f"web-0_{UID}"
     assert me.drain_timeout_seconds == 10
     assert settings.store == "kubernetes"
     assert settings.listen == "localhost:4040"

@@ -111,7 +111,6 @@ def test_a_former_holder_whose_deadline_is_long_past_does_not_take_an_emptied_le
 
 def test_whoever_prunes_the_annotation_of_a_shortened_lease_shortens_no_promise() -> None:
     """Neither is a write of the holder's own: the largest duration since that one counts (S6)."""
-    # FAILS: promise.seen takes the pruned record for a new renewal, and its shortened duration for the holder's.
     world = leading("AB")
     world["A"].ask().online = False
     world.api.edit(leaseDurationSeconds=1)
