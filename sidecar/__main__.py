@@ -5,13 +5,17 @@ import asyncio
 import contextlib
 import difflib
 import gc
+import itertools
 import logging
 import os
 import resource
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from types import FrameType
 from typing import Final
 
 from sidecar import __version__, identity, listen, logs
@@ -29,13 +33,62 @@ EXIT_UNUSABLE: Final = 2
 """What an edit of the Pod heals: never for what heals by itself."""
 OPEN_FILES: Final = 8192
 
+_STOPPING: Final = (signal.SIGTERM, signal.SIGINT)
+_THREADS: Final = "sidecar-look-up"
+_MAX_THREADS: Final = 8
+_THREAD_GRACE_SECONDS: Final = 0.05
+
 
 class Unusable(Exception):  # noqa: N818 - said to the user
     """It cannot start; an edit of the Pod heals it. Each line is one fault."""
 
 
+class _Threads(ThreadPoolExecutor):
+    """asyncio's threads: the look-ups of names. One that hangs cannot be cancelled; nobody waits for it at the end."""
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002 - its signature
+        """Never wait, whatever asyncio asks for."""
+        super().shutdown(wait=False, cancel_futures=True)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the sidecar until it is told to stop; the exit code."""
+    with _stoppable():
+        code = _to_the_end(arguments)
+    _leave_hung_threads(code)
+    return code
+
+
+@contextlib.contextmanager
+def _stoppable() -> Iterator[None]:
+    """Leave at once on a signal, until the election has them: nothing was written yet, and what is half imported is not to be unwound.
+
+    For PID 1 the system itself does nothing on SIGTERM.
+    """
+
+    def leave(_: int, __: FrameType | None) -> None:
+        os.write(2, b"leader-sidecar: told to stop before it contended\n")
+        os._exit(EXIT_STOPPED)
+
+    before = {number: signal.signal(number, leave) for number in _STOPPING}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _leave_hung_threads(code: int) -> None:
+    """Everything is closed by now; the interpreter would still wait for each thread, for as long as a look-up hangs."""
+    threads = [thread for thread in threading.enumerate() if thread.name.startswith(_THREADS)]
+    for thread in threads:
+        thread.join(_THREAD_GRACE_SECONDS)
+    if any(thread.is_alive() for thread in threads):
+        logging.shutdown()
+        os._exit(code)
+
+
+def _to_the_end(arguments: Sequence[str] | None) -> int:
     try:
         settings = configured(sys.argv[1:] if arguments is None else list(arguments))
         logs.configure(settings.effective_log_format, settings.log_level)
@@ -45,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for line in str(error).splitlines():
             print(f"leader-sidecar: {line}", file=sys.stderr)  # noqa: T201 - before there is a log, or in place of a traceback
         return EXIT_UNUSABLE
-    except BaseExceptionGroup:
+    except (Exception, BaseExceptionGroup):  # noqa: BLE001 - the last resort before a user
         _log.exception("a bug: nothing is released, the answers end with their deadline")
         return EXIT_BUG
     return EXIT_STOPPED
@@ -54,11 +107,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def configured(arguments: Sequence[str]) -> Settings:
     """The settings of flags and environment. Raises Unusable with every fault at once; ends the process for --help and --version."""
     parser = _parser()
-    found, rest = parser.parse_known_args(arguments)
+    try:
+        found, rest = parser.parse_known_args(arguments)
+    except argparse.ArgumentError as error:
+        raise Unusable(f"{error}; --help lists the flags") from None
     flags = {field: text for field, text in vars(found).items() if text is not None}
     known_flags = [flag(field) for field in Settings.model_fields]
     known_variables = [variable(field) for field in Settings.model_fields]
-    faults = [f"{word} is no flag{_nearest(word.split('=')[0], known_flags)}" for word in rest]
+    values = {word for flag_, word in itertools.pairwise(rest) if flag_.startswith("-") and "=" not in flag_ and not word.startswith("-")}
+    faults = [f"{word} is no flag{_nearest(word.split('=')[0], known_flags)}" for word in rest if word not in values]
     faults += [f"{name} is no setting{_nearest(name, known_variables)}" for name in foreign_variables()]
     settings, wrong = load(flags, os.environ, _service_account_namespace())
     faults += wrong
@@ -73,6 +130,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Contends for a Kubernetes Lease and answers on localhost who leads, until when, and what changed.",
         epilog="Each flag can stand in the environment: --lease-name is LEADER_LEASE_NAME. Durations: 15, 15s, 500ms, 2m, 1h.",
         allow_abbrev=False,
+        exit_on_error=False,
     )
     parser.add_argument("--version", action="version", version=f"leader-sidecar {__version__}")
     for field, about in Settings.model_fields.items():
@@ -124,6 +182,7 @@ async def _open_store(settings: Settings, clock: SystemClock) -> Store:
 
 async def _run(settings: Settings) -> None:
     """Listeners and the identity's socket first, then the first request (S9)."""
+    asyncio.get_running_loop().set_default_executor(_Threads(_MAX_THREADS, _THREADS))
     clock = SystemClock()
     me = settings.candidate(identity.instance(), identity.place())
     async with contextlib.AsyncExitStack() as stack:
@@ -157,13 +216,13 @@ def _take_sockets(
             bound.append(listen.bind(listen.parse_listen(text)))
             for listener in bound[-1]:
                 stack.callback(listener.close)
-    except (identity.IdentityTaken, listen.CannotListen) as error:
+    except (identity.CannotGuard, listen.CannotListen) as error:
         raise Unusable(str(error)) from None
     return bound[0], bound[1]
 
 
 def _say_start(settings: Settings, instance: str, sockets: list[socket.socket]) -> None:
-    shown = {field: value for field, value in settings.model_dump().items() if field not in {"listen", "probe_listen"}}
+    shown = {field: value for field, value in settings.in_force().items() if field not in {"listen", "probe_listen"}}
     where = ",".join(listen.name(listener) for listener in sockets)
     logs.event(_log, logging.INFO, "starting", version=__version__, instance=instance, listens=where, **shown)
 
@@ -177,7 +236,7 @@ def _on_signals(elector: Elector) -> None:
         elector.stop(now=bool(seen))
         seen.append(number)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _STOPPING:
         loop.add_signal_handler(number, stop, number)
 
 

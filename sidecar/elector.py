@@ -63,6 +63,8 @@ class Elector:
         self._budget = Budget(candidate.retry_period_seconds)
         self._wanted = asyncio.Event()
         self._left = False
+        self._passing: set[str] = set()
+        """Requests whose last failure may pass by itself: no right is missing, nothing is invalid."""
         self._said_no_order = False
 
     async def run(self) -> None:
@@ -214,6 +216,7 @@ class Elector:
             if isinstance(outcome, Busy)
             else ""
         )
+        (self._passing.add if isinstance(outcome, (Unknown, Busy)) else self._passing.discard)(what)
         if message == self.status.problems.get(what, ""):
             return
         if message:
@@ -267,6 +270,9 @@ class Elector:
                 self._note("watch", None)
             case Changed(record):
                 self._put(Watched(record))
+                if self._election.held is None:  # who follows may not write again for a long time: what passed is no problem now
+                    for what in self._passing & self.status.problems.keys():
+                        self._note(what, None)
             case Deleted():
                 self._put(Doubted())
             case Alive():

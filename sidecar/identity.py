@@ -1,7 +1,7 @@
 """One identity, one process (S9): who this candidate is, where it runs, and the socket that keeps a second one out."""
 
+import errno
 import hashlib
-import os
 import secrets
 import socket
 import sys
@@ -12,7 +12,11 @@ _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 _NETWORK_NAMESPACE: Final = Path("/proc/self/ns/net")
 
 
-class IdentityTaken(Exception):  # noqa: N818 - said to the user
+class CannotGuard(Exception):  # noqa: N818 - said to the user
+    """Whether another process contends under the same identity cannot be told here."""
+
+
+class IdentityTaken(CannotGuard):
     """Another process of this network namespace contends under the same identity for the same Lease."""
 
 
@@ -33,19 +37,23 @@ def take(namespace: str, lease: str, identity: str) -> socket.socket | None:
     """Take the identity for as long as the socket that is returned lives; None where there are no abstract sockets (not Linux).
 
     The name lies in the abstract namespace (unix(7)): it belongs to one network namespace and goes with its process, kill -9 included.
-    Raises IdentityTaken.
+    Raises IdentityTaken, or CannotGuard where the system does not let us ask.
     """
     if sys.platform != "linux":
         return None
     digest = hashlib.sha256(f"{namespace}/{lease}/{identity}".encode("utf-8", "surrogatepass")).hexdigest()
-    guard = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+    guard = None
     try:
+        guard = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
         guard.bind(f"\0leader-sidecar/{digest}")
     except OSError as error:
-        guard.close()
-        message = (
-            f"another process here already contends for the Lease {namespace}/{lease} as {identity} ({os.strerror(error.errno or 0)}): "
-            "one identity belongs to one process; set another LEADER_IDENTITY, or run one sidecar in the Pod"
-        )
-        raise IdentityTaken(message) from None
+        if guard is not None:
+            guard.close()
+        if error.errno != errno.EADDRINUSE:
+            message = f"cannot take the abstract unix socket that keeps a second process of the identity {identity} out: {error.strerror}"
+            raise CannotGuard(f"{message}; the Pod's seccomp or AppArmor profile must allow it") from None
+        message = f"another process here already contends for the Lease {namespace}/{lease} as {identity}"
+        raise IdentityTaken(
+            f"{message}: one identity belongs to one process; set another LEADER_IDENTITY, or run one sidecar in the Pod"
+        ) from None
     return guard

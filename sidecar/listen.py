@@ -102,19 +102,33 @@ def _bind(host: str, port: int) -> socket.socket:
 
 
 def _bind_unix(path: str) -> socket.socket:
-    """A former process's socket file is replaced; that process is dead, or the identity's own socket would have stopped us (S9)."""
+    """A socket file that a dead process left is replaced; one that somebody listens on is not ours, whatever the identity."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         with contextlib.suppress(FileNotFoundError):
-            if stat.S_ISSOCK(Path(path).lstat().st_mode):
+            if stat.S_ISSOCK(Path(path).lstat().st_mode) and _is_abandoned(path):
                 Path(path).unlink()
         listener.bind(path)
         Path(path).chmod(0o660)
         listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
-        raise CannotListen(f"cannot listen on unix:{path}: {error.strerror}; its folder must be there and writable") from error
+        busy = error.errno == errno.EADDRINUSE
+        advice = "by another process, or it is no socket: set another LEADER_LISTEN" if busy else "its folder must be there and writable"
+        raise CannotListen(f"cannot listen on unix:{path}: {error.strerror}{' ' if busy else '; '}{advice}") from error
     return listener
+
+
+def _is_abandoned(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        client.settimeout(0)
+        try:
+            client.connect(path)
+        except ConnectionRefusedError:
+            return True
+        except OSError:
+            return False  # somebody is there: a full backlog, another kind of socket, or one that we may not ask
+    return False
 
 
 def name(listener: socket.socket) -> str:

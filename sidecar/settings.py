@@ -11,7 +11,8 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BeforeValidator, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from sidecar.durations import parse_seconds
+from sidecar.durations import format_seconds, parse_seconds
+from sidecar.lease import SENTINEL
 from sidecar.listen import parse_listen
 from sidecar.writes import Candidate
 
@@ -41,6 +42,8 @@ def check_identity(text: str) -> str:
         raise ValueError("it is empty: set POD_NAME and POD_UID by the downward API, or a name that no other Pod has")
     if "$(" in text:
         raise ValueError("it holds a literal $(…): that variable was not set where Kubernetes expands it; define it earlier in env")
+    if text == SENTINEL:
+        raise ValueError("it stands for nobody in a Lease: take any other")
     if len(text) > MAX_IDENTITY_CHARS or not text.isprintable():
         raise ValueError(f"allowed are printable characters, {MAX_IDENTITY_CHARS} at most")
     return text
@@ -67,6 +70,12 @@ def _listen(text: str) -> str:
     return text
 
 
+def _app_listen(text: str) -> str:
+    if not parse_listen(text):
+        raise ValueError("without it no app could ask: leave it out for localhost:4040, or name an address")
+    return text
+
+
 Duration = Annotated[float, BeforeValidator(_duration)]
 
 
@@ -89,7 +98,7 @@ class Settings(BaseSettings):
     """Time between renewals; renew deadline > 1.2 x this, with room for two requests of 100ms. Default 2s, as client-go."""
     store: Annotated[str, AfterValidator(_store)] = "kubernetes"
     """`kubernetes`, or `local:PATH`: one SQLite file for the processes of one machine. Never chosen by itself: nobody leads by accident."""
-    listen: Annotated[str, AfterValidator(_listen)] = "localhost:4040"
+    listen: Annotated[str, AfterValidator(_app_listen)] = "localhost:4040"
     """Where the app asks: host:port, [::1]:port, unix:/path, several with commas; localhost is 127.0.0.1 and, where it is up, ::1."""
     probe_listen: Annotated[str, AfterValidator(_listen)] = "*:4041"
     """Where a kubelet asks: it comes to the Pod's address, so every address is the default. Empty: off."""
@@ -115,6 +124,13 @@ class Settings(BaseSettings):
             drain_timeout_seconds=self.renew_deadline if self.drain_timeout is None else self.drain_timeout,
             app_ends_first=self.app_ends_first,
         )
+
+    def in_force(self) -> dict[str, object]:
+        """Every setting as it counts, for the startup line: defaults filled in, durations with their unit."""
+        drain_timeout = self.renew_deadline if self.drain_timeout is None else self.drain_timeout
+        times = {"lease_duration": self.lease_duration, "renew_deadline": self.renew_deadline, "retry_period": self.retry_period}
+        shown = {field: format_seconds(value) for field, value in (times | {"drain_timeout": drain_timeout}).items()}
+        return self.model_dump() | shown | {"log_format": self.effective_log_format}
 
     @property
     def effective_log_format(self) -> Literal["text", "json"]:

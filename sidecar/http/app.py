@@ -1,6 +1,7 @@
 """The app listener: who leads, am I it, until when, and tell me when it changes."""
 
 import json
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Final
 
@@ -27,7 +28,8 @@ def application(elector: Elector, clock: Clock) -> web.Application:
     leadership = elector.leadership
 
     async def leader(request: web.Request) -> web.Response:
-        since, tags = request.query.get("since"), _tags(request.headers.get("If-None-Match"))
+        """Where both `since` and If-None-Match are sent, `since` counts; `wait` with neither has nothing to wait for."""
+        since, tags = request.query.get("since"), _tags(request.headers.getall("If-None-Match", []))
         wait_seconds = _wait_seconds(request.query.get("wait"), asked=since is not None)
         if since is not None:
             await _park(leadership, since, wait_seconds)
@@ -80,11 +82,9 @@ def _wait_seconds(text: str | None, *, asked: bool) -> float:
         raise Refused(HTTPStatus.BAD_REQUEST, message) from None
 
 
-def _tags(header: str | None) -> frozenset[str]:
-    """The entity tags of If-None-Match, all as weak ones (RFC 9110 13.1.2)."""
-    if header is None:
-        return frozenset()
-    tags = (tag.strip().removeprefix("W/") for tag in header.split(","))
+def _tags(headers: Sequence[str]) -> frozenset[str]:
+    """The entity tags of If-None-Match, all as weak ones (RFC 9110 13.1.2); several lines of it are one list (5.3)."""
+    tags = (tag.strip().removeprefix("W/") for header in headers for tag in header.split(","))
     return frozenset(tag if tag == "*" else f"W/{tag}" for tag in tags if tag)
 
 

@@ -44,6 +44,8 @@ async def as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "the body is too large: 64 KiB at most",
         }.get(status, error.reason)
         return refusal(status, message, {"Allow": allow} if allow else None)
+    except web.RequestPayloadError:
+        return refusal(HTTPStatus.BAD_REQUEST, "the body cannot be decoded: send it whole, as its Content-Encoding and -Length say")
     except Exception:  # noqa: BLE001 - the last resort before a user
         _log.exception("a request failed", extra={"fields": {"method": request.method, "path": request.path}})
         return refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "a fault of the sidecar's own; its log says more")

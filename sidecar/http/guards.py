@@ -17,6 +17,11 @@ def _is_local(authority: str) -> bool:
         return False
 
 
+def _is_local_origin(origin: str) -> bool:
+    _, scheme, authority = origin.partition("://")
+    return bool(scheme) and _is_local(authority)
+
+
 @web.middleware
 async def local_only(request: web.Request, handler: Handler) -> web.StreamResponse:
     """421 for a Host that is not localhost's, 403 for a POST that comes from another origin."""
@@ -26,7 +31,7 @@ async def local_only(request: web.Request, handler: Handler) -> web.StreamRespon
         raise Refused(HTTPStatus.MISDIRECTED_REQUEST, message)
     if request.method not in {"GET", "HEAD"}:
         origin = request.headers.get("Origin")
-        foreign = origin is not None and not _is_local(urlsplit(origin).netloc if "://" in origin else "")
+        foreign = origin is not None and not _is_local_origin(origin)
         if foreign or request.headers.get("Sec-Fetch-Site", "none") not in {"none", "same-origin"}:
             raise Refused(HTTPStatus.FORBIDDEN, "a page of another origin may not command this sidecar: POST from a program of the Pod")
     return await handler(request)

@@ -1,11 +1,13 @@
 """Both listeners as aiohttp runners, set up as production needs them (and not as aiohttp's defaults have it)."""
 
+import logging
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
 from aiohttp import web
+from aiohttp.http import HttpProcessingError
 
 from sidecar.clock import Clock
 from sidecar.elector import Elector
@@ -14,6 +16,17 @@ from sidecar.listen import BACKLOG
 
 SHUTDOWN_SECONDS: Final = 0.5
 """aiohttp spends it twice; waiters are woken before, so it is not used up (aiohttp issue 7718)."""
+
+
+def _is_no_fault_of_a_client(record: logging.LogRecord) -> bool:
+    fault = record.exc_info[1] if record.exc_info else None
+    return not isinstance(fault, (HttpProcessingError, web.RequestPayloadError))
+
+
+_log: Final = logging.getLogger("sidecar.http.requests")
+"""What aiohttp itself has to say. A client that sends no HTTP gets its 400; a port scan writes no tracebacks."""
+_log.setLevel(logging.WARNING)
+_log.addFilter(_is_no_fault_of_a_client)
 
 
 @asynccontextmanager
@@ -37,6 +50,7 @@ async def _run(application: web.Application, sockets: list[socket.socket]) -> we
         handler_cancellation=True,  # a client that has gone is forgotten at once
         shutdown_timeout=SHUTDOWN_SECONDS,
         access_log=None,
+        logger=_log,
         keepalive_timeout=75,
     )
     await runner.setup()

@@ -8,7 +8,7 @@ import pytest
 from sidecar.elector import Elector
 from sidecar.leadership import Leadership, Names
 from sidecar.lease import JSON
-from sidecar.stores.protocol import Outcome, Store
+from sidecar.stores.protocol import Outcome, Store, Unknown
 from sidecar.writes import Candidate
 from tests.simulation.memory_store import MemoryLease, MemoryStore
 from tests.simulation.virtual_time import VirtualClock, run_virtually
@@ -65,5 +65,38 @@ def test_a_bug_in_a_task_ends_the_elector_and_every_answer_is_false() -> None:
         with pytest.raises(RuntimeError, match="a bug"):
             await asyncio.wait_for(one.run(), 60)
         assert not one.leadership.read().is_leader
+
+    run_virtually(main())
+
+
+class UnluckyStore(MemoryStore):
+    """Its first write is lost."""
+
+    lost = False
+
+    async def patch(self, patch: JSON) -> Outcome:
+        """Unknown, once."""
+        if self.lost:
+            return await super().patch(patch)
+        self.lost = True
+        return Unknown("no answer")
+
+
+def test_a_failure_that_has_passed_is_no_problem_of_a_follower() -> None:
+    """It may not write again for a day: once it hears of another leader, /readyz?verbose no longer lists the lost write."""
+
+    async def main() -> None:
+        lease = MemoryLease()
+        unlucky = elector(0, UnluckyStore(lease))
+        run = asyncio.create_task(unlucky.run())
+        await asyncio.sleep(1)
+        assert unlucky.status.problems == {"patch": "no answer"}
+        other = asyncio.create_task(elector(1, MemoryStore(lease)).run())
+        await asyncio.sleep(60)
+        assert unlucky.leadership.read().name == "web-1"
+        assert not unlucky.status.problems
+        for task in (run, other):
+            task.cancel()
+        await asyncio.gather(run, other, return_exceptions=True)
 
     run_virtually(main())
