@@ -110,7 +110,8 @@ def test_a_stop_keeps_every_deadline_that_was_given(ground: Field) -> None:
         until(lambda: not leader.leads(), within_seconds=1, message="false at once")
         the_leader(sidecars, within_seconds=3 + 1, other_than=leader)
         assert leader.wait(5) == 0
-    assert len(witness.check()) == 2
+        until(lambda: len(witness.terms()) == 2, within_seconds=5, message="the witness sees the next term as well")
+    witness.check()
 
 
 def test_drained_makes_the_handover_quick(ground: Field) -> None:
@@ -157,8 +158,10 @@ def test_after_a_kill_another_leads_when_the_lease_has_run_out_and_soon(
     leader = the_leader(sidecars, within_seconds=5)
     token = leader.leader()["fencing_token"]
     with Witness(sidecars) as witness:
+        began_ns = not_before_ns = boottime_ns()
         renewed = _renewed_at_us(ground)
-        until(lambda: _renewed_at_us(ground) != renewed, within_seconds=5, every_seconds=0.002)
+        while _renewed_at_us(ground) == renewed:
+            not_before_ns, began_ns = began_ns, boottime_ns()  # the renewal came after a look that had not seen it began
         renewed_ns = boottime_ns()
         leader.kill()
         following = the_leader(sidecars, within_seconds=lease_duration + 5, other_than=leader)
@@ -169,7 +172,8 @@ def test_after_a_kill_another_leads_when_the_lease_has_run_out_and_soon(
         print(f"\nSIGKILL -> the next leader: {elapsed - lease_duration:+.3f} s beside the lease duration of {lease_duration} s")
     witness.check()
     assert following.leader()["fencing_token"] > token
-    assert lease_duration - 0.1 < elapsed < lease_duration + 1, "the renewal was looked for in the record a little later than it was made"
+    assert (first.from_ns - not_before_ns) / 1e9 >= lease_duration, "never before lease_duration has run"
+    assert elapsed < lease_duration + 1
 
 
 def test_a_sidecar_killed_and_restarted_at_once_resumes_its_term(ground: Field) -> None:

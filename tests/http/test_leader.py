@@ -102,6 +102,25 @@ async def test_if_none_match_without_wait_is_an_ordinary_conditional_get(client:
     assert (await client.get("/leader", headers={"If-None-Match": '"boot-77"'})).status == 200
 
 
+async def test_if_none_match_on_several_lines_is_one_list(client: Client) -> None:
+    """RFC 9110 5.3; and the 304 carries what the 200 would have (15.4.5)."""
+    request = await client.get("/leader", headers=[("If-None-Match", '"x"'), ("If-None-Match", 'W/"boot-1"')])
+    assert request.status == 304
+    assert (request.headers["ETag"], request.headers["Cache-Control"]) == ('W/"boot-1"', "no-store")
+
+
+async def test_since_counts_where_if_none_match_is_sent_as_well(client: Client) -> None:
+    """It ends in 200."""
+    response = await client.get("/leader", params={"since": "boot-1", "wait": "100ms"}, headers={"If-None-Match": "*"})
+    assert response.status == 200
+
+
+async def test_wait_alone_has_nothing_to_wait_for(client: Client) -> None:
+    """A first request in the form of the later ones is answered at once."""
+    response = await asyncio.wait_for(client.get("/leader", params={"wait": "10m"}), 5)
+    assert response.status == 200
+
+
 @pytest.mark.parametrize("wait", ["soon", "-1", "nan", "inf", "1y", "", "1e999", "٣s"])
 async def test_an_unusable_wait_is_refused_and_says_what_is_allowed(client: Client, wait: str) -> None:
     """400 in JSON."""
@@ -185,6 +204,30 @@ async def test_an_unusable_body_is_refused_and_changes_nothing(client: Client, e
     assert not elector.drained_with
 
 
+async def test_a_body_that_cannot_be_decoded_is_refused(client: Client, elector: FakeElector) -> None:
+    """400: it is the client's fault."""
+    response = await client.post("/drained", data=b"abcd", headers={"Content-Encoding": "gzip"}, skip_auto_headers=["Content-Encoding"])
+    assert response.status == 400
+    assert "decoded" in (await response.json())["message"]
+    assert not elector.drained_with
+
+
+async def test_a_fault_of_our_own_is_500_without_a_traceback(
+    client: Client, elector: FakeElector, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """That is in the log."""
+
+    def break_down(_: int | None) -> None:
+        raise ZeroDivisionError("a secret")
+
+    monkeypatch.setattr(elector, "drained", break_down)
+    response = await client.post("/drained")
+    assert response.status == 500
+    assert set(await response.json()) == {"error", "message"}
+    assert "secret" not in await response.text()
+    assert "a secret" in caplog.text
+
+
 async def test_a_body_that_is_too_large_is_refused(client: Client, elector: FakeElector) -> None:
     """413."""
     assert (await client.post("/drained", data=b" " * 70_000)).status == 413
@@ -220,6 +263,7 @@ async def test_only_localhosts_names_are_answered_on_the_app_listener(client: Cl
 
 @pytest.mark.parametrize(("headers", "status"), [
     ({"Origin": "https://evil.example"}, 403), ({"Sec-Fetch-Site": "cross-site"}, 403), ({"Origin": "null"}, 403),
+    ({"Origin": "http://["}, 403), ({"Origin": ""}, 403), ({"Origin": "localhost"}, 403),
     ({"Origin": "http://localhost:4040"}, 200), ({}, 200),
 ])  # fmt: skip
 async def test_a_page_of_another_origin_commands_nothing(

@@ -92,6 +92,8 @@ def test_every_fault_is_named_at_once(monkeypatch: pytest.MonkeyPatch, capsys: p
     ("LEADER_LEASE_NAMESPACE", None, "POD_NAMESPACE"),
     ("LEADER_IDENTITY", "", "empty"),
     ("LEADER_IDENTITY", "a\nb", "printable"),
+    ("LEADER_IDENTITY", "leader-sidecar_sentinel", "nobody"),
+    ("LEADER_LISTEN", "", "no app"),
     ("POD_NAME", "", "empty"),
     ("POD_NAME", "$(POD_NAME)", "literal"),
     ("POD_UID", "$(POD_UID)", "literal"),
@@ -120,6 +122,29 @@ def test_each_bound_is_checked_and_says_what_is_allowed(
     assert len(lines) == 1, lines
     assert name in lines[0]
     assert said in lines[0]
+
+
+def test_the_value_of_an_unknown_flag_is_no_fault_of_its_own(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """One mistake, one line."""
+    lines = refused(monkeypatch, capsys, "--lease-nam", "web", "--retry-period", "1s")
+    assert lines == ["leader-sidecar: --lease-nam is no flag: did you mean --lease-name?"]
+
+
+def test_a_flag_without_its_value_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Like any other fault."""
+    lines = refused(monkeypatch, capsys, "--lease-name")
+    assert len(lines) == 1
+    assert "--lease-name" in lines[0]
+
+
+def test_the_startup_line_shows_what_is_in_force(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Defaults filled in, durations with their unit; each setting is there, and each duration can be read back."""
+    settings = configure(monkeypatch, LEADER_RENEW_DEADLINE="8s", LEADER_RETRY_PERIOD="500ms")
+    shown = settings.in_force()
+    assert list(shown) == list(Settings.model_fields)
+    assert (shown["renew_deadline"], shown["retry_period"], shown["drain_timeout"]) == ("8s", "0.5s", "8s")
+    assert shown["log_format"] in {"text", "json"}
+    assert None not in shown.values()
 
 
 def test_what_kubernetes_injects_for_a_service_named_leader_is_no_unknown_setting(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,138 @@
+"""Both listeners as production runs them, over real sockets: aiohttp's own test server has other defaults."""
+
+import asyncio
+import json
+import logging
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+import pytest
+
+from sidecar.http.serve import serving
+from sidecar.listen import Address, bind
+from sidecar.view import State, View
+from tests.http.conftest import CLOCK, FakeElector, as_elector
+
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+class Served:
+    """The listeners, until `end`."""
+
+    def __init__(self, elector: FakeElector) -> None:
+        self.elector = elector
+        self.sockets = bind([Address("127.0.0.1", 0)])
+        self.probe_sockets = bind([Address("127.0.0.1", 0)])
+        self._stack = AsyncExitStack()
+        self._clients: list[asyncio.StreamWriter] = []
+
+    async def begin(self) -> "Served":
+        """Serve."""
+        await self._stack.enter_async_context(serving(as_elector(self.elector), CLOCK, self.sockets, self.probe_sockets))
+        return self
+
+    async def end(self) -> None:
+        """Stop serving."""
+        await self._stack.aclose()
+        for client in self._clients:
+            client.close()
+        for each in [*self.sockets, *self.probe_sockets]:
+            each.close()
+
+    async def send(self, request: str) -> Streams:
+        """A connection with that request on it."""
+        reader, writer = await asyncio.open_connection(*self.sockets[0].getsockname())
+        self._clients.append(writer)
+        writer.write(request.encode())
+        return reader, writer
+
+    async def poll(self) -> Streams:
+        """A long-poll, parked."""
+        before, version = self.elector.leadership.waiters, self.elector.leadership.read().version
+        streams = await self.send(f"GET /leader?since={version}&wait=10m HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        await self.waiters(before + 1)
+        return streams
+
+    async def waiters(self, number: int) -> None:
+        """Until that many are parked."""
+        async with asyncio.timeout(10):
+            while self.elector.leadership.waiters != number:  # noqa: ASYNC110 - a counter, and no event of ours to wait on
+                await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+async def served(elector: FakeElector) -> AsyncIterator[Served]:
+    """Both listeners, following nobody yet."""
+    it = await Served(elector).begin()
+    yield it
+    await it.end()
+
+
+async def answer(reader: asyncio.StreamReader) -> tuple[int, dict[str, object]]:
+    """Status and body of the next response."""
+    head = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)).decode().lower()
+    length = int(head.partition("content-length:")[2].partition("\r\n")[0])
+    return int(head.split()[1]), json.loads(await reader.readexactly(length))
+
+
+async def test_a_client_that_has_gone_is_forgotten_at_once(served: Served) -> None:
+    """The runner's default would leave its poll parked for all of its wait."""
+    streams = [await served.poll() for _ in range(3)]
+    for _, writer in streams:
+        writer.close()
+    await served.waiters(0)
+
+
+async def test_at_the_end_every_poll_has_the_final_state_and_nothing_is_waited_for(served: Served) -> None:
+    """The state as it is then, on a response that is whole."""
+    served.elector.lead()
+    polls = [await served.poll() for _ in range(20)]
+    served.elector.leadership.publish(View(State.RESIGNED))
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    await served.end()
+    assert loop.time() - began < 0.4, "shutdown_timeout was not spent"
+    for reader, _ in polls:
+        status, body = await answer(reader)
+        assert (status, body["state"], body["is_leader"]) == (200, "resigned", False)
+
+
+async def test_a_poll_that_nobody_woke_ends_with_the_listener(served: Served) -> None:
+    """No publication came before the end: the same version, at once."""
+    reader, _ = await served.poll()
+    version = served.elector.leadership.read().version
+    await served.end()
+    status, body = await answer(reader)
+    assert (status, body["version"]) == (200, version)
+
+
+async def test_a_request_that_is_never_finished_holds_up_the_end_for_less_than_a_second(served: Served) -> None:
+    """A body that was announced and does not come."""
+    await served.send("POST /drained HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n")
+    await asyncio.sleep(0.1)
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    await served.end()
+    assert loop.time() - began < 1
+    assert not served.elector.drained_with
+
+
+async def test_after_the_end_nobody_is_listening(served: Served) -> None:
+    """A client is refused, not left to hang."""
+    where = served.sockets[0].getsockname()
+    await served.end()
+    with socket.socket() as client:
+        client.settimeout(2)
+        assert client.connect_ex(where) != 0
+
+
+@pytest.mark.parametrize("request_", ["GARBAGE\r\n\r\n", "GET / HTTP/1.1\r\nX: " + "a" * 20_000 + "\r\n\r\n"])
+async def test_what_is_no_http_is_400_and_leaves_no_traceback_in_the_log(
+    served: Served, caplog: pytest.LogCaptureFixture, request_: str
+) -> None:
+    """A port scan is nothing that anybody has to read about."""
+    with caplog.at_level(logging.DEBUG):
+        reader, _ = await served.send(request_)
+        assert b" 400 " in await asyncio.wait_for(reader.readline(), 5)
+    assert not [record for record in caplog.records if record.exc_info]

@@ -1,0 +1,144 @@
+"""Addresses to listen on: what may be written, and what a busy one says."""
+
+import errno
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from sidecar import listen
+from sidecar.listen import Address, CannotListen, bind, parse_listen
+
+
+def close(sockets: list[socket.socket]) -> None:
+    """All of them."""
+    for each in sockets:
+        each.close()
+
+
+@pytest.mark.parametrize(("text", "addresses"), [
+    ("localhost:4040", [Address("localhost", 4040)]),
+    ("*:4041", [Address("*", 4041)]),
+    ("10.0.0.7:0", [Address("10.0.0.7", 0)]),
+    ("[::1]:4040", [Address("::1", 4040)]),
+    ("unix:/run/leader.sock", [Address("", 0, "/run/leader.sock")]),
+    (" localhost:1 , unix:/a:b ", [Address("localhost", 1), Address("", 0, "/a:b")]),
+    ("", []),
+])  # fmt: skip
+def test_what_may_be_written(text: str, addresses: list[Address]) -> None:
+    """Several with commas; none in an empty text."""
+    assert parse_listen(text) == addresses
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["4040", ":4040", "localhost", "localhost:", "localhost:65536", "localhost:-1", "localhost:٣", "::1:4040", "a:1,", "unix:a", "unix:"],
+)
+def test_what_may_not_and_why(text: str) -> None:
+    """The message shows the part and what is allowed."""
+    with pytest.raises(ValueError, match="unix"):
+        parse_listen(text)
+
+
+def test_a_unix_path_that_no_socket_can_have_is_refused_at_once() -> None:
+    """unix(7): 107 bytes."""
+    parse_listen("unix:/" + "x" * 106)
+    with pytest.raises(ValueError, match="107"):
+        parse_listen("unix:/" + "ü" * 54)
+
+
+def test_localhost_is_every_loopback_address_that_is_up_on_one_port() -> None:
+    """127.0.0.1 and, where IPv6 is up, ::1."""
+    sockets = bind([Address("localhost", 0)])
+    names = [listen.name(each) for each in sockets]
+    close(sockets)
+    port = names[0].rpartition(":")[2]
+    assert names in ([f"127.0.0.1:{port}"], [f"127.0.0.1:{port}", f"[::1]:{port}"])
+
+
+@pytest.mark.parametrize("number", [errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT])
+def test_ipv6_that_is_off_is_no_fault(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """127.0.0.1 alone then."""
+    four = socket.socket()
+    four.bind(("127.0.0.1", 0))
+
+    def only_ipv4(host: str, port: int) -> socket.socket:
+        if ":" in host:
+            raise CannotListen(host) from OSError(number, os.strerror(number))
+        assert (host, port) == ("127.0.0.1", 0)
+        return four
+
+    monkeypatch.setattr(listen, "_bind", only_ipv4)
+    assert bind([Address("localhost", 0)]) == [four]
+    four.close()
+
+
+def test_a_port_that_is_taken_on_ipv6_alone_is_a_fault_and_leaves_nothing_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else half of the clients would speak to somebody else."""
+    four = socket.socket()
+    four.bind(("127.0.0.1", 0))
+
+    def taken_on_ipv6(host: str, _: int) -> socket.socket:
+        if ":" in host:
+            raise CannotListen(f"cannot listen on {host}") from OSError(errno.EADDRINUSE, "in use")
+        return four
+
+    monkeypatch.setattr(listen, "_bind", taken_on_ipv6)
+    with pytest.raises(CannotListen, match="::1"):
+        bind([Address("localhost", 0)])
+    assert four.fileno() == -1
+
+
+def test_a_busy_port_says_which_and_what_to_do() -> None:
+    """And what was bound before it is closed again."""
+    with socket.socket() as taken, socket.socket() as free:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        free.bind(("127.0.0.1", 0))
+        spare, port = free.getsockname()[1], taken.getsockname()[1]
+        free.close()
+        with pytest.raises(CannotListen, match=rf"127\.0\.0\.1:{port}.*LEADER_LISTEN"):
+            bind([Address("127.0.0.1", spare), Address("127.0.0.1", port)])
+    close(bind([Address("127.0.0.1", spare)]))
+
+
+def test_a_unix_socket_of_a_dead_process_is_replaced(tmp_path: Path) -> None:
+    """Its file stays behind a kill -9; owner and group alone may use the new one."""
+    path = tmp_path / "leader.sock"
+    close(bind([Address("", 0, str(path))]))
+    assert path.exists()
+    sockets = bind([Address("", 0, str(path))])
+    assert path.stat().st_mode & 0o777 == 0o660
+    close(sockets)
+
+
+def test_a_unix_socket_that_somebody_listens_on_is_never_taken_away(tmp_path: Path) -> None:
+    """Another sidecar's, for another Lease: it goes on to answer, also while it is too busy to accept."""
+    path = str(tmp_path / "leader.sock")
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(path)
+        other.listen(0)
+        for _ in range(3):
+            with pytest.raises(CannotListen, match="LEADER_LISTEN"):
+                bind([Address("", 0, path)])
+        other.settimeout(5)
+        other.accept()[0].close()
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(5)
+            client.connect(path)
+
+
+def test_a_file_that_is_no_socket_is_never_removed(tmp_path: Path) -> None:
+    """A mistyped path costs nobody a file."""
+    path = tmp_path / "precious"
+    path.write_text("data")
+    with pytest.raises(CannotListen, match="no socket"):
+        bind([Address("", 0, str(path))])
+    assert path.read_text() == "data"
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    """With what has to be so."""
+    with pytest.raises(CannotListen, match=r"none/leader\.sock.*folder"):
+        bind([Address("", 0, str(tmp_path / "none" / "leader.sock"))])
