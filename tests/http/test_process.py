@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import uuid
 from pathlib import Path
 
@@ -91,6 +92,82 @@ def test_a_busy_port_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
     assert len(done.stderr.splitlines()) == 1
     assert f"127.0.0.1:{port}" in done.stderr
     assert "LEADER_LISTEN" in done.stderr
+
+
+def test_a_second_process_of_one_identity_is_one_line_and_exit_code_2(local: Sidecar, tmp_path: Path) -> None:
+    """Whatever its ports; the first leads on."""
+    with ending([local]):
+        local.start().serving()
+        until(local.leads, within_seconds=10)
+        done = run(tmp_path, POD_NAME="web-0", POD_UID="u1", LEADER_LEASE_NAMESPACE="default")
+        assert local.leads()
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert "web-0_u1" in done.stderr
+    assert "LEADER_IDENTITY" in done.stderr
+
+
+def test_a_unix_socket_that_another_sidecar_serves_is_left_to_it(local: Sidecar, tmp_path: Path) -> None:
+    """Another identity, another Lease, the same path: one line and exit code 2."""
+    path = tmp_path / "leader.sock"
+    with ending([local]):
+        local.start(LEADER_LISTEN=f"unix:{path},127.0.0.1:{local.port}").serving()
+        done = run(tmp_path, LEADER_LEASE_NAME="other", LEADER_LISTEN=f"unix:{path}")
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(path))
+            client.sendall(b"GET /leader HTTP/1.1\r\nHost: anything\r\nConnection: close\r\n\r\n")
+            assert b'"lease": "web"' in client.makefile("rb").read()
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert str(path) in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("later_seconds", [0, 0.05, 0.15])
+def test_a_signal_before_it_contends_ends_it_at_once(tmp_path: Path, number: signal.Signals, later_seconds: float) -> None:
+    """As PID 1 it would not hear a SIGTERM that it has no handler for; nothing was written, so there is nothing to release."""
+    local = Sidecar("web-0", tmp_path, {"LEADER_STORE": f"local:{tmp_path}/leases.db", "LEADER_LEASE_NAME": "web"})
+    with ending([local]):
+        local.start()
+        until(lambda: hears(local.pid, signal.SIGTERM), within_seconds=10, every_seconds=0.001)
+        time.sleep(later_seconds)
+        local.signal(number)
+        assert local.wait(5) == 0
+    assert "Traceback" not in local.log
+
+
+def hears(pid: int, number: signal.Signals) -> bool:
+    """Whether the process has a handler for that signal (proc(5), SigCgt)."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return bool(int(status.partition("SigCgt:")[2].split()[0], 16) >> (number - 1) & 1)
+
+
+def test_a_name_look_up_that_hangs_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    """It cannot be cancelled, and the interpreter would wait for its thread."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import pathlib, socket, time\n"
+        "real = socket.getaddrinfo\n"
+        "def getaddrinfo(host, *more, **named):\n"
+        "    if 'stuck' in str(host):\n"
+        f"        pathlib.Path({str(tmp_path / 'asked')!r}).touch()\n"
+        "        time.sleep(60)\n"
+        "    return real(host, *more, **named)\n"
+        "socket.getaddrinfo = getaddrinfo\n"
+    )
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text(json.dumps({
+        "apiVersion": "v1", "kind": "Config", "current-context": "x",
+        "clusters": [{"name": "c", "cluster": {"server": "http://stuck.invalid:6443"}}],
+        "users": [{"name": "u", "user": {"token": "t"}}],
+        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+    }))  # fmt: skip
+    local = Sidecar("web-0", tmp_path, {"LEADER_LEASE_NAME": "web", "LEADER_LEASE_NAMESPACE": "shop", "KUBECONFIG": str(kubeconfig)})
+    with ending([local]):
+        local.start(PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}")
+        until((tmp_path / "asked").exists, within_seconds=20)
+        local.signal(signal.SIGTERM)
+        assert local.wait(5) == 0
+    assert "stopped" in local.log
 
 
 @pytest.mark.parametrize("path", ["/proc/none/leases.db", "{tmp}", "{tmp}/no/folder.db", "{tmp}/junk"])
