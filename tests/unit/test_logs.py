@@ -2,13 +2,14 @@
 
 import json
 import logging
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from sidecar import logs
 
-NOON_US = 1_790_000_000.123
+CREATED_SECONDS = 1_790_000_000.123
 
 
 @pytest.fixture
@@ -27,9 +28,9 @@ def test_a_text_line_has_time_level_message_and_fields(written: Callable[[], str
     logs.event(logging.getLogger("sidecar"), logging.INFO, "leading", lease="web", token=7, why='it said "yes"\nand more', empty="")
     line = written()
     assert line.count("\n") == 1
-    time, rest = line.rstrip("\n").split(" ", 1)
-    assert len(time) == len("2026-11-23T08:00:00.123Z")
-    assert time.endswith("Z")
+    when, rest = line.rstrip("\n").split(" ", 1)
+    assert len(when) == len("2026-11-23T08:00:00.123Z")
+    assert when.endswith("Z")
     assert rest == r'INFO    leading lease=web token=7 why="it said \"yes\"\nand more" empty=""'
 
 
@@ -45,10 +46,20 @@ def test_a_json_line_is_one_object_with_the_fields_beside_the_message(written: C
     assert line["time"].endswith("Z")
 
 
-def test_the_time_is_the_records_own_in_utc(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def tokyo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine that is not on UTC."""
+    with monkeypatch.context() as there:
+        there.setenv("TZ", "JST-9")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("tokyo")
+def test_the_time_is_the_records_own_in_utc() -> None:
     """Whatever TZ says."""
-    monkeypatch.setenv("TZ", "Asia/Tokyo")
-    record = logging.makeLogRecord({"msg": "leading", "created": NOON_US, "levelname": "INFO"})
+    record = logging.makeLogRecord({"msg": "leading", "created": CREATED_SECONDS, "levelname": "INFO"})
     assert logs.TextFormatter().format(record).startswith("2026-09-21T14:13:20.123Z ")
     assert json.loads(logs.JSONFormatter().format(record))["time"] == "2026-09-21T14:13:20.123Z"
 
