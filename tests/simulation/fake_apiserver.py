@@ -13,11 +13,11 @@ from bisect import bisect_right
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 from aiohttp import web
 
 from sidecar.lease import JSON
+from tests.merge_patch import merge
 
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
 MICRO_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}(Z|[+-]\d\d:\d\d)")
@@ -246,19 +246,6 @@ def drop(request: web.Request) -> None:
     """Break the connection without an answer."""
     assert request.transport is not None
     request.transport.abort()
-
-
-def merge(target: Any, change: Any) -> Any:
-    """RFC 7386."""
-    if not isinstance(change, dict):
-        return copy.deepcopy(change)
-    result = dict(target) if isinstance(target, dict) else {}
-    for key, value in change.items():
-        if value is None:
-            result.pop(key, None)
-        else:
-            result[key] = merge(result.get(key), value)
-    return result
 
 
 def _condition(present: JSON, wanted: JSON) -> None:

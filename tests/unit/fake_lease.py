@@ -2,24 +2,11 @@
 
 from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import Any
 
 from sidecar.lease import JSON, Record, parse
 from sidecar.stores.protocol import Conflict, Done, Missing, Outcome
 from sidecar.writes import Kind, Request
-
-
-def merge(target: Any, change: Any) -> Any:
-    """RFC 7386."""
-    if not isinstance(change, dict):
-        return deepcopy(change)
-    result = dict(target) if isinstance(target, dict) else {}
-    for key, value in change.items():
-        if value is None:
-            result.pop(key, None)
-        else:
-            result[key] = merge(result.get(key), value)
-    return result
+from tests.merge_patch import merge
 
 
 @dataclass

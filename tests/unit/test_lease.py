@@ -24,7 +24,7 @@ from sidecar.lease import (
     parse,
     parse_time,
 )
-from tests.unit.fake_lease import merge
+from tests.merge_patch import merge
 
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
