@@ -6,10 +6,15 @@ a Pod shares it. Wall-clock time is written into Leases for people to read and n
 
 import asyncio
 import time
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import Final, Protocol
 
 NS_PER_SECOND: Final = 1_000_000_000
+
+MAX_SLEEP_SECONDS: Final = 1.0
+"""asyncio's timers stand still in a suspend: whoever waits looks at the clock at least this often."""
+MIN_SLEEP_SECONDS: Final = 0.001
+"""A timer may fire a clock's tick early; a sleep shorter than that would be a spin."""
 
 # macOS has no CLOCK_BOOTTIME; its CLOCK_MONOTONIC counts a sleeping machine already (clock_gettime(3) there).
 _BOOTTIME: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
@@ -40,6 +45,9 @@ class Clock(Protocol):
     async def sleep(self, seconds: float) -> None:
         """Return after `seconds`, or later."""
 
+    async def wait(self, event: asyncio.Event, until_ns: int) -> None:
+        """Return when `event` is set, or when CLOCK_BOOTTIME shows `until_ns`: soon after a suspend as well."""
+
 
 class SystemClock:
     """The machine's clocks and asyncio's timers."""
@@ -59,3 +67,10 @@ class SystemClock:
     async def sleep(self, seconds: float) -> None:
         """`asyncio.sleep`: stands still in a suspend, so whoever wakes looks at the clock again."""
         await asyncio.sleep(seconds)
+
+    async def wait(self, event: asyncio.Event, until_ns: int) -> None:
+        """Looks at the clock at least once a second, since timers stand still in a suspend."""
+        while not event.is_set() and (left_ns := until_ns - self.boottime_ns()) > 0:
+            with suppress(TimeoutError):
+                async with self.timeout(min(max(left_ns / NS_PER_SECOND, MIN_SLEEP_SECONDS), MAX_SLEEP_SECONDS)):
+                    await event.wait()

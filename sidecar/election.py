@@ -6,13 +6,12 @@ down as under way. One request is under way at a time. The rules are named S1 to
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from math import log
 from typing import Any, Final
 
 from sidecar import promise, writes
 from sidecar.clock import ns
 from sidecar.events import Answered, Confirmed, Doubted, Event, Moment, StepDown, Tick, Watched
-from sidecar.lease import MAX_TOKEN, SENTINEL, Record
+from sidecar.lease import MAX_TOKEN, SENTINEL, Record, version_number
 from sidecar.situation import OUT, Situation
 from sidecar.stores.protocol import Busy, Conflict, Denied, Done, Missing, Outcome
 from sidecar.view import State
@@ -53,11 +52,6 @@ TRANSITIONS: Final[dict[tuple[State, Cause], State]] = {
 }
 """Every move there is. A term is held while leading or stepping down, and an answer is true while leading alone."""
 
-SPREAD_SECONDS: Final = 0.05
-LARGEST_GROUP: Final = 1000
-"""L2: who sees the Lease free waits SPREAD_SECONDS x (1 + log u to the base LARGEST_GROUP), u uniform in (0, 1]: in a group of any size
-below that a handful write first, and the others see it before their turn."""
-
 
 @dataclass(frozen=True, slots=True)
 class Election(Situation):
@@ -74,9 +68,10 @@ class Election(Situation):
             case Answered(outcome):
                 request = state.flight
                 assert request is not None, "an answer without a request"  # noqa: S101 - a bug: no leader rather than two
-                return replace(state, flight=None)._answered(request, outcome, at)
+                state = replace(state, flight=None)
+                return (state._note(outcome.record) if isinstance(outcome, Done) else state)._answered(request, outcome, at)
             case Watched(record):
-                return state._hear(record, at)
+                return state._note(record)._hear(record, at)
             case Confirmed():
                 return replace(state, confirmed_ns=at.now_ns)
             case Doubted():
@@ -102,7 +97,7 @@ class Election(Situation):
             case Done(record) if record == self.record:
                 unresolved = () if self.leaving else self.unresolved  # looked once more: enough for who leaves
                 return replace(self, next_ns=0, unresolved=unresolved)._hear(record, at)
-            case Done(record) if self.learned_ns > request.sent_ns and not _older(self.record, record):
+            case Done(record) if self.learned_ns > request.sent_ns and not record.is_later(self.record):
                 return replace(self, doubt=True)._keep(request, record)  # the watch was faster: what this answer tells may be over
             case Done(record):
                 return replace(self, next_ns=0)._keep(request, record)._see(record, at)
@@ -128,6 +123,13 @@ class Election(Situation):
                 doubt = self.doubt or not writing or self.state in OUT
                 return replace(self, unresolved=unresolved, next_ns=later_ns, doubt=doubt, raced=False)
 
+    def _note(self, record: Record) -> "Election":
+        """S8: remember the largest token seen, however late the news is and whatever becomes of it."""
+        token = record.term.token if record.term is not None else None
+        if token is None or token >= MAX_TOKEN or (self.last_token is not None and token <= self.last_token):  # none could grow past 2^53
+            return self
+        return replace(self, last_token=token)
+
     def _keep(self, request: Request, record: Record) -> "Election":
         """A write that is seen to have landed is looked at as one that might have."""
         return replace(self, unresolved=(*self.unresolved, request)) if request.is_outcome(record) else self
@@ -136,7 +138,7 @@ class Election(Situation):
         """Take news from the watch: what is later counts; what is older, or has no order, calls for one quorum read (S4)."""
         if record == self.record:
             return replace(self, confirmed_ns=at.now_ns)
-        if (self.record is None and self.held is None) or _older(self.record, record):
+        if (self.record is None and self.held is None) or record.is_later(self.record):
             return self._see(record, at)
         return replace(self, doubt=True)
 
@@ -144,8 +146,6 @@ class Election(Situation):
         """Take `record` for the newest state of the Lease."""
         own = (self.flight, *self.unresolved, self.landed)  # the watch may be faster than the answer
         mine = next((write for write in own if write is not None and write.is_outcome(record)), None)
-        token = record.term.token if record.term is not None else None
-        tokens = [seen for seen in (self.last_token, token) if seen is not None and seen < MAX_TOKEN]  # none could grow past that
         known = replace(
             self,
             record=record,
@@ -154,7 +154,6 @@ class Election(Situation):
             last=promise.seen(
                 record, self.record, self.last, self.last_token, now_ns=at.now_ns, own_seconds=self.me.lease_duration_seconds
             ),
-            last_token=max(tokens, default=None),
             unresolved=() if self.leaving else tuple(write for write in self.unresolved if write.base == record.version),
         )
         if known.state is State.STARTING:
@@ -183,7 +182,7 @@ class Election(Situation):
             confirmed_ns=at.now_ns,
             last=last,
             unresolved=(),
-            contend_ns=at.now_ns + _spread_ns(at.dice) if self.held is None else 0,
+            contend_ns=at.now_ns + at.spread_ns if self.held is None else 0,
         )
 
     # ---- own writes ---------------------------------------------------------------------------------------------------------------
@@ -193,7 +192,7 @@ class Election(Situation):
         if write.kind is Kind.SENTINEL or write is self.landed:
             return self
         # A write that landed is as good as a quorum read.
-        known = replace(self, landed=write, wrote=True, fresh=False, quick=True, doubt=False, raced=False)
+        known = replace(self, landed=write, wrote=write, fresh=False, quick=True, doubt=False, raced=False)
         if write.kind is Kind.RELEASE:
             return known._move(Cause.RELEASED, "released", held=None) if known.state is State.STEPPING_DOWN else known
         deadline_ns = writes.deadline_ns(self.me, write)  # S3
@@ -209,10 +208,12 @@ class Election(Situation):
 
     def _is_twin(self, record: Record, before: Record | None) -> bool:
         """S9 d: another instance of this identity replaced a write of ours; the write of a former process cannot, it would come first."""
-        term = record.term
-        if not self.wrote or term is None or record.holder not in ("", self.me.identity):
+        term, version = record.term, record.version_number
+        if self.wrote is None or term is None or record.holder not in ("", self.me.identity):
             return False
-        if before is not None and before.renewal == record.renewal:
+        base = version_number(self.wrote.base)
+        former = version is not None and base is not None and version <= base  # from before our write: a read may be stale
+        if former or (before is not None and before.renewal == record.renewal):
             return False
         return term.holder == self.me.identity and term.instance not in ("", self.me.instance)
 
@@ -236,7 +237,7 @@ class Election(Situation):
             return replace(self, contend_ns=free_ns)
         if before is not None and before.same_renewal(self.record):
             return replace(self, contend_ns=max(self.contend_ns, self.free_ns()))
-        return replace(self, contend_ns=free_ns + _spread_ns(at.dice))
+        return replace(self, contend_ns=free_ns + at.spread_ns)
 
     def _step_down(self, event: StepDown, at: Moment) -> "Election":
         me, now_ns = self.me, at.now_ns
@@ -287,15 +288,3 @@ class Election(Situation):
             assert kind is Kind.RESUME and base.token is not None  # noqa: S101, PT018
             held = Held(base.token, base.acquire_time_us, base.transitions, 0)
         return writes.renew(me, base, held, seconds, time_us)
-
-
-def _spread_ns(dice: float) -> int:
-    """How long to wait for others to go first (L2)."""
-    return ns(SPREAD_SECONDS * max(0.0, 1 + log(dice, LARGEST_GROUP)))
-
-
-def _older(record: Record | None, than: Record) -> bool:
-    """Whether `record` is certainly an older version; versions that are no integers have no order (S4)."""
-    if record is None or record.version_number is None or than.version_number is None:
-        return False
-    return record.version_number < than.version_number

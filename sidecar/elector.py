@@ -7,7 +7,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Coroutine
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ from sidecar.budget import Budget
 from sidecar.clock import Clock, ns, seconds
 from sidecar.election import Election
 from sidecar.events import Answered, Confirmed, Doubted, Event, Moment, StepDown, Tick, Watched
-from sidecar.leadership import MAX_SLEEP_SECONDS, Leadership
+from sidecar.leadership import Leadership
 from sidecar.logs import event as log_event
 from sidecar.stores.protocol import Alive, Busy, Changed, Closed, Deleted, Denied, Opened, Outcome, Store, Unknown, WatchEvent
 from sidecar.view import State
@@ -28,8 +28,8 @@ POLL_JITTER: Final = 0.4
 REWATCH_PERIODS: Final = 30
 """Where the watch is denied it is tried again after this many retry periods."""
 
-MIN_SLEEP_SECONDS: Final = 0.001
-"""A timer may fire a clock's tick early; a sleep shorter than that would be a spin."""
+LONGEST_TURN_SECONDS: Final = 60.0
+"""The loop turns at least this often, with nothing to do as well: `/livez` can tell that it still does."""
 
 
 class OutOfSeason(Exception):  # noqa: N818 - said to a client, not a fault
@@ -41,8 +41,8 @@ class Status:
     """How the elector is doing, for the health routes."""
 
     lease_seen: bool = False
-    turned_ns: int = 0
-    """CLOCK_BOOTTIME of the loop's last turn: it turns at least once a second."""
+    turns_by_ns: int = 0
+    """CLOCK_BOOTTIME by which the loop means to turn next."""
     conflict: str = ""
     watch: str = "connecting"
     problems: dict[str, str] = field(default_factory=dict)
@@ -54,7 +54,7 @@ class Elector:
 
     def __init__(self, store: Store, clock: Clock, leadership: Leadership, candidate: Candidate, rng: random.Random | None = None) -> None:
         self.leadership = leadership
-        self.status = Status(turned_ns=clock.boottime_ns())
+        self.status = Status(turns_by_ns=clock.boottime_ns())
         self._store = store
         self._clock = clock
         self.candidate = candidate
@@ -135,7 +135,6 @@ class Elector:
         before = self._election
         self._election = after = before.absorb(event, self._moment())
         status = self.status
-        status.turned_ns = self._clock.boottime_ns()
         status.lease_seen = status.lease_seen or after.record is not None
         status.conflict = after.why if after.state is State.CONFLICT else ""
         if after is not before:
@@ -163,18 +162,14 @@ class Elector:
             log_event(_log, logging.WARNING, "versions without an order", why=why)
 
     async def _sleep(self) -> None:
-        """Wait for an event, for the time of the next request or deadline, and no longer than a second: timers stand still in a suspend."""
+        """Wait for an event, for the time of the next request, or for a moment that changes something by itself."""
         now_ns = self._clock.boottime_ns()
-        until_ns = now_ns + ns(MAX_SLEEP_SECONDS)
+        until_ns = now_ns + ns(LONGEST_TURN_SECONDS)
         due = self._election.due(now_ns)
         if due is not None:
             until_ns = min(until_ns, due.at_ns if due.urgent else max(due.at_ns, self._budget.opens_ns()))
-        if self._election.held is not None:
-            turns_ns = (self._election.held.deadline_ns, self._election.renew_ns)
-            until_ns = min(until_ns, *(turn_ns for turn_ns in turns_ns if turn_ns > now_ns), until_ns)
-        with suppress(TimeoutError):
-            async with self._clock.timeout(max(seconds(until_ns - now_ns), MIN_SLEEP_SECONDS)):
-                await self._wanted.wait()
+        self.status.turns_by_ns = until_ns = min([until_ns, *(turn_ns for turn_ns in self._election.turns_ns() if turn_ns > now_ns)])
+        await self._clock.wait(self._wanted, until_ns)
         self._wanted.clear()
 
     def _start_due(self) -> "asyncio.Task[None] | None":

@@ -1,10 +1,18 @@
 """What an election is told, and what it asks for."""
 
 from dataclasses import dataclass
+from math import log
+from typing import Final
 
+from sidecar.clock import ns
 from sidecar.lease import Record
 from sidecar.stores.protocol import Outcome
 from sidecar.writes import Kind
+
+SPREAD_SECONDS: Final = 0.05
+LARGEST_GROUP: Final = 1000
+"""L2: who sees the Lease free waits SPREAD_SECONDS x (1 + log u to the base LARGEST_GROUP), u uniform in (0, 1]: in a group of any size
+below that a handful write first, and the others see it before their turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +25,11 @@ class Moment:
     """Microseconds since the epoch, written for people."""
     dice: float = 1.0
     """Uniform in (0, 1]."""
+
+    @property
+    def spread_ns(self) -> int:
+        """How long to wait for others to go first (L2)."""
+        return ns(SPREAD_SECONDS * max(0.0, 1 + log(self.dice, LARGEST_GROUP)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,14 +6,10 @@ deadline (S2). So a loop that hangs, a SIGSTOP or a suspended machine cannot kee
 
 import asyncio
 from dataclasses import dataclass
-from typing import Final
 
 from sidecar.clock import NS_PER_SECOND, Clock, ns, seconds
 from sidecar.lease import format_time
 from sidecar.view import State, View
-
-MAX_SLEEP_SECONDS: Final = 1.0
-"""asyncio's timers stand still in a suspend: whoever waits looks at the clock at least this often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,11 +136,7 @@ class Leadership:
                     return
                 expires_ns = self._view.expires_ns
                 ends_ns = min(end_ns, expires_ns) if expires_ns is not None and expires_ns > now_ns else end_ns
-                try:
-                    async with self._clock.timeout(min(seconds(ends_ns - now_ns), MAX_SLEEP_SECONDS)):
-                        await changed.wait()
-                except TimeoutError:
-                    continue
+                await self._clock.wait(changed, ends_ns)
         finally:
             self.waiters -= 1
 

@@ -97,7 +97,18 @@ class Record:
     @property
     def version_number(self) -> int | None:
         """The resourceVersion as an integer (what etcd gives, KEP-5504), or None."""
-        return int(self.version) if self.version.isascii() and self.version.isdigit() and len(self.version) < 20 else None  # noqa: PLR2004 - 2^63 has 19 digits
+        return version_number(self.version)
+
+    def is_later(self, than: "Record | None") -> bool:
+        """Whether this is certainly a later version; versions that are no integers have no order (S4)."""
+        if than is None or than.version_number is None or self.version_number is None:
+            return False
+        return self.version_number > than.version_number
+
+
+def version_number(version: str | None) -> int | None:
+    """A resourceVersion as an integer, or None."""
+    return int(version) if version and version.isascii() and version.isdigit() and len(version) < 20 else None  # noqa: PLR2004 - 2^63 has 19 digits
 
 
 def parse(lease: object) -> Record:

@@ -15,6 +15,8 @@ class Promise:
     """First sight of that renewal, on this candidate's CLOCK_BOOTTIME."""
     seconds: int
     """The largest leaseDurationSeconds seen since the holder's last own write."""
+    version: int | None = None
+    """The Lease's at that sight, if it is an integer."""
 
     @property
     def end_ns(self) -> int:
@@ -47,20 +49,37 @@ def seen(  # noqa: PLR0913 - two records, what was known, and the moment
 ) -> Promise | None:
     """What must be waited out now that `record` is seen; `before` is the record seen last.
 
-    An empty Lease that nothing explains is waited out from its own first sight: a holder may have come and gone between two sights.
+    A promise that was seen outlives an older state of the Lease: a read may be stale, and etcd may have gone back.
     """
+    now = _seen(record, before, last, last_token, now_ns=now_ns, own_seconds=own_seconds)
+    if now is None or last is None or last.version is None or record.version_number is None:
+        return now
+    return last if record.version_number < last.version and last.end_ns > now.end_ns else now
+
+
+def _seen(  # noqa: PLR0913 - as above
+    record: Record,
+    before: Record | None,
+    last: Promise | None,
+    last_token: int | None,
+    *,
+    now_ns: int,
+    own_seconds: int,
+) -> Promise | None:
+    """An empty Lease that nothing explains is waited out from its own first sight: a holder may have come and gone between two sights."""
     same = before is not None and before.same_renewal(record)
     if not record.holder:
         if (same and last is not None) or is_free(record, last, last_token):
             return last
-        return Promise(of_sidecar=True, seen_ns=now_ns, seconds=last.seconds if last is not None else own_seconds)
+        seconds = last.seconds if last is not None else max(own_seconds, record.duration_seconds or 0)
+        return Promise(of_sidecar=True, seen_ns=now_ns, seconds=seconds, version=record.version_number)
     seconds = record.duration_seconds or own_seconds
     if same and last is not None:  # a touch by somebody else restarts nobody's wait, and a larger duration counts
         return replace(last, seconds=max(last.seconds, seconds))
     of_sidecar = record.own_term is not None
     if before is not None and before.holder == record.holder and last is not None:
         of_sidecar = of_sidecar or last.of_sidecar  # whoever prunes an annotation makes no client-go program of its holder
-    now = Promise(of_sidecar=of_sidecar, seen_ns=now_ns, seconds=seconds)
+    now = Promise(of_sidecar=of_sidecar, seen_ns=now_ns, seconds=seconds, version=record.version_number)
     if record.holder == SENTINEL and last is not None and last.end_ns > now.end_ns:  # its maker may not have seen the longest promise
         return replace(last, of_sidecar=True)
     return now

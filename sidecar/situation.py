@@ -36,8 +36,8 @@ class Situation:
     """Own writes of unknown outcome that may still land: the newest version is the one they are conditional on."""
     landed: Request | None = None
     """The last own write known to have landed, while no other holder was seen since (S9 a)."""
-    wrote: bool = False
-    """A write of this process has landed: another instance of its identity is a twin from then on (S9 d)."""
+    wrote: Request | None = None
+    """The last own write that landed, whoever came since: another instance of its identity is a twin from then on (S9 d)."""
     fresh: bool = True
     """No holder but its own identity was seen, and nothing written: a former process's term may be resumed (S9 b)."""
     former: Promise | None = None
@@ -111,6 +111,19 @@ class Situation:
             return Due(Kind.RESUME if self.may_resume() and self.record.token is not None else Kind.ACQUIRE, self.contend_ns)
         return None
 
+    def turns_ns(self) -> list[int]:
+        """The moments, past or to come, at which time alone changes what is due or what is said; CLOCK_BOOTTIME."""
+        turns = [self.last.end_ns] if self.last is not None else []
+        if self.held is not None:
+            turns += [self.held.deadline_ns, self.renew_ns]
+        if self.state is State.STEPPING_DOWN:
+            turns.append(self.release_ns)
+        if self.state in OUT and self.back_ns is not None:
+            turns.append(self.returns_ns(self.back_ns))
+        if self.leaving:
+            turns += [write.sent_ns + ns(self.me.lease_duration_seconds) for write in self._standing()]
+        return turns
+
     def to_release(self) -> bool:
         """Our term stands in the Lease and we are on the way out, or have resigned before it was found landed."""
         out = self.state in (State.STEPPING_DOWN, State.RESIGNED)
@@ -120,8 +133,11 @@ class Situation:
         """Whether a process that is leaving has nothing left to do here: what may stand in its name is released, or has run out."""
         if not self.leaving or self.held is not None or (self.flight is not None and self.flight.kind is not Kind.READ):
             return False
-        standing = [*self.unresolved, *([self.landed] if self.to_release() and self.landed is not None else [])]
-        return all(now_ns >= write.sent_ns + ns(self.me.lease_duration_seconds) for write in standing)
+        return all(now_ns >= write.sent_ns + ns(self.me.lease_duration_seconds) for write in self._standing())
+
+    def _standing(self) -> list[Request]:
+        """Own writes that may stand in the Lease and are to be released."""
+        return [*self.unresolved, *([self.landed] if self.to_release() and self.landed is not None else [])]
 
     def view(self) -> View:
         """What HTTP may say, until when."""

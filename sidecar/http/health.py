@@ -34,10 +34,10 @@ def live(elector: Elector, clock: Clock) -> list[Check]:
     """What a restart would heal."""
     now_ns, status = clock.boottime_ns(), elector.status
     stuck_seconds = max(STUCK_SECONDS, elector.candidate.renew_deadline_seconds)
-    turns = now_ns - status.turned_ns < ns(stuck_seconds)
+    turns = now_ns - status.turns_by_ns < ns(stuck_seconds)
     overdue = elector.leadership.overdue_ns() > ns(OVERDUE_SECONDS)
     return [
-        Check("loop", turns, "" if turns else f"the election has not turned for over {stuck_seconds:g} s"),
+        Check("loop", turns, "" if turns else f"the election should have turned over {stuck_seconds:g} s ago"),
         Check("lease-in-time", not overdue, "the lease ran out and the loop did not notice" if overdue else ""),
         Check("identity", not status.conflict, status.conflict),
     ]

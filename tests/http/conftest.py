@@ -24,7 +24,7 @@ class FakeElector:
     """What the listeners see of an elector."""
 
     leadership: Leadership = field(default_factory=lambda: Leadership(CLOCK, Names("web-0_u1", "web", "shop", "boot")))
-    status: Status = field(default_factory=lambda: Status(lease_seen=True, turned_ns=CLOCK.boottime_ns(), watch="open"))
+    status: Status = field(default_factory=lambda: Status(lease_seen=True, turns_by_ns=CLOCK.boottime_ns(), watch="open"))
     candidate: Candidate = ME
     drained_with: list[int | None] = field(default_factory=list)
     season: bool = True

@@ -38,9 +38,9 @@ async def test_before_the_lease_was_seen_it_is_live_and_not_ready(client: Client
 
 async def test_a_stuck_loop_an_overdue_claim_and_a_twin_fail_liveness(client: Client, elector: FakeElector) -> None:
     """Each alone."""
-    elector.status.turned_ns = CLOCK.boottime_ns() - ns(11)
+    elector.status.turns_by_ns = CLOCK.boottime_ns() - ns(11)
     assert "[-]loop failed" in await (await client.get("/livez")).text()
-    elector.status.turned_ns = CLOCK.boottime_ns()
+    elector.status.turns_by_ns = CLOCK.boottime_ns()
     assert (await client.get("/livez")).status == 200
     elector.lead(for_seconds=-3)
     assert "[-]lease-in-time failed" in await (await client.get("/livez")).text()

@@ -7,6 +7,8 @@ from unittest.mock import patch
 
 import async_solipsism
 
+from sidecar.clock import SystemClock
+
 Result = TypeVar("Result")
 
 
@@ -18,7 +20,7 @@ def run_virtually(main: Coroutine[Any, Any, Result]) -> Result:
         return runner.run(main)
 
 
-class VirtualClock:
+class VirtualClock(SystemClock):
     """Every clock is the loop's."""
 
     def boottime_ns(self) -> int:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from sidecar.election import SPREAD_SECONDS
+from sidecar.events import SPREAD_SECONDS
 from sidecar.lease import SENTINEL, TERM_ANNOTATION, Term
 from sidecar.view import State
 from sidecar.writes import Kind

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.clock import NS_PER_SECOND, ns
-from sidecar.leadership import MAX_SLEEP_SECONDS, Answer, Leadership, Names
+from sidecar.clock import MAX_SLEEP_SECONDS, NS_PER_SECOND, SystemClock, ns
+from sidecar.leadership import Answer, Leadership, Names
 from sidecar.view import State, View
 
 NAMES = Names(identity="web-0_uid", lease="web", namespace="shop", boot="b1")
 
 
-class Hands:
+class Hands(SystemClock):
     """A clock whose hands a test moves; timers count how often they were set and run out when told."""
 
     def __init__(self) -> None:

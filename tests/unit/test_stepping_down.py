@@ -3,8 +3,7 @@
 import pytest
 
 from sidecar.clock import ns
-from sidecar.election import SPREAD_SECONDS
-from sidecar.events import Answered, Moment, StepDown
+from sidecar.events import SPREAD_SECONDS, Answered, Moment, StepDown
 from sidecar.lease import Record
 from sidecar.stores.protocol import Busy, Done, Missing
 from sidecar.view import State

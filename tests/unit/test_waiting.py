@@ -2,7 +2,7 @@
 
 import pytest
 
-from sidecar.election import SPREAD_SECONDS
+from sidecar.events import SPREAD_SECONDS
 from sidecar.lease import MAX_TOKEN, SENTINEL, TERM_ANNOTATION, Term
 from sidecar.writes import Kind
 from tests.unit.situations import due, leading, resigned

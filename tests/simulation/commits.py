@@ -1,0 +1,221 @@
+"""The rules, looked at in every step from outside: from what leaves a process, what the server carries out, and what an application reads.
+
+Nothing here knows how the election works. What design S1 names as outside of it (a restore, a backup written back) suspends S1, S6 and S8
+until every promise made before it is over.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+
+from sidecar.budget import BURST
+from sidecar.clock import NS_PER_SECOND, ns
+from sidecar.lease import JSON, MAX_DURATION_SECONDS, SENTINEL, Record, format_time
+from sidecar.stores.protocol import Conflict, Done, Outcome
+from tests.simulation.loop import Agenda, Process
+from tests.simulation.pod import Life, Pod
+
+MANY = 64
+"""Own writes of a process that are remembered: a late one is not older than that."""
+
+
+class ViolationError(AssertionError):
+    """A rule that no schedule of events may break was broken. `rule` is its name."""
+
+    def __init__(self, rule: str, text: str) -> None:
+        super().__init__(f"{rule}: {text}")
+        self.rule = rule
+
+
+class Commits:
+    """Looks at what leaves a process and at what etcd makes of it; raises at the first broken rule."""
+
+    def __init__(self, agenda: Agenda, say: Callable[[str, str], None]) -> None:
+        self.agenda, self.say = agenda, say
+        self.counts: Counter[str] = Counter()
+        self.pods: list[Pod] = []
+        self.term: tuple[str, int | None] = ("", None)
+        """The present term, or the last: its owner and token."""
+        self.promises: dict[str, tuple[int, int]] = {}
+        """By owner: when its last own write was carried out, and the seconds it promised."""
+        self.longest_seconds = 0
+        """The longest promise that was ever made."""
+        self.max_token = -1
+        self.max_version = 0
+        """The largest of any acquisition: until it is passed again, after a restore, tokens cannot grow beyond all that ever were."""
+        self.resource_token = -1
+        """The largest token that the protected resource has seen: it rejects smaller ones."""
+        self.found: ViolationError | None = None
+        self.amnesty_ns = 0
+        """World's time before which S1, S6 and S8 are suspended."""
+        self.gone: Callable[[Pod], None] = lambda _pod: None
+        """Called when a process has come to its end."""
+
+    def broken(self, rule: str, text: str) -> None:
+        """Raise what was found, after a line in the timeline."""
+        if self.found is None:
+            self.found = ViolationError(rule, text)
+            self.say("!", str(self.found))
+            self.agenda.halted = True
+        raise self.found
+
+    def outside(self, record: Record | None) -> None:
+        """Something has happened that S1 and S8 are outside of: suspend them until all that was promised is over."""
+        self.amnesty_ns = self.agenda.now_ns + ns(2 * self.longest_seconds + 2)
+        self.max_token = self.resource_token = -1
+        self.term = ("", record.token if record is not None else None)
+
+    @property
+    def strict(self) -> bool:
+        """Whether S1, S6 and S8 are in force."""
+        return self.agenda.now_ns >= self.amnesty_ns
+
+    # ---- what leaves a process ----------------------------------------------------------------------------------------------------
+
+    def sending(self, process: Process, body: JSON | None, kind: str) -> None:
+        """S5, S7, L2, and the time that S3 counts from."""
+        assert isinstance(process, Life)
+        self.counts["requests"] += 1
+        now_ns = process.boottime_ns()
+        if body is not None and kind == "patch":
+            if not body["metadata"].get("resourceVersion"):
+                self.broken("S5", f"{process.pod.name} patches unconditionally")
+        elif body is not None and body["spec"]["holderIdentity"] != SENTINEL:
+            self.broken("S7", f"{process.pod.name} creates the Lease held by {body['spec']['holderIdentity'] or 'nobody'}")
+        if body is not None:
+            process.sends[body["spec"]["renewTime"]] = (now_ns, process.max_token_seen)
+            if len(process.sends) > MANY:
+                del process.sends[next(iter(process.sends))]
+        if process.leading is None and not self._stepping_down(process.pod):
+            self._afford(process, now_ns)
+
+    def _stepping_down(self, pod: Pod) -> bool:
+        return pod.elector is not None and (pod.elector._election.held is not None or pod.elector._election.to_release())
+
+    def _afford(self, life: Life, now_ns: int) -> None:
+        period_ns = ns(life.pod.plan.retry_period_seconds)
+        life.bucket_ns = max(life.bucket_ns, now_ns) + period_ns
+        life.recent.append(now_ns)
+        if life.bucket_ns > now_ns + (BURST + 1) * period_ns:
+            self.broken("L2", f"{life.pod.name} makes more than a request per retry period")
+        if len(life.recent) == life.recent.maxlen and now_ns - life.recent[0] < NS_PER_SECOND:
+            self.broken("L2", f"{life.pod.name} makes {len(life.recent)} requests within a second")
+
+    # ---- what the server carries out ----------------------------------------------------------------------------------------------
+
+    def committed(self, process: Process, before: Record | None, outcome: Outcome) -> None:
+        """S3, S6, S8, S9 and S11, as etcd sees them."""
+        assert isinstance(process, Life)
+        if not isinstance(outcome, Done):
+            self.counts["conflicts"] += isinstance(outcome, Conflict)
+            return
+        after, pod = outcome.record, process.pod
+        self.say(pod.name, f"→ {shown(after)}")
+        if before is not None and before.version == after.version:
+            self.broken("S3", f"{pod.name}'s write changed nothing")
+        if self.strict and before is not None and (before.renew_time_us or 0) >= (after.renew_time_us or 0):
+            self.broken("S3", f"{pod.name}'s write has no later renewTime than the one that it replaces")
+        if after.holder == SENTINEL:
+            self._stood_in(process, after)
+            self.promises[SENTINEL] = (self.agenda.now_ns, after.duration_seconds or 0)
+        elif after.holder == "":
+            self._released(process, before)
+        else:
+            self._led(process, before, after)
+        process.last_commit = after
+
+    def _stood_in(self, life: Life, after: Record) -> None:
+        """S7: with the longest duration and the largest token that its maker has seen."""
+        self.counts["sentinels"] += 1
+        _, seen = life.sends.get(format_time(after.renew_time_us) or "", (0, -1))
+        if (after.token if after.token is not None else -1) < seen:
+            self.broken("S7", f"{life.pod.name}'s sentinel has the token {after.token}, and it had seen {seen}")
+        if (after.duration_seconds or 0) < life.me.lease_duration_seconds:
+            self.broken("S7", f"{life.pod.name}'s sentinel stands for less than its own duration")
+
+    def _released(self, life: Life, before: Record | None) -> None:
+        pod = life.pod
+        self.counts["releases"] += 1
+        if before is None or not before.holder or life.last_commit is None or not life.last_commit.same_renewal(before):
+            self.broken("S5", f"{pod.name} releases what is not its own last write")
+        if self.agenda.now_ns < pod.acts_until_ns:
+            self.broken("S11", f"{pod.name} releases {(pod.acts_until_ns - self.agenda.now_ns) / 1e9:.3f} s before a given deadline")
+        self.promises.pop(life.owner, None)
+        self.promises.pop(SENTINEL, None)
+
+    def _led(self, life: Life, before: Record | None, after: Record) -> None:
+        pod, token = life.pod, after.token
+        if token is None:
+            self.broken("S8", f"{pod.name} writes a term without a token")
+            return
+        sent_ns, seen = life.sends.get(format_time(after.renew_time_us) or "", (0, -1))
+        if token in life.landed_until_ns or (before is not None and (before.holder, before.token) == (after.holder, token)):
+            self._renewed(life, before, token)
+        else:
+            self._acquired(life, after, token, seen)
+        self.promises.pop(SENTINEL, None)
+        self.longest_seconds = max(self.longest_seconds, after.duration_seconds or 0)
+        since_ns, promised = self.promises.get(life.owner, (0, 0))
+        if self.agenda.now_ns + ns(after.duration_seconds or 0) > since_ns + ns(promised):
+            self.promises[life.owner] = (self.agenda.now_ns, after.duration_seconds or 0)
+        until_ns = sent_ns + ns(life.me.renew_deadline_seconds)
+        life.landed_until_ns[token] = max(until_ns, life.landed_until_ns.get(token, 0))
+
+    def _renewed(self, life: Life, before: Record | None, token: int) -> None:
+        """S9: a term goes on through the chain of its own writes, or is resumed at its own place."""
+        pod = life.pod
+        if before is not None and before.holder == SENTINEL:
+            self.counts["terms claimed back from a sentinel"] += 1
+        elif life.last_commit is None:
+            self.counts["terms resumed by a new process"] += 1
+            place = before.term.place if before is not None and before.term is not None else ""
+            if place != life.me.place:
+                self.broken("S9", f"{pod.name} resumes a term of another place")
+        elif self.strict and (before is None or not life.last_commit.same_renewal(before)):
+            self.broken("S9", f"{pod.name} renews what is not its own last write")
+        if not self.strict:
+            self.term = (life.owner, token)
+        elif token != self.term[1]:
+            self.broken("S9", f"{pod.name} renews the term {token}, which is over: {self.term}")
+
+    def _acquired(self, life: Life, after: Record, token: int, seen: int) -> None:
+        """S6: every promise of others is over; S8: the token is larger than any before (after a restore: that it had seen)."""
+        name, now_ns = life.pod.name, self.agenda.now_ns
+        self.counts["terms"] += 1
+        for owner, (since_ns, promised) in self.promises.items():
+            over_ns = since_ns + ns(min(promised, MAX_DURATION_SECONDS)) * 1000 // life.pod.plan.rate
+            if owner != life.owner and self.strict and now_ns < over_ns:
+                self.broken(
+                    "S6", f"{name} takes the Lease {(over_ns - now_ns) / 1e9:.3f} s before the promise of {owner} ({promised} s) is over"
+                )
+        self.promises.clear()  # who takes the Lease has waited them out, for everyone
+        version, grows = after.version_number or 0, self.strict and (after.version_number or 0) > self.max_version
+        self.max_version = max(self.max_version, version)
+        if self.strict and token <= seen:
+            self.broken("S8", f"{name} takes the token {token} and has seen {seen}")
+        if grows and token <= self.max_token:
+            self.broken("S8", f"{name} takes the token {token} after {self.max_token}")
+        if self.term[0] not in ("", life.owner):
+            self.counts["takeovers"] += 1
+        self.term, self.max_token = (life.owner, token), token
+        self.resource_token = self.resource_token if grows else -1
+
+    def wrote_beside(self, who: str, before: Record, after: Record) -> None:
+        """A program that is no sidecar has written the Lease: nobody of ours may act beside it, and its promise counts (S1, S6)."""
+        self.say(who, f"→ {shown(after)}")
+        if not after.holder:
+            self.promises.pop(who, None)
+            return
+        if before.holder != who:
+            self.counts["terms of a client-go program"] += 1
+            for pod in self.pods:
+                if pod.acts() and self.strict:
+                    self.broken("S1", f"{pod.name} may act while {who} takes the Lease")
+            self.promises.clear()
+            self.term = (who, None)
+        self.promises[who] = (self.agenda.now_ns, after.duration_seconds or 0)
+
+
+def shown(record: Record) -> str:
+    released = " (released)" if record.term is not None and record.term.released else ""
+    held = f"held by {record.holder or 'nobody'}{released}"
+    return f"the Lease, version {record.version}: {held}, token {record.token}, {record.duration_seconds} s"

@@ -1,0 +1,267 @@
+"""The steps of a schedule, carried out: what befalls the Pods, their links and the Lease."""
+
+import random
+
+from sidecar.clock import NS_PER_SECOND, ns
+from sidecar.lease import SENTINEL, Record
+from tests.simulation.judge import Judge
+from tests.simulation.loop import Agenda
+from tests.simulation.network import Weather
+from tests.simulation.pod import Pod
+from tests.simulation.server import Server
+from tests.simulation.steps import Schedule, Step, rolled
+
+
+class Faults:
+    """Carries out one step after the other; one that does not fit the moment does nothing."""
+
+    def __init__(self, schedule: Schedule, agenda: Agenda, judge: Judge, server: Server, pods: list[Pod]) -> None:
+        self.schedule, self.agenda, self.judge, self.server, self.pods = schedule, agenda, judge, server, pods
+        self.fragile = False
+        """An administrator has removed from the Lease what a new process would need to know: none is started before the next own write."""
+        self._fragile_record: Record | None = None
+
+    def end(self) -> None:
+        """No more faults: every link is clear, and every Pod has a process."""
+        if self.fragile:
+            self.judge.outside(self.server.record)
+            self.fragile = False
+        for pod in self.pods:
+            pod.link.weather = Weather()
+            self.agenda.at(self.agenda.now_ns, None, self.start, pod)
+
+    # ---- steps --------------------------------------------------------------------------------------------------------------------
+
+    def perform(self, step: Step) -> None:
+        """One step of the schedule."""
+        pod = self.pods[step.who % len(self.pods)]
+        done = getattr(self, "_do_" + step.name.replace(" ", "_"))(pod, step.number)
+        if done is not False:
+            self.judge.counts[f"step: {step.name}"] += 1
+            self.judge.say(pod.name, f"* {step.name}{f' ({done})' if isinstance(done, str) else ''}")
+
+    def _lease_ns(self, pod: Pod, number: int) -> int:
+        """A time of up to two and a half lease durations, mostly short."""
+        fraction = (number % 1000 + 1) / 1000
+        return ns(pod.plan.lease_duration_seconds * 2.5 * fraction**3)
+
+    def _do_weather(self, pod: Pod, number: int) -> None:
+        rng = random.Random(number)
+        often = (0, 0, 0, 0.02, 0.1, 0.4, 0.9)
+        lease_ns = ns(pod.plan.lease_duration_seconds)
+        pod.link.weather = Weather(
+            lose_request=rng.choice(often),
+            lose_reply=rng.choice(often),
+            late=rng.choice((0, 0.3, 1)),
+            late_ns=2 * lease_ns,
+            slow_ns=rng.choice((0, 0, 50_000_000, NS_PER_SECOND, lease_ns // 3, 2 * lease_ns)),
+            refuse=rng.choice(often),
+            stale=rng.choice(often),
+            watch=rng.choice(often),
+            no_watch=rng.random() < 0.1,
+        )
+
+    def _do_clear(self, pod: Pod, number: int) -> None:
+        for one in self.pods if number % 3 == 0 else [pod]:
+            one.link.weather = Weather()
+
+    def _do_cut(self, pod: Pod, number: int) -> None:
+        late = 0.5 if number % 2 else 0.0
+        pod.link.weather = Weather(cut=True, late=late, late_ns=2 * ns(pod.plan.lease_duration_seconds))
+
+    def _do_join(self, pod: Pod, _number: int) -> None:
+        pod.link.weather = Weather()
+
+    def _do_clog(self, pod: Pod, number: int) -> str:
+        """Swizzle: a random part is cut off one by one, and comes back in another order."""
+        rng = random.Random(number)
+        some = rng.sample(self.pods, rng.randint(1, len(self.pods)))
+        lease_ns = ns(pod.plan.lease_duration_seconds)
+        for index, one in enumerate(some):
+            self.agenda.at(self.agenda.now_ns + index * rng.randrange(lease_ns // 4), None, self._do_cut, one, number)
+        rng.shuffle(some)
+        for index, one in enumerate(some):
+            self.agenda.at(self.agenda.now_ns + lease_ns + index * rng.randrange(lease_ns // 4), None, self._do_join, one, 0)
+        return ", ".join(one.name for one in some)
+
+    def _do_stop(self, pod: Pod, number: int) -> object:
+        if pod.life is None:
+            return False
+        length_ns = self._lease_ns(pod, number)
+        pod.life.freeze(self.agenda.now_ns + length_ns)
+        self._ask_meanwhile(pod, number, length_ns)
+        return f"SIGSTOP for {length_ns / 1e9:.3f} s"
+
+    def _do_hang(self, pod: Pod, number: int) -> object:
+        """The loop is stuck for a moment: a short stop."""
+        if pod.life is None:
+            return False
+        pod.life.freeze(self.agenda.now_ns + number % (3 * NS_PER_SECOND))
+        self._ask_meanwhile(pod, number, number % (3 * NS_PER_SECOND))
+        return None
+
+    def _ask_meanwhile(self, pod: Pod, number: int, length_ns: int) -> None:
+        """A request waits in the stopped process's socket, perhaps from before anything else that it will wake to."""
+        self.agenda.at(self.agenda.now_ns + length_ns * (number % 7) // 10, None, pod.ask)
+
+    def _do_suspend(self, pod: Pod, number: int) -> object:
+        if pod.life is None:
+            return False
+        length_ns = self._lease_ns(pod, number)
+        pod.life.freeze(self.agenda.now_ns + length_ns, suspended=True)
+        self._ask_meanwhile(pod, number, length_ns)
+        return f"for {length_ns / 1e9:.3f} s"
+
+    def _do_wall_clock(self, pod: Pod, number: int) -> str:
+        pod.wall_step_us = (number % 7_200 - 3_600) * 1_000_000
+        return f"{pod.wall_step_us // 1_000_000} s off"
+
+    def _do_kill(self, pod: Pod, number: int) -> object:
+        if pod.life is None:
+            return False
+        pod.kill()
+        self._start_later(pod, number)
+        return None
+
+    def _do_terminate(self, pod: Pod, number: int) -> object:
+        if pod.life is None:
+            return False
+        pod.terminate()
+        if number % 5 == 0:
+            self.agenda.at(self.agenda.now_ns + number % ns(pod.plan.lease_duration_seconds), None, self._kill_and_start, pod, number)
+        return None
+
+    def _kill_and_start(self, pod: Pod, number: int) -> None:
+        if pod.life is not None and pod.elector is not None and pod.elector._election.leaving:
+            pod.kill()
+            self._start_later(pod, number)
+
+    def _do_replace(self, pod: Pod, number: int) -> None:
+        pod.replace()
+        self._start_later(pod, number)
+
+    def _do_roll(self, pod: Pod, number: int) -> object:
+        if self.schedule.lease_seconds > 60 or pod.plan.lease_duration_seconds < 1.5 * pod.plan.renew_deadline_seconds:
+            return False  # the clocks' rates may differ by too much for what it would be rolled to
+        pod.replace(rolled(pod.plan, number))
+        self._start_later(pod, number)
+        return f"to {pod.plan.lease_duration_seconds}/{pod.plan.renew_deadline_seconds:g}/{pod.plan.retry_period_seconds:g}"
+
+    def _do_retime(self, pod: Pod, number: int) -> object:
+        if self.schedule.lease_seconds > 60 or pod.plan.lease_duration_seconds < 1.5 * pod.plan.renew_deadline_seconds:
+            return False
+        pod.retime(rolled(pod.plan, number))
+        self._start_later(pod, number)
+        return f"to {pod.plan.lease_duration_seconds}/{pod.plan.renew_deadline_seconds:g}/{pod.plan.retry_period_seconds:g}"
+
+    def _do_restart_and_terminate(self, pod: Pod, number: int) -> object:
+        if pod.life is None:
+            return False
+        pod.kill()
+        soon_ns = number % (NS_PER_SECOND // 3)
+        self.agenda.at(self.agenda.now_ns + soon_ns, None, self.start, pod)
+        self.agenda.at(self.agenda.now_ns + 2 * soon_ns + NS_PER_SECOND // 20, None, pod.terminate)
+        return None
+
+    def _do_reboot(self, pod: Pod, number: int) -> None:
+        pod.reboot()
+        self._start_later(pod, number)
+
+    def gone(self, pod: Pod) -> None:
+        """A process came to its own end after SIGTERM: another Pod takes its place."""
+        pod.replace()
+        self._start_later(pod, pod.random.randrange(1 << 30))
+
+    def _start_later(self, pod: Pod, number: int) -> None:
+        self.agenda.at(self.agenda.now_ns + number % NS_PER_SECOND, None, self.start, pod)
+
+    def start(self, pod: Pod) -> None:
+        """A process of its sidecar, unless it has one."""
+        if pod.life is not None:
+            return
+        if self.fragile and not self._mended():
+            self.agenda.at(self.agenda.now_ns + NS_PER_SECOND, None, self.start, pod)
+        else:
+            pod.start()
+            self.judge.say(pod.name, f"a process starts: {pod.identity}")
+
+    def _do_drained(self, pod: Pod, _number: int) -> object:
+        if not pod.leads():
+            return False
+        pod.drained()
+        return None
+
+    def _do_ask(self, pod: Pod, _number: int) -> None:
+        pod.ask()
+
+    # ---- the Lease ----------------------------------------------------------------------------------------------------------------
+
+    def _mended(self) -> bool:
+        record = self.server.record
+        before = self._fragile_record
+        self.fragile = record is None or record.term is None or before is None or record.same_renewal(before)
+        return not self.fragile
+
+    def _everyone_knows(self) -> bool:
+        """Whether each process has seen the present renewal: S1 promises nothing to who has not."""
+        record = self.server.record
+        lives = [pod for pod in self.pods if pod.elector is not None and pod.life is not None]
+        known = [pod.elector._election.record for pod in lives if pod.elector is not None]
+        same = all(one is not None and record is not None and one.same_renewal(record) for one in known)
+        return record is not None and bool(record.holder) and record.holder != SENTINEL and same and len(lives) == len(self.pods)
+
+    def _make_fragile(self) -> None:
+        self.fragile, self._fragile_record = True, self.server.record
+
+    def _do_touch(self, _pod: Pod, number: int) -> None:
+        self.server.edit(labels={"touched": str(number)})
+
+    def _do_delete(self, _pod: Pod, _number: int) -> object:
+        if self.server.lease is None:
+            return False
+        if len({*(pod.plan.lease_duration_seconds for pod in self.pods), *(seconds for _, seconds in self.judge.promises.values())}) > 1:
+            if not self._everyone_knows():  # who never saw a longer promise than its own cannot wait it out
+                return False
+            self._make_fragile()
+        self.server.delete()
+        return None
+
+    def _do_wipe(self, _pod: Pod, _number: int) -> object:
+        if not self._everyone_knows():
+            return False
+        self.server.wipe()
+        self._make_fragile()
+        return None
+
+    def _do_empty(self, _pod: Pod, _number: int) -> object:
+        if not self._everyone_knows():
+            return False
+        self.server.edit(holderIdentity="")
+        return None
+
+    def _do_duration(self, _pod: Pod, number: int) -> object:
+        if not self._everyone_knows():
+            return False
+        seconds = (1, 2, 30, 4000, 2_147_483_647)[number % (3 if number % 7 else 5)]
+        self.server.edit(leaseDurationSeconds=seconds)
+        self._make_fragile()
+        return f"{seconds} s"
+
+    def _do_prune(self, _pod: Pod, _number: int) -> object:
+        if not self._everyone_knows():
+            return False
+        self.server.prune()
+        self._make_fragile()
+        return None
+
+    def _do_junk(self, _pod: Pod, number: int) -> None:
+        self.server.edit(annotations={"someone/else": "x" * (number % 50)}, strategy=("OldestEmulationVersion", 7, None)[number % 3])
+
+    def _do_restore(self, _pod: Pod, number: int) -> str:
+        self.server.restore(number % 40 + 1)
+        self.judge.outside(self.server.record)
+        return f"etcd goes back to version {self.server.version}"
+
+    def _do_write_back(self, _pod: Pod, number: int) -> None:
+        self.server.write_back(number % 40 + 1)
+        self.judge.outside(self.server.record)

@@ -1,0 +1,269 @@
+"""What lies between one Pod and the API server: requests and replies that are lost, late, doubled or refused, and watches that lie."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from sidecar.clock import NS_PER_SECOND
+from sidecar.lease import JSON, Record
+from sidecar.stores.protocol import (
+    Busy,
+    Changed,
+    Closed,
+    Conflict,
+    Deleted,
+    Denied,
+    Done,
+    Missing,
+    Opened,
+    Outcome,
+    Store,
+    Unknown,
+    WatchEvent,
+)
+from tests.simulation.loop import Process
+from tests.simulation.server import Server
+
+MS = NS_PER_SECOND // 1000
+
+
+@dataclass
+class Weather:
+    """What befalls messages, as probabilities; times are world nanoseconds."""
+
+    cut: bool = False
+    """Nothing gets through, in either direction; open watches fall silent."""
+    lose_request: float = 0
+    lose_reply: float = 0
+    late: float = 0
+    """Of lost requests: how many arrive after all, long after their sender gave up."""
+    late_ns: int = 0
+    slow_ns: int = 0
+    """Each way takes up to this much longer."""
+    refuse: float = 0
+    """409 for nothing, 429, 401, 403, 5xx carried out and not, 409 for one's own success."""
+    stale: float = 0
+    """Reads and first watch events from a replica that lags."""
+    watch: float = 0
+    """Of watch events: the stream ends, falls silent, is torn, or delivers out of order."""
+    no_watch: bool = False
+    """Watches are refused, or closed at once."""
+
+
+class Observer(Protocol):
+    """Who looks at what passes."""
+
+    counts: Counter[str]
+
+    def sending(self, process: Process, body: JSON | None, kind: str) -> None:
+        """A request leaves a process: a `read`, `patch`, `create` or `watch`."""
+
+    def committed(self, process: Process, before: Record | None, outcome: Outcome) -> None:
+        """The server has carried out a write, or refused it."""
+
+    def delivered(self, process: Process, record: Record, *, watched: bool) -> None:
+        """A process is told of a state of the Lease, by an answer or by its watch."""
+
+
+class Link:
+    """One Pod's way to the API server; it outlives the sidecar's processes."""
+
+    def __init__(self, server: Server, observer: Observer, seed: str) -> None:
+        self.server, self.observer = server, observer
+        self.random = random.Random(seed)
+        self.weather = Weather()
+
+    def way_ns(self) -> int:
+        """How long a message takes."""
+        slow_ns = self.weather.slow_ns
+        return MS + self.random.randrange(MS) + (self.random.randrange(slow_ns) if slow_ns else 0)
+
+    def happens(self, probability: float) -> bool:
+        """Whether it befalls this one."""
+        return probability > 0 and self.random.random() < probability
+
+    def count(self, what: str) -> None:
+        """Count what happened."""
+        self.observer.counts[what] += 1
+
+
+class LinkStore(Store):
+    """One process's store: the Lease at the far end of its Pod's link."""
+
+    def __init__(self, link: Link, process: Process) -> None:
+        self._link, self._process, self._agenda = link, process, process.agenda
+
+    async def read(self) -> Outcome:
+        """A quorum read, as far as the weather lets it be one."""
+        link = self._link
+
+        def perform() -> Outcome:
+            stale = link.random.randrange(1, 12) if link.happens(link.weather.stale) else 0
+            if stale:
+                link.count("stale reads")
+            return link.server.read(stale)
+
+        return await self._request(None, "read", perform)
+
+    async def patch(self, patch: JSON) -> Outcome:
+        """A conditional merge patch."""
+        return await self._request(patch, "patch", lambda: self._write(patch, self._link.server.patch))
+
+    async def create(self, body: JSON) -> Outcome:
+        """A create."""
+        return await self._request(body, "create", lambda: self._write(body, self._link.server.create))
+
+    async def close(self) -> None:
+        """Nothing to let go of."""
+
+    def _write(self, body: JSON, perform: Callable[[JSON], Outcome]) -> Outcome:
+        before = self._link.server.record
+        outcome = perform(body)
+        self._link.observer.committed(self._process, before, outcome)
+        return outcome
+
+    async def _request(self, body: JSON | None, kind: str, perform: Callable[[], Outcome]) -> Outcome:
+        link, weather = self._link, self._link.weather
+        link.observer.sending(self._process, body, kind)
+        answer: asyncio.Future[Outcome] = self._process.create_future()
+        way_ns = link.way_ns()
+        if weather.cut or link.happens(weather.lose_request):
+            link.count("requests lost")
+            if link.happens(weather.late):
+                self._agenda.at(self._agenda.now_ns + link.random.randrange(weather.late_ns), None, self._arrive_late, perform)
+        else:
+            self._agenda.at(self._agenda.now_ns + way_ns, None, self._arrive, answer, perform, body is not None)
+        outcome = await answer
+        if isinstance(outcome, Done):
+            link.observer.delivered(self._process, outcome.record, watched=False)
+        return outcome
+
+    def _arrive_late(self, perform: Callable[[], Outcome]) -> None:
+        self._link.count("late deliveries")
+        if isinstance(perform(), Done):
+            self._link.count("late deliveries carried out")
+
+    def _arrive(self, answer: "asyncio.Future[Outcome]", perform: Callable[[], Outcome], writing: bool) -> None:  # noqa: FBT001
+        link, weather = self._link, self._link.weather
+        outcome = self._refused(perform, writing=writing) if link.happens(weather.refuse) else perform()
+        if weather.cut or link.happens(weather.lose_reply):
+            link.count("replies lost after the commit" if isinstance(outcome, Done) and writing else "replies lost")
+            if link.random.random() < 0.3:  # the connection is reset
+                self._agenda.at(self._agenda.now_ns + link.way_ns(), self._process, self._answer, answer, Unknown("connection reset"))
+            return
+        self._agenda.at(self._agenda.now_ns + link.way_ns(), self._process, self._answer, answer, outcome)
+
+    def _answer(self, answer: "asyncio.Future[Outcome]", outcome: Outcome) -> None:
+        if not answer.done():
+            answer.set_result(outcome)
+
+    def _refused(self, perform: Callable[[], Outcome], *, writing: bool) -> Outcome:
+        link = self._link
+        which = link.random.randrange(6)
+        if which == 0 and writing:
+            link.count("409 for nothing")
+            return Conflict()
+        if which == 1 and writing:
+            outcome = perform()
+            link.count("409 for one's own success" if isinstance(outcome, Done) else "409")
+            return Conflict()
+        if which == 2:
+            link.count("429")
+            return Busy(float(link.random.choice((0, 1, 2, 10, 60))))
+        if which == 3:
+            link.count("401 or 403")
+            return Denied("forbidden")
+        if which == 4:
+            outcome = perform()
+            link.count("5xx, carried out" if isinstance(outcome, Done) and writing else "5xx")
+            return Unknown("HTTP 500")
+        link.count("5xx")
+        return Unknown("HTTP 503")
+
+    # ---- the watch ----------------------------------------------------------------------------------------------------------------
+
+    async def watch(self) -> AsyncGenerator[WatchEvent, None]:
+        """One watch, with whatever the weather makes of it."""
+        link, server = self._link, self._link.server
+        link.observer.sending(self._process, None, "watch")
+        stream = _Stream(link, self._process)
+        try:
+            self._agenda.at(self._agenda.now_ns + link.way_ns(), None, stream.open)
+            while True:
+                news = await stream.next()
+                if isinstance(news, Changed):
+                    link.observer.delivered(self._process, news.record, watched=True)
+                yield news
+                if isinstance(news, Closed):
+                    return
+        finally:
+            stream.gone = True
+            if stream.tell in server.streams:
+                server.streams.remove(stream.tell)
+
+
+class _Stream:
+    """A watch on its way: in order, as TCP has it, unless the weather says otherwise."""
+
+    def __init__(self, link: Link, process: Process) -> None:
+        self._link, self._process, self._agenda = link, process, process.agenda
+        self._news: asyncio.Queue[WatchEvent] = asyncio.Queue()
+        self._silent = False
+        self._last_ns = 0
+        self.gone = False
+
+    async def next(self) -> WatchEvent:
+        """The next event."""
+        return await self._news.get()
+
+    def open(self) -> None:
+        """The request has arrived at the server."""
+        link, weather = self._link, self._link.weather
+        if self.gone or weather.cut or link.happens(weather.lose_request):
+            return
+        if weather.no_watch:
+            link.count("watches refused or closed at once")
+            refusal = link.random.choice((Denied("forbidden"), None, Unknown("410"), Busy(1.0)))
+            self._send(Closed(refusal))
+            return
+        self._send(Opened())
+        stale = link.random.randrange(1, 12) if link.happens(weather.stale) else 0
+        outcome = link.server.read(stale)
+        if isinstance(outcome, Done):
+            self._send(Changed(outcome.record))
+        elif isinstance(outcome, Missing):
+            self._send(Deleted())
+        link.server.streams.append(self.tell)
+
+    def tell(self, record: Record | None) -> None:
+        """The Lease has changed."""
+        link, weather = self._link, self._link.weather
+        if self._silent or self.gone:
+            return
+        if weather.cut:
+            self._silent = True
+            return
+        event: WatchEvent = Changed(record) if record is not None else Deleted()
+        if not link.happens(weather.watch):
+            self._send(event)
+            return
+        which = link.random.randrange(4)
+        link.count(("watches fallen silent", "watches ended", "watches torn", "watch events out of order")[which])
+        if which == 0:
+            self._silent = True
+        elif which == 3:
+            self._agenda.at(self._agenda.now_ns + link.way_ns() + link.random.randrange(3 * NS_PER_SECOND), self._process, self._put, event)
+        else:
+            self._send(Closed(None if which == 1 else Unknown("torn")))
+            self._silent = True
+
+    def _send(self, event: WatchEvent) -> None:
+        self._last_ns = max(self._last_ns, self._agenda.now_ns + self._link.way_ns())
+        self._agenda.at(self._last_ns, self._process, self._put, event)
+
+    def _put(self, event: WatchEvent) -> None:
+        if not self.gone:
+            self._news.put_nowait(event)

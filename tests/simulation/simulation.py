@@ -1,0 +1,144 @@
+"""One run of a schedule: N sidecars, one Lease, every rule looked at in every step, and L1 to L3 when the faults have stopped."""
+
+import gc
+import logging
+import random
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass
+
+from sidecar.clock import NS_PER_SECOND, ns
+from sidecar.situation import OUT
+from tests.simulation.commits import ViolationError
+from tests.simulation.faults import Faults
+from tests.simulation.go_program import NAME, GoProgram
+from tests.simulation.judge import Judge
+from tests.simulation.loop import Agenda
+from tests.simulation.network import Link
+from tests.simulation.pod import Pod
+from tests.simulation.server import Server
+from tests.simulation.steps import Schedule
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a run."""
+
+    schedule: Schedule
+    violation: ViolationError | None
+    counts: Counter[str]
+    timeline: list[str]
+    candidate_hours: float
+
+
+class Simulation:
+    """A run under way."""
+
+    def __init__(self, schedule: Schedule, *, tell: bool = False) -> None:
+        self.schedule = schedule
+        self.agenda = Agenda()
+        self.agenda.now_ns = self.start_ns = ns(1_000)
+        self.timeline: list[str] = []
+        self.judge = judge = Judge(self.agenda, self._say if tell else lambda _who, _text: None)
+        self.server = Server(f"{schedule.seed}:server")
+        self.pods = judge.pods
+        for plan in schedule.plans:
+            self.pods.append(Pod(plan, self._link(plan.name), judge, self.agenda, str(schedule.seed)))
+        self.faults = Faults(schedule, self.agenda, judge, self.server, self.pods)
+        judge.gone = self.faults.gone
+        self.program: GoProgram | None = None
+        if schedule.client_go:
+            self.program = GoProgram(schedule.plans[0], self._link(NAME), judge, self.agenda, f"{schedule.seed}:{NAME}")
+
+    def _link(self, name: str) -> Link:
+        return Link(self.server, self.judge, f"{self.schedule.seed}:link:{name}")
+
+    def _say(self, who: str, text: str) -> None:
+        self.timeline.append(f"{(self.agenda.now_ns - self.start_ns) / 1e9:12.4f}  {who:<2} {text}")
+
+    def run(self) -> Outcome:
+        """The whole schedule, then calm. Nothing is raised for a broken rule: it stands in the outcome."""
+        logging.disable(logging.CRITICAL)
+        gc.disable()
+        try:
+            with suppress(ViolationError):
+                self._storm()
+                self._calm()
+        finally:
+            hours = len(self.pods) * (self.agenda.now_ns - self.start_ns) / 3600e9
+            for pod in self.pods:
+                pod.kill()
+            gc.enable()
+            logging.disable(logging.NOTSET)
+        return Outcome(self.schedule, self.judge.found, self.judge.counts, self.timeline, hours)
+
+    def _storm(self) -> None:
+        rng = random.Random(self.schedule.seed)
+        for pod in self.pods:
+            self.agenda.at(self.agenda.now_ns + rng.randrange(NS_PER_SECOND), None, self.faults.start, pod)
+            if pod.plan.app == "sporadic":
+                self._ask_again(pod)
+        if self.program is not None:
+            self.agenda.at(self.agenda.now_ns + rng.randrange(NS_PER_SECOND), None, self.program.start)
+        for step in self.schedule.steps:
+            self.agenda.at(self.start_ns + ns(step.at_seconds), None, self.faults.perform, step)
+        self._until(self.start_ns + ns(self.schedule.seconds))
+
+    def _until(self, then_ns: int) -> None:
+        self.agenda.run(then_ns)
+        if self.judge.found is not None:
+            raise self.judge.found
+
+    def _ask_again(self, pod: Pod) -> None:
+        pod.ask()
+        self.agenda.at(self.agenda.now_ns + pod.random.randrange(ns(2 * pod.plan.renew_deadline_seconds)), None, self._ask_again, pod)
+
+    # ---- calm ---------------------------------------------------------------------------------------------------------------------
+
+    def _calm(self) -> None:
+        """Faults stop: one leads, soon (L1), and goes on leading (L3)."""
+        self.judge.say("", "calm: every fault ends")
+        self.faults.end()
+        if self.program is not None:
+            self.program.stop()
+        self._until(max(self.agenda.now_ns, *(pod.life.stopped_until_ns for pod in self.pods if pod.life is not None), 0))
+        longest_seconds, poll_seconds = self._longest_seconds()
+        out = any(pod.elector is not None and pod.elector._election.state in OUT for pod in self.pods)
+        # L1; who resigned or met a twin stays out for up to two lease durations first.
+        soon_ns = self.agenda.now_ns + ns((3 if out else 1) * longest_seconds + 1 + poll_seconds)
+        self._touch_again(ns(longest_seconds / 4), soon_ns)
+        self._until(soon_ns)
+        leaders = self._leaders()
+        if len(leaders) != 1:
+            states = [(pod.name, pod.elector._election.state.value, pod.elector._election.why) for pod in self.pods if pod.elector]
+            self.judge.broken(
+                "L1", f"{leaders or 'nobody'} leads {longest_seconds:.1f} + {1 + poll_seconds:.1f} s after the last fault: {states}"
+            )
+        term = self.judge.term
+        self._until(self.agenda.now_ns + ns(4 * longest_seconds))
+        if self.judge.term != term or self._leaders() != leaders:
+            self.judge.broken("L3", f"the leadership moved without a fault from {term} to {self.judge.term}")
+
+    def _leaders(self) -> list[str]:
+        return [pod.name for pod in self.pods if pod.leads()]
+
+    def _longest_seconds(self) -> tuple[float, float]:
+        """The longest promise that somebody may wait for, and what a poll adds, by the slowest clock."""
+        slow = 1000 / min(pod.plan.rate for pod in self.pods)
+        waits = [pod.elector._election.last for pod in self.pods if pod.elector is not None]
+        record = self.server.record
+        promises = [
+            *(pod.plan.lease_duration_seconds for pod in self.pods),
+            *(seconds for _, seconds in self.judge.promises.values()),
+            *(last.seconds for last in waits if last is not None),
+            (record.duration_seconds if record is not None else None) or 0,
+        ]
+        retry = max(pod.plan.retry_period_seconds for pod in self.pods)
+        limit = max(pod.elector.candidate.request_limit_seconds for pod in self.pods if pod.elector is not None)
+        return max(promises) * slow, (1.5 * retry + limit) * slow
+
+    def _touch_again(self, every_ns: int, end_ns: int) -> None:
+        """A controller that writes its label over and over holds nobody up."""
+        if self.agenda.now_ns < end_ns:
+            self.server.edit(labels={"touched": str(self.agenda.now_ns)})
+            self.agenda.at(self.agenda.now_ns + every_ns, None, self._touch_again, every_ns, end_ns)

@@ -1,0 +1,147 @@
+"""Schedules: what befalls the Pods, the network and the Lease, and when. All of it comes from one integer, so a run replays exactly."""
+
+import random
+from dataclasses import dataclass, replace
+
+from tests.simulation.pod import Plan
+
+
+@dataclass(frozen=True)
+class Step:
+    """One event of a schedule. What does not fit the moment does nothing."""
+
+    at_seconds: float
+    name: str
+    who: int
+    """Index of a Pod."""
+    number: int
+    """Whatever else the step needs."""
+
+    def __str__(self) -> str:
+        return f"{self.at_seconds:.3f} {self.name} {self.who} {self.number}"
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A run: who takes part, and what happens."""
+
+    seed: int
+    plans: tuple[Plan, ...]
+    steps: tuple[Step, ...]
+    seconds: float
+    client_go: bool = False
+    """A client-go program contends as well."""
+
+    @property
+    def lease_seconds(self) -> int:
+        """The longest lease duration of those that take part."""
+        return max(plan.lease_duration_seconds for plan in self.plans)
+
+    @property
+    def candidate_hours(self) -> float:
+        """What it simulates."""
+        return len(self.plans) * self.seconds / 3600
+
+
+WEIGHTS: dict[str, float] = {
+    "weather": 14,
+    "clear": 6,
+    "cut": 6,
+    "join": 6,
+    "clog": 2,
+    "stop": 5,
+    "suspend": 3,
+    "hang": 3,
+    "wall clock": 2,
+    "kill": 4,
+    "terminate": 4,
+    "replace": 2,
+    "reboot": 1,
+    "drained": 2,
+    "ask": 6,
+    "touch": 2,
+    "delete": 2,
+    "wipe": 1,
+    "empty": 1,
+    "duration": 1,
+    "prune": 0.5,
+    "junk": 1,
+    "restore": 0.5,
+    "write back": 0.5,
+    "roll": 1,
+    "retime": 1,
+    "restart and terminate": 2,
+}
+"""How often each step comes up, before a seed's own taste."""
+
+WITHOUT_CLIENT_GO = frozenset({"delete", "wipe", "empty", "duration"})
+"""A client-go program takes an empty Lease at once and creates a missing one in its own name: outside of S1."""
+
+SMALLEST_ROLLED_RATIO = 1.5
+"""Of lease duration to renew deadline, in a group whose members have different times."""
+
+TIMES = (
+    (15, 10.0, 2.0),
+    (15, 10.0, 2.0),
+    (3, 2.0, 0.5),
+    (20, 12.0, 3.0),
+    (60, 40.0, 8.0),
+    (600, 400.0, 60.0),
+    (3600, 2400.0, 300.0),
+    (5, 4.0, 1.0),
+)
+"""Lease duration, renew deadline, retry period."""
+
+ROLLED = [times for times in TIMES if times[0] <= 60 and times[0] / times[1] >= SMALLEST_ROLLED_RATIO]
+"""What a rolling update changes the times to."""
+
+
+def schedule(seed: int, *, leases: int = 120, rates: tuple[int, int] | None = None) -> Schedule:
+    """The schedule of `seed`, some `leases` lease durations long. `rates`: of the clocks, in place of rates inside the bound of S1."""
+    rng = random.Random(seed)
+    times = rng.choice(TIMES)
+    plans = [_plan(rng, name, times, rates) for name in "ABCDEFG"[: rng.choice((2, 2, 3, 3, 3, 4, 5, 7))]]
+    if rng.random() < 0.15:  # two Pods with one identity written into the template
+        plans = [replace(plan, identity="web_literal") if index < 2 else plan for index, plan in enumerate(plans)]
+    if rng.random() < 0.15:  # a mixed group: a rolling update is under way
+        other = rng.choice(ROLLED)
+        plans[-1] = _timed(plans[-1], other)
+    client_go = rng.random() < 0.1
+    names = [name for name in WEIGHTS if not (client_go and name in WITHOUT_CLIENT_GO)]
+    weights = [WEIGHTS[name] * rng.choice((0, 0.3, 1, 1, 3)) for name in names]
+    pace = times[0] * rng.choice((0.1, 0.3, 1, 3))
+    seconds = float(times[0] * leases)
+    steps, at = [], times[0] * rng.random()
+    while at < seconds and any(weights):
+        steps.append(Step(round(at, 3), rng.choices(names, weights)[0], rng.randrange(len(plans)), rng.randrange(1 << 30)))
+        at += rng.expovariate(1 / pace) if rng.random() < 0.7 else rng.random() * times[2] / 10
+    return Schedule(seed, tuple(plans), tuple(steps), seconds, client_go)
+
+
+def _plan(rng: random.Random, name: str, times: tuple[int, float, float], rates: tuple[int, int] | None) -> Plan:
+    ratio = min(SMALLEST_ROLLED_RATIO, times[0] / times[1])
+    edge = int(1000 * (ratio - 1) / (ratio + 1)) - 2  # the fastest by the slowest stays just below lease duration / renew deadline
+    slowest, fastest = rates or (1000 - edge, 1000 + edge)
+    return _timed(
+        Plan(
+            name,
+            rate=rng.choice((1000, slowest, fastest, rng.randint(slowest, fastest))),
+            offset_seconds=rng.randrange(10_000_000),
+            app_ends_first=rng.random() < 0.2,
+            app=rng.choice(("eager", "eager", "sporadic", "none")),
+        ),
+        times,
+        drain=rng.choice((1, 1, 1, 0, 0.5, 2)),
+    )
+
+
+def _timed(plan: Plan, times: tuple[int, float, float], drain: float = 1) -> Plan:
+    lease, renew, retry = times
+    return replace(
+        plan, lease_duration_seconds=lease, renew_deadline_seconds=renew, retry_period_seconds=retry, drain_timeout_seconds=renew * drain
+    )
+
+
+def rolled(plan: Plan, number: int) -> Plan:
+    """The same Pod after a rolling update that changes the three times."""
+    return _timed(plan, ROLLED[number % len(ROLLED)])
