@@ -36,7 +36,7 @@ class Commits:
         self.term: tuple[str, int | None] = ("", None)
         """The present term, or the last: its owner and token."""
         self.promises: dict[str, tuple[int, int]] = {}
-        """By owner: when its last own write was carried out, and the seconds it promised."""
+        """By process: when its last own write was carried out, and the seconds it promised."""
         self.longest_seconds = 0
         """The longest promise that was ever made."""
         self.max_token = -1
@@ -82,7 +82,8 @@ class Commits:
         elif body is not None and body["spec"]["holderIdentity"] != SENTINEL:
             self.broken("S7", f"{process.pod.name} creates the Lease held by {body['spec']['holderIdentity'] or 'nobody'}")
         if body is not None:
-            process.sends[body["spec"]["renewTime"]] = (now_ns, process.max_token_seen)
+            promised = process.newest.duration_seconds if process.newest is not None and process.newest.holder else None
+            process.sends[body["spec"]["renewTime"]] = (now_ns, process.max_token_seen, promised or 0)
             if len(process.sends) > MANY:
                 del process.sends[next(iter(process.sends))]
         if process.leading is None and not self._stepping_down(process.pod):
@@ -126,11 +127,11 @@ class Commits:
     def _stood_in(self, life: Life, after: Record) -> None:
         """S7: with the longest duration and the largest token that its maker has seen."""
         self.counts["sentinels"] += 1
-        _, seen = life.sends.get(format_time(after.renew_time_us) or "", (0, -1))
+        _, seen, promised = life.sends.get(format_time(after.renew_time_us) or "", (0, -1, 0))
         if (after.token if after.token is not None else -1) < seen:
             self.broken("S7", f"{life.pod.name}'s sentinel has the token {after.token}, and it had seen {seen}")
-        if (after.duration_seconds or 0) < life.me.lease_duration_seconds:
-            self.broken("S7", f"{life.pod.name}'s sentinel stands for less than its own duration")
+        if (after.duration_seconds or 0) < max(promised, life.me.lease_duration_seconds):
+            self.broken("S7", f"{life.pod.name}'s sentinel stands for {after.duration_seconds} s, and a holder had promised {promised} s")
 
     def _released(self, life: Life, before: Record | None) -> None:
         pod = life.pod
@@ -139,7 +140,8 @@ class Commits:
             self.broken("S5", f"{pod.name} releases what is not its own last write")
         if self.agenda.now_ns < pod.acts_until_ns:
             self.broken("S11", f"{pod.name} releases {(pod.acts_until_ns - self.agenda.now_ns) / 1e9:.3f} s before a given deadline")
-        self.promises.pop(life.owner, None)
+        for instance in [one for one in self.promises if _owner(one) == life.owner]:
+            del self.promises[instance]
         self.promises.pop(SENTINEL, None)
 
     def _led(self, life: Life, before: Record | None, after: Record) -> None:
@@ -147,16 +149,14 @@ class Commits:
         if token is None:
             self.broken("S8", f"{pod.name} writes a term without a token")
             return
-        sent_ns, seen = life.sends.get(format_time(after.renew_time_us) or "", (0, -1))
+        sent_ns, seen, _ = life.sends.get(format_time(after.renew_time_us) or "", (0, -1, 0))
         if token in life.landed_until_ns or (before is not None and (before.holder, before.token) == (after.holder, token)):
             self._renewed(life, before, token)
         else:
             self._acquired(life, after, token, seen)
         self.promises.pop(SENTINEL, None)
         self.longest_seconds = max(self.longest_seconds, after.duration_seconds or 0)
-        since_ns, promised = self.promises.get(life.owner, (0, 0))
-        if self.agenda.now_ns + ns(after.duration_seconds or 0) > since_ns + ns(promised):
-            self.promises[life.owner] = (self.agenda.now_ns, after.duration_seconds or 0)
+        self.promises[life.me.instance] = (self.agenda.now_ns, after.duration_seconds or 0)
         until_ns = sent_ns + ns(life.me.renew_deadline_seconds)
         life.landed_until_ns[token] = max(until_ns, life.landed_until_ns.get(token, 0))
 
@@ -181,11 +181,11 @@ class Commits:
         """S6: every promise of others is over; S8: the token is larger than any before (after a restore: that it had seen)."""
         name, now_ns = life.pod.name, self.agenda.now_ns
         self.counts["terms"] += 1
-        for owner, (since_ns, promised) in self.promises.items():
+        for instance, (since_ns, promised) in self.promises.items():
             over_ns = since_ns + ns(min(promised, MAX_DURATION_SECONDS)) * 1000 // life.pod.plan.rate
-            if owner != life.owner and self.strict and now_ns < over_ns:
+            if _owner(instance) != life.owner and self.strict and now_ns < over_ns:
                 self.broken(
-                    "S6", f"{name} takes the Lease {(over_ns - now_ns) / 1e9:.3f} s before the promise of {owner} ({promised} s) is over"
+                    "S6", f"{name} takes the Lease {(over_ns - now_ns) / 1e9:.3f} s before the promise of {instance} ({promised} s) is over"
                 )
         self.promises.clear()  # who takes the Lease has waited them out, for everyone
         version, grows = after.version_number or 0, self.strict and (after.version_number or 0) > self.max_version
@@ -213,6 +213,12 @@ class Commits:
             self.promises.clear()
             self.term = (who, None)
         self.promises[who] = (self.agenda.now_ns, after.duration_seconds or 0)
+        self.longest_seconds = max(self.longest_seconds, after.duration_seconds or 0)
+
+
+def _owner(instance: str) -> str:
+    """The Pod of a process, by name and uid."""
+    return instance.rpartition(".")[0]
 
 
 def shown(record: Record) -> str:

@@ -1,6 +1,7 @@
 """The steps of a schedule, carried out: what befalls the Pods, their links and the Lease."""
 
 import random
+from dataclasses import replace
 
 from sidecar.clock import NS_PER_SECOND, ns
 from sidecar.lease import SENTINEL, Record
@@ -26,8 +27,10 @@ class Faults:
         if self.fragile:
             self.judge.outside(self.server.record)
             self.fragile = False
-        for pod in self.pods:
+        for index, pod in enumerate(self.pods):
             pod.link.weather = Weather()
+            if pod.plan.identity and index:  # of twins the first remains
+                pod.replace(replace(pod.plan, identity=""))
             self.agenda.at(self.agenda.now_ns, None, self.start, pod)
 
     # ---- steps --------------------------------------------------------------------------------------------------------------------

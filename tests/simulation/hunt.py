@@ -59,14 +59,14 @@ def install(variant: Variant) -> None:
     sys.meta_path.insert(0, _Finder())
 
 
-def hunt(first_seed: int, cpu_seconds: float) -> Catch:
+def hunt(first_seed: int, cpu_seconds: float, often: tuple[str, ...] = ()) -> Catch:
     """Run seed after seed until one breaks a rule."""
     from tests.simulation.simulation import Simulation  # noqa: PLC0415 - only now: the variant is in place
     from tests.simulation.steps import schedule  # noqa: PLC0415
 
     start, hours, seed = time.process_time(), 0.0, first_seed
     while (spent := time.process_time() - start) < cpu_seconds:
-        outcome = Simulation(schedule(seed, leases=60)).run()
+        outcome = Simulation(schedule(seed, leases=60, often=often)).run()
         hours += outcome.candidate_hours
         if outcome.violation is not None:
             return Catch(outcome.violation.rule, str(outcome.violation), seed, hours, time.process_time() - start)
@@ -81,8 +81,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1, help="the first seed")
     parser.add_argument("--cpu-seconds", type=float, default=60, help="give up after that")
     asked = parser.parse_args()
-    install(next(variant for variant in VARIANTS if variant.name == asked.variant))
-    print(json.dumps(asdict(hunt(asked.seed, asked.cpu_seconds))))
+    variant = next(variant for variant in VARIANTS if variant.name == asked.variant)
+    install(variant)
+    print(json.dumps(asdict(hunt(asked.seed, asked.cpu_seconds, variant.often))))
 
 
 if __name__ == "__main__":

@@ -21,19 +21,20 @@ class Judge(Commits):
 
     # ---- what a process learns ----------------------------------------------------------------------------------------------------
 
-    def delivered(self, process: Process, record: Record, *, watched: bool) -> None:
+    def delivered(self, process: Process, record: Record, *, watched: bool) -> None:  # noqa: C901 - a list of what news may mean
         """S4: once a process knows of a loss, its next answer is false, and older news ends nothing; S9: a twin is told."""
         assert isinstance(process, Life)
         version, term, me = record.version_number or 0, record.term, process.me
-        newest = version > process.newest_version
-        process.newest_version = max(process.newest_version, version)
+        newest = version > process.newest_version and (process.newest is None or not process.newest.same_renewal(record))
+        if version > process.newest_version:
+            process.newest_version, process.newest = version, record
         if term is not None and term.token is not None:
             process.max_token_seen = max(process.max_token_seen, term.token)
-        if record.holder not in ("", SENTINEL):
-            process.promised_seconds = record.duration_seconds or 0
         own = term is not None and term.holder == me.identity
         if own and term is not None and record.holder and term.instance == me.instance:
             process.confirmed_version = max(process.confirmed_version, version)
+            if newest and self.strict and record.holder == me.identity and self._idle(process) and self._out(process):
+                self.agenda.at(self.agenda.now_ns + ns(FOUND_SECONDS), None, self._should_have_released, process, record)
         elif own and term is not None and record.holder and newest and process.confirmed_version and self.strict:
             self.agenda.at(self.agenda.now_ns, None, self._meets_twin, process, record)
         lost = record.holder not in (me.identity, SENTINEL)
@@ -70,6 +71,18 @@ class Judge(Commits):
             self.broken("S4", f"{life.pod.name} was told of {shown(record)} and has not read again")
         self.counts["losses told with a smaller version"] += 1
 
+    def _out(self, life: Life) -> bool:
+        return life.pod.elector is not None and life.pod.elector._election.state is State.RESIGNED
+
+    def _should_have_released(self, life: Life, record: Record) -> None:
+        """Schedule C: what has landed after one has resigned is released at once, unless a deadline that was given stands in the way."""
+        pod, server = life.pod, life.pod.link.server
+        idle = pod.life is life and pod.link.weather == Weather() and life.alive and life.stopped_until_ns <= self.agenda.now_ns
+        due_ns = life.boottime_ns() - ns(FOUND_SECONDS)
+        released = pod.elector is None or pod.elector._election.release_ns > due_ns or record != server.record
+        if idle and not released:
+            self.broken("L1", f"{pod.name} has resigned and leaves {shown(record)} as it is")
+
     def _meets_twin(self, life: Life, record: Record) -> None:
         if life.pod.life is life and life.pod.leadership is not None and life.alive:
             self.counts["twins met"] += 1
@@ -85,7 +98,12 @@ class Judge(Commits):
             return
         now_ns = life.boottime_ns()
         if view.state is not State.LEADING or view.expires_ns is None or now_ns >= view.expires_ns:
-            if view.state is State.CONFLICT and not pod.plan.identity and self.strict:
+            if (
+                view.state is State.CONFLICT
+                and not pod.plan.identity
+                and not self.counts["step: write back"]
+                and not self.counts["step: restore"]
+            ):
                 self.broken("S9", f"{pod.name} is in conflict, and nobody shares its identity")
             if life.leading is not None:
                 self._ended_term(life, view, now_ns)

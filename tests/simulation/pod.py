@@ -60,15 +60,14 @@ class Life(Process):
     def __init__(self, agenda: Agenda, pod: "Pod", me: Candidate, offset_ns: int) -> None:
         super().__init__(agenda, rate=pod.plan.rate, offset_ns=offset_ns)
         self.pod, self.me, self.owner = pod, me, pod.owner
-        self.sends: dict[str, tuple[int, int]] = {}
-        """Own writes by their renewTime: CLOCK_BOOTTIME when they left, and the largest token seen by then."""
+        self.sends: dict[str, tuple[int, int, int]] = {}
+        """Own writes by renewTime: CLOCK_BOOTTIME when they left, and the largest token and last promise (seconds) seen then."""
         self.landed_until_ns: dict[int, int] = {}
         """By token: until when the writes that landed may be acted on, by CLOCK_BOOTTIME."""
         self.last_commit: Record | None = None
         self.confirmed_version = self.newest_version = 0
         """Of its own writes that it knows to have landed, and of all that it was told."""
-        self.promised_seconds = 0
-        """By the last holder that it was told of."""
+        self.newest: Record | None = None
         self.knows_loss = False
         self.max_token_seen = -1
         self.leading: int | None = None

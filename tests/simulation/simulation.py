@@ -103,9 +103,9 @@ class Simulation:
             self.program.stop()
         self._until(max(self.agenda.now_ns, *(pod.life.stopped_until_ns for pod in self.pods if pod.life is not None), 0))
         longest_seconds, poll_seconds = self._longest_seconds()
-        out = any(pod.elector is not None and pod.elector._election.state in OUT for pod in self.pods)
+        aside = any(pod.elector is not None and pod.elector._election.state in OUT for pod in self.pods)
         # L1; who resigned or met a twin stays out for up to two lease durations first.
-        soon_ns = self.agenda.now_ns + ns((3 if out else 1) * longest_seconds + 1 + poll_seconds)
+        soon_ns = self.agenda.now_ns + ns((3 if aside else 1) * longest_seconds + 1 + poll_seconds)
         self._touch_again(ns(longest_seconds / 4), soon_ns)
         self._until(soon_ns)
         leaders = self._leaders()
@@ -116,6 +116,9 @@ class Simulation:
             )
         term = self.judge.term
         self._until(self.agenda.now_ns + ns(4 * longest_seconds))
+        out = [pod.name for pod in self.pods if pod.elector and pod.elector._election.state in OUT and not pod.elector._election.leaving]
+        if out:
+            self.judge.broken("L1", f"{out} do not contend again")
         if self.judge.term != term or self._leaders() != leaders:
             self.judge.broken("L3", f"the leadership moved without a fault from {term} to {self.judge.term}")
 

@@ -92,23 +92,28 @@ TIMES = (
 )
 """Lease duration, renew deadline, retry period."""
 
+SHORT_SECONDS = 20
 ROLLED = [times for times in TIMES if times[0] <= 60 and times[0] / times[1] >= SMALLEST_ROLLED_RATIO]
 """What a rolling update changes the times to."""
 
 
-def schedule(seed: int, *, leases: int = 120, rates: tuple[int, int] | None = None) -> Schedule:
-    """The schedule of `seed`, some `leases` lease durations long. `rates`: of the clocks, in place of rates inside the bound of S1."""
+def schedule(seed: int, *, leases: int = 120, rates: tuple[int, int] | None = None, often: tuple[str, ...] = ()) -> Schedule:
+    """The schedule of `seed`, some `leases` lease durations long.
+
+    `rates`: of the clocks, in thousandths, in place of rates inside the bound of S1. `often`: steps that come up more than others, and
+    `twins`, `mixed` or `short` (times), which then do so in every run.
+    """
     rng = random.Random(seed)
-    times = rng.choice(TIMES)
+    times = rng.choice([times for times in TIMES if times[0] <= SHORT_SECONDS] if "short" in often else TIMES)
     plans = [_plan(rng, name, times, rates) for name in "ABCDEFG"[: rng.choice((2, 2, 3, 3, 3, 4, 5, 7))]]
-    if rng.random() < 0.15:  # two Pods with one identity written into the template
+    if "twins" in often or rng.random() < 0.15:  # two Pods with one identity written into the template
         plans = [replace(plan, identity="web_literal") if index < 2 else plan for index, plan in enumerate(plans)]
-    if rng.random() < 0.15:  # a mixed group: a rolling update is under way
+    if "mixed" in often or rng.random() < 0.15:  # a mixed group: a rolling update is under way
         other = rng.choice(ROLLED)
         plans[-1] = _timed(plans[-1], other)
     client_go = rng.random() < 0.1
     names = [name for name in WEIGHTS if not (client_go and name in WITHOUT_CLIENT_GO)]
-    weights = [WEIGHTS[name] * rng.choice((0, 0.3, 1, 1, 3)) for name in names]
+    weights = [WEIGHTS[name] * (10 if name in often else rng.choice((0, 0.3, 1, 1, 3))) for name in names]
     pace = times[0] * rng.choice((0.1, 0.3, 1, 3))
     seconds = float(times[0] * leases)
     steps, at = [], times[0] * rng.random()

@@ -13,6 +13,8 @@ class Variant:
     module: str
     old: str
     new: str
+    often: tuple[str, ...] = ()
+    """What a schedule should have more of, to meet it soon (`steps.schedule`)."""
 
 
 VARIANTS = (
@@ -48,6 +50,7 @@ VARIANTS = (
         "view",
         "if self.expires_ns is None or now_ns < self.expires_ns:",
         "if True:",
+        ("stop", "ask", "short"),
     ),
     Variant(
         "renewTime is the wall clock's, whatever was written before",
@@ -76,6 +79,7 @@ VARIANTS = (
         "election",
         "return self._see(record, at)\n        return replace(self, doubt=True)",
         "return self._see(record, at)\n        return self",
+        ("restore", "short"),
     ),
     Variant(
         "a blind release",
@@ -171,6 +175,7 @@ VARIANTS = (
         "writes",
         "duration_seconds=max(me.lease_duration_seconds, seconds),",
         "duration_seconds=me.lease_duration_seconds,",
+        ("delete", "mixed"),
     ),
     Variant(
         "the sentinel forgets the token", "S7, S8", "writes", "term=Term(SENTINEL, token=last_token,", "term=Term(SENTINEL, token=None,"
@@ -223,15 +228,26 @@ VARIANTS = (
         "situation",
         "return self.landed is not None and self.record is not None and self.landed.is_outcome(self.record)",
         "return self.record is not None and self.record.holder == self.me.identity",
+        ("twins", "kill", "short"),
     ),
-    Variant("a resuming write carries its own duration", "S9 b, m", "election", "seconds = max(seconds, self.former.seconds)", "pass"),
-    Variant("a twin is overlooked", "S9 d", "election", "if known._is_twin(record, self.record):  # S9 d", "if False:"),
+    Variant(
+        "a resuming write carries its own duration",
+        "S9 b, m",
+        "election",
+        "seconds = max(seconds, self.former.seconds)",
+        "pass",
+        ("retime", "restart and terminate", "short"),
+    ),
+    Variant("a twin is overlooked", "S9 d", "election", "if known._is_twin(record, self.record):  # S9 d", "if False:", ("twins", "short")),
     Variant(
         "a late write by the former process is a conflict",
         "S9 d, j",
         "election",
         "if self.wrote is None or term is None",
-        "if term is None",
+        "if self.wrote is None and term is not None and self.flight is not None:\n"
+        "            return term.holder == self.me.identity and term.instance != self.me.instance\n"
+        "        if self.wrote is None or term is None",
+        ("restart and terminate", "kill", "short"),
     ),
     Variant(
         "a release that breaks a given deadline",
@@ -246,6 +262,7 @@ VARIANTS = (
         "election",
         "given_ns = max(event.given_until_ns, self.former.end_ns if self.former is not None else 0)",
         "given_ns = event.given_until_ns",
+        ("restart and terminate", "short"),
     ),
     Variant(
         "MONOTONIC for BOOTTIME",
@@ -253,6 +270,7 @@ VARIANTS = (
         "leadership",
         "now_ns = self._clock.boottime_ns()\n        view = self._view.at(now_ns)\n        is_leader",
         "now_ns = self._clock.monotonic_ns()\n        view = self._view.at(now_ns)\n        is_leader",
+        ("suspend", "ask", "short"),
     ),
     Variant(
         "the elector's clock stands still in a suspend",
@@ -260,13 +278,7 @@ VARIANTS = (
         "elector",
         "return Moment(self._clock.boottime_ns(),",
         "return Moment(self._clock.monotonic_ns(),",
-    ),
-    Variant(
-        "resigned, an acquisition that landed is kept",
-        "§3, C",
-        "situation",
-        "out = self.state in (State.STEPPING_DOWN, State.RESIGNED)",
-        "out = self.state is State.STEPPING_DOWN",
+        ("suspend", "ask", "short"),
     ),
     Variant(
         "who resigned stays out",
@@ -274,9 +286,15 @@ VARIANTS = (
         "election",
         "back_ns = None if leaving else now_ns + 2 * ns(me.lease_duration_seconds)",
         "back_ns = None",
+        ("drained", "short"),
     ),
     Variant(
-        "a twin in conflict stays out", "S9 d, u", "election", "back_ns=None if self.leaving else at.now_ns + ns(seconds)", "back_ns=None"
+        "a twin in conflict stays out",
+        "S9 d, u",
+        "election",
+        "back_ns=None if self.leaving else at.now_ns + ns(seconds)",
+        "back_ns=None",
+        ("twins", "short"),
     ),
     Variant("renewals come out of the budget too", "L2, v", "elector", "if not due.urgent:\n            if", "if True:\n            if"),
     Variant(
@@ -287,7 +305,12 @@ VARIANTS = (
         "return 0",
     ),
     Variant(
-        "a silent watch is trusted", "L1", "elector", "return max(2 * self.candidate.retry_period_seconds, promised / 2)", "return 1e9"
+        "a silent watch is trusted",
+        "L1",
+        "elector",
+        "return max(2 * self.candidate.retry_period_seconds, promised / 2)",
+        "return 1e9",
+        ("weather", "short"),
     ),
 )
 """All of them; `tests/simulation/table.py` says what caught each."""

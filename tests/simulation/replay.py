@@ -1,0 +1,55 @@
+"""A violation for people: the smallest schedule that still breaks the rule, and its timeline."""
+
+from dataclasses import replace
+
+from tests.simulation.simulation import Outcome, Simulation
+from tests.simulation.steps import Schedule, Step
+
+
+def shrunk(schedule: Schedule) -> Schedule:
+    """A schedule that breaks the same rule, of which no step can be left out; itself where it breaks none."""
+    rule = _rule(schedule)
+    if not rule:
+        return schedule
+    steps, size = schedule.steps, len(schedule.steps) // 2
+    steps = _head(schedule, rule)
+    size = len(steps) // 2
+    while size:
+        index = 0
+        while index < len(steps):
+            fewer = steps[:index] + steps[index + size :]
+            if _rule(replace(schedule, steps=fewer)) == rule:
+                steps = fewer
+            else:
+                index += size
+        size //= 2
+    return replace(schedule, steps=steps)
+
+
+def _head(schedule: Schedule, rule: str) -> tuple[Step, ...]:
+    """The steps up to the violation."""
+    outcome = Simulation(schedule).run()
+    broken_seconds = outcome.candidate_hours * 3600 / len(schedule.plans)
+    head = tuple(step for step in schedule.steps if step.at_seconds <= broken_seconds)
+    return head if _rule(replace(schedule, steps=head)) == rule else schedule.steps
+
+
+def _rule(schedule: Schedule) -> str:
+    violation = Simulation(schedule).run().violation
+    return violation.rule if violation is not None else ""
+
+
+def timeline(outcome: Outcome) -> str:
+    """Who took part, then a line for each thing that happened: seconds, who, what.
+
+    `*` is a step of the schedule, `→` a write that etcd has taken, `true` and `false` what the sidecar answers from then on.
+    """
+    schedule = outcome.schedule
+    lines = [f"seed {schedule.seed}: {len(schedule.plans)} candidates, {len(schedule.steps)} steps, {schedule.seconds:.0f} s"]
+    for plan in schedule.plans:
+        times = f"{plan.lease_duration_seconds}/{plan.renew_deadline_seconds:g}/{plan.retry_period_seconds:g} s"
+        app = {"eager": "asks at every change", "sporadic": "asks now and then", "none": "never asks"}[plan.app]
+        lines.append(
+            f"  {plan.name}: {times}, clock rate {plan.rate / 1000:g}, identity {plan.identity or 'its own'}, its application {app}"
+        )
+    return "\n".join([*lines, "", *outcome.timeline, "", str(outcome.violation or "no rule was broken")])
