@@ -71,7 +71,7 @@ def _seen(  # noqa: PLR0913 - as above
     if not record.holder:
         if (same and last is not None) or is_free(record, last, last_token):
             return last
-        seconds = last.seconds if last is not None else max(own_seconds, record.duration_seconds or 0)
+        seconds = max(last.seconds if last is not None else own_seconds, record.duration_seconds or 0)  # what stands there may be news
         return Promise(of_sidecar=True, seen_ns=now_ns, seconds=seconds, version=record.version_number)
     seconds = record.duration_seconds or own_seconds
     if same and last is not None:  # a touch by somebody else restarts nobody's wait, and a larger duration counts

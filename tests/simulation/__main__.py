@@ -77,7 +77,7 @@ def _progress(total: Total, hours: float, seconds: float) -> None:
     bar = "█" * int(40 * done) + "·" * (40 - int(40 * done))
     left = seconds / done - seconds if done else 0
     end = "\n" if not sys.stderr.isatty() else ""
-    if end and total.runs % 100:
+    if end and total.runs % 400:
         return
     text = f"{bar} {100 * done:5.1f} %  {total.candidate_hours:9.0f} candidate-hours, {total.runs} runs, {left / 60:.0f} min left"
     print(f"\r{text}", end=end, file=sys.stderr, flush=True)

@@ -1,0 +1,88 @@
+"""No schedule breaks a rule: a fixed set of seeds, and fresh ones that are printed; 10,000 candidate-hours in all."""
+
+import os
+import secrets
+from collections import Counter
+
+import pytest
+
+from tests.simulation.__main__ import Total, simulate
+from tests.simulation.replay import shrunk, timeline
+from tests.simulation.simulation import Simulation
+from tests.simulation.steps import schedule
+
+HOURS = float(os.environ.get("SIMULATE_HOURS", "10000"))
+"""Candidate-hours, shared out evenly; a night's run sets more."""
+PARTS = 8
+FRESH = secrets.randbelow(1_000_000_000) * 1000
+
+INTERESTING = (
+    "takeovers",
+    "releases",
+    "sentinels",
+    "terms claimed back from a sentinel",
+    "terms resumed by a new process",
+    "terms of a client-go program",
+    "terms ended: its deadline passed",
+    "terms ended: a loss was seen",
+    "terms ended: stepping-down",
+    "twins met",
+    "conflicts",
+    "409 for nothing",
+    "409 for one's own success",
+    "429",
+    "401 or 403",
+    "5xx, carried out",
+    "replies lost after the commit",
+    "late deliveries carried out",
+    "stale reads",
+    "watches ended",
+    "watches fallen silent",
+    "watches torn",
+    "watches refused or closed at once",
+    "watch events out of order",
+    "losses seen",
+    "losses told with a smaller version",
+    "answers read",
+    *(
+        f"step: {name}"
+        for name in ("suspend", "stop", "delete", "wipe", "empty", "restore", "write back", "roll", "retime", "kill", "clog")
+    ),
+)
+"""What a simulator that is not asleep meets."""
+
+
+def run(first_seed: int, hours: float) -> Counter[str]:
+    """Seed after seed until so many candidate-hours are done; a violation is shown as the smallest schedule that has it."""
+    total, seed = Total(), first_seed
+    while total.candidate_hours < hours:
+        total.add(simulate(range(seed, seed + 1)))
+        if total.violations:
+            pytest.fail(f"seed {seed}\n{timeline(Simulation(shrunk(schedule(seed)), tell=True).run())}")
+        seed += 1
+    print(f"seeds {first_seed} to {seed - 1}: {total.candidate_hours:.0f} candidate-hours, {total.counts['terms']} terms, no violation")
+    return total.counts
+
+
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("part", range(PARTS - 1))
+def test_no_schedule_of_these_seeds_breaks_a_rule(part: int) -> None:
+    """S1 to S11 in every step, L1 to L3 at the end; and what is meant to happen to the candidates does happen."""
+    counts = run(part * 100_000, HOURS / PARTS)
+    if HOURS / PARTS >= 1000:
+        quiet = [what for what in INTERESTING if not counts[what]]
+        assert not quiet, f"a quiet simulator proves nothing: {quiet} never came up"
+
+
+@pytest.mark.timeout(1200)
+def test_no_fresh_schedule_breaks_a_rule() -> None:
+    """Another set of seeds each time, printed."""
+    print(f"fresh seeds from {FRESH} on")
+    run(FRESH, HOURS / PARTS)
+
+
+def test_a_seed_replays_exactly() -> None:
+    first, second = (Simulation(schedule(7, leases=20), tell=True).run() for _ in range(2))
+    assert first.timeline == second.timeline
+    assert first.counts == second.counts
+    assert len(first.timeline) > 100
