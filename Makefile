@@ -1,7 +1,7 @@
 # Each target sets up what it needs by itself, from the pinned and hashed requirements/*.txt into .venv; only a Python
 # of at least 3.11 must be there. Which one: make PYTHON=/path/to/python3, else the newest on the PATH.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint typecheck format lock clean runtime testing
+.PHONY: help demo test simulate lint typecheck format lock clean runtime testing
 BIN := .venv/bin
 export PYTHONPATH := $(CURDIR)
 # What starts real processes and measures times runs by itself, the rest on two workers.
@@ -11,6 +11,7 @@ PYTEST := $(BIN)/python -m pytest
 help:
 	@echo 'make demo       three sidecars on this machine, a graceful and a crash handover, live in the terminal'
 	@echo 'make test       every check and every test, on a real Kubernetes API server (built the first time)'
+	@echo 'make simulate   random schedules of faults on every core: HOURS=10000 candidate-hours, from a fresh seed or SEED=...'
 	@echo 'make lint       ruff and the rules of which room may import which'
 	@echo 'make typecheck  mypy'
 	@echo 'make format     put the code into its one format'
@@ -24,6 +25,9 @@ test: lint typecheck
 	$(BIN)/python -m tests.binaries.build
 	$(PYTEST) -n 2 --dist loadgroup $(addprefix --ignore=,$(MEASURED)) tests
 	$(PYTEST) $(MEASURED)
+
+simulate: testing
+	$(BIN)/python -m tests.simulation --hours $(or $(HOURS),10000) $(if $(SEED),--first-seed $(SEED))
 
 lint: testing
 	$(BIN)/ruff check .

@@ -7,6 +7,7 @@ happen. Each application asks in every state and goes by what it is told.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cache, lru_cache
 
 from sidecar.clock import NS_PER_SECOND
 from sidecar.election import Election
@@ -19,6 +20,41 @@ from sidecar.writes import Candidate, Kind, Request
 LEASE_SECONDS, RENEW_SECONDS, RETRY_SECONDS = 3, 2, 1
 NO_SPREAD = 0.001
 """Dice that make a candidate wait for nobody: all that matters falls on a tick."""
+
+
+@cache
+def moment(now: int) -> Moment:
+    """For an event at that unit of time."""
+    return Moment((1000 + now) * NS_PER_SECOND, now, NO_SPREAD)
+
+
+@lru_cache(maxsize=200_000)
+def absorbed(election: Election, event: Event, now: int) -> Election:
+    """What a candidate makes of an event; many worlds differ by their other candidates alone."""
+    return _bare(election.absorb(event, moment(now)))
+
+
+@lru_cache(maxsize=200_000)
+def looked(election: Election, now: int) -> tuple[Election, bool]:
+    """A candidate that has looked at the clock, and whether it has sent what is due."""
+    at = moment(now)
+    known = election.absorb(Tick(), at)
+    due = known.due(at.now_ns)
+    if due is not None and due.at_ns <= at.now_ns:
+        return _bare(known.send(due.kind, at)), True
+    known = _bare(known)
+    return (known if known != election else election), False
+
+
+def _bare(election: Election) -> Election:
+    """Without what is for people and makes no other state."""
+    return replace(election, why="", confirmed_ns=None)
+
+
+@lru_cache(maxsize=200_000)
+def leads(election: Election, now_ns: int) -> bool:
+    """What HTTP would say, or will when it goes on."""
+    return election.view().at(now_ns).state is State.LEADING
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +80,7 @@ class Actor:
 
     def leads(self, now_ns: int) -> bool:
         """What HTTP would say, or will when it goes on."""
-        return self.election.view().at(now_ns).state is State.LEADING
+        return self.election.held is not None and leads(self.election, now_ns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +106,7 @@ class World:
     @property
     def now_ns(self) -> int:
         """CLOCK_BOOTTIME of everyone."""
-        return (1000 + self.now) * NS_PER_SECOND
-
-    @property
-    def at(self) -> Moment:
-        """The moment for an event."""
-        return Moment(self.now_ns, self.now, NO_SPREAD)
+        return moment(self.now).now_ns
 
     def put(self, lease: Record | None) -> "World":
         """The Lease's next state."""
@@ -106,7 +137,7 @@ class World:
 
     def absorb(self, who: int, event: Event, **changes: object) -> "World":
         """A candidate hears of something."""
-        return self.act(who, election=self.actors[who].election.absorb(event, self.at), **changes)
+        return self.act(who, election=absorbed(self.actors[who].election, event, self.now), **changes)
 
     def fault(self) -> "World":
         """One fault fewer is left."""
@@ -141,11 +172,10 @@ class World:
         for who, actor in enumerate(self.actors):
             if actor.stopped:
                 continue
-            election = actor.election.absorb(Tick(), self.at)
-            due = election.due(self.now_ns)
-            if due is not None and due.at_ns <= self.now_ns:
-                world = world.act(who, election=election.send(due.kind, self.at), answer=None)
-            elif election != actor.election:
+            election, sent = looked(actor.election, self.now)
+            if sent:
+                world = world.act(who, election=election, answer=None)
+            elif election is not actor.election:
                 world = world.act(who, election=election)
         return world
 

@@ -89,7 +89,7 @@ def _searched(hours: float, spent: float) -> Catch:
 def main() -> None:
     """Print what caught the variant, as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("variant", help="its name, as in tests/simulation/variants.py")
+    parser.add_argument("variant", help="its name, as in tests/simulation/variants.toml")
     parser.add_argument("--seed", type=int, default=1, help="the first seed")
     parser.add_argument("--cpu-seconds", type=float, default=60, help="give up after that")
     asked = parser.parse_args()

@@ -215,7 +215,13 @@ class Pod:
         if self.elector is not None and self.life is not None:
             if self.plan.app_ends_first:
                 self._stop_app()
-            self._inside(self.elector.stop)
+            elector, life = self.elector, self.life
+
+            def stop() -> None:
+                elector.stop()
+                self._told_to_stop(life)  # also where the term that the application knows of is a former process's
+
+            self._inside(stop)
 
     def drained(self) -> None:
         """The application has stopped and says so."""
@@ -262,8 +268,12 @@ class Pod:
         self._judge.published(self, view)
         if view.state is State.LEADING and self.plan.app == "eager":
             self._answer()
-        elif view.state is State.STEPPING_DOWN and self.plan.drain_timeout_seconds < self.plan.renew_deadline_seconds:
-            # The setting says that it has stopped by then.
+        elif view.state is State.STEPPING_DOWN:
+            self._told_to_stop(life)
+
+    def _told_to_stop(self, life: Life) -> None:
+        """A drain timeout below the renew deadline says that the application has stopped by then."""
+        if self.plan.drain_timeout_seconds < self.plan.renew_deadline_seconds:
             self.acts_until_ns = min(self.acts_until_ns, life.world_ns(life.boottime_ns() + ns(self.plan.drain_timeout_seconds)))
 
     def _inside(self, command: Callable[[], None]) -> None:

@@ -11,7 +11,7 @@ from tests.simulation.variants import VARIANTS, Variant
 def row(variant: Variant, catch: Catch) -> str:
     """One line of it."""
     how = f"{catch.rule}, {'search' if catch.seed < 0 else f'seed {catch.seed}'}" if catch.rule else "**nothing**"
-    return f"| {variant.name} | {variant.rule} | {how} | {catch.candidate_hours:.1f} h | {catch.cpu_seconds:.1f} s |"
+    return f"| {variant.name} | {variant.weakens} | {how} | {catch.candidate_hours:.1f} h | {catch.cpu_seconds:.1f} s |"
 
 
 def main() -> None:

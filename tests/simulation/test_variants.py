@@ -28,7 +28,7 @@ def caught(variant: Variant) -> Catch:
 def test_a_weaker_rule_is_caught(variant: Variant) -> None:
     """One that survives fails the build."""
     catch = caught(variant)
-    print(f"{variant.name} ({variant.rule}): {catch.what}, seed {catch.seed}, after {catch.candidate_hours:.1f} candidate-hours")
+    print(f"{variant.name} ({variant.weakens}): {catch.what}, seed {catch.seed}, after {catch.candidate_hours:.1f} candidate-hours")
     assert catch.rule, f"survived {catch.candidate_hours:.0f} candidate-hours and the search: {variant.name}"
 
 
