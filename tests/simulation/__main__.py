@@ -53,22 +53,20 @@ def simulate(seeds: range) -> Total:
     return total
 
 
-def run(hours: float, first_seed: int, *, workers: int, show: bool = True) -> Total:
-    """Seeds from `first_seed` on, until so many candidate-hours are simulated or a rule is broken."""
+def run(hours: float, first_seed: int, *, workers: int, keep_going: bool = False) -> Total:
+    """Seeds from `first_seed` on, until so many candidate-hours are simulated or a rule is broken; with `keep_going` for the hours alone."""
     total, seed, begun = Total(), first_seed, time.monotonic()
     with ProcessPoolExecutor(workers) as pool:
         running: list[Future[Total]] = []
-        while total.candidate_hours < hours and not total.violations:
+        while total.candidate_hours < hours and (keep_going or not total.violations):
             while len(running) < 2 * workers:
                 running.append(pool.submit(simulate, range(seed, seed + SEEDS_A_TASK)))
                 seed += SEEDS_A_TASK
             total.add(running.pop(0).result())
-            if show:
-                _progress(total, hours, time.monotonic() - begun)
+            _progress(total, hours, time.monotonic() - begun)
         for task in running:
             task.cancel()
-    if show:
-        print(file=sys.stderr)
+    print(file=sys.stderr)
     return total
 
 
@@ -77,7 +75,7 @@ def _progress(total: Total, hours: float, seconds: float) -> None:
     bar = "█" * int(40 * done) + "·" * (40 - int(40 * done))
     left = seconds / done - seconds if done else 0
     end = "\n" if not sys.stderr.isatty() else ""
-    if end and total.runs % 400:
+    if end and total.runs % 100:
         return
     text = f"{bar} {100 * done:5.1f} %  {total.candidate_hours:9.0f} candidate-hours, {total.runs} runs, {left / 60:.0f} min left"
     print(f"\r{text}", end=end, file=sys.stderr, flush=True)
@@ -98,6 +96,7 @@ def main() -> int:
     parser.add_argument("--hours", type=float, default=1000, help="candidate-hours to simulate")
     parser.add_argument("--first-seed", type=int, help="default: a fresh one, printed")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes; default: one for each core")
+    parser.add_argument("--keep-going", action="store_true", help="go on after a broken rule")
     parser.add_argument("--seed", type=int, help="one run alone, with its timeline")
     parser.add_argument("--shrink", action="store_true", help="with --seed: leave out every step that is not needed to break the rule")
     asked = parser.parse_args()
@@ -109,7 +108,7 @@ def main() -> int:
     first = asked.first_seed if asked.first_seed is not None else secrets.randbelow(1_000_000_000)
     print(f"first seed {first}")
     begun = time.monotonic()
-    total = run(asked.hours, first, workers=asked.workers)
+    total = run(asked.hours, first, workers=asked.workers, keep_going=asked.keep_going)
     _report(total, first, time.monotonic() - begun)
     return 1 if total.violations else 0
 

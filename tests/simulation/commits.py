@@ -47,6 +47,8 @@ class Commits:
         self.found: ViolationError | None = None
         self.amnesty_ns = 0
         """World's time before which S1, S6 and S8 are suspended."""
+        self.calm = False
+        """There are no faults but watches that are ended at once: a leader's renewals come in time (L2, schedule v)."""
         self.gone: Callable[[Pod], None] = lambda _pod: None
         """Called when a process has come to its end."""
 
@@ -168,7 +170,9 @@ class Commits:
 
     def _renewed(self, life: Life, before: Record | None, token: int) -> None:
         """S9: a term goes on through the chain of its own writes, or is resumed at its own place."""
-        pod = life.pod
+        pod, since_ns = life.pod, self.promises.get(life.me.instance, (self.agenda.now_ns, 0))[0]
+        if self.calm and self.agenda.now_ns - since_ns > ns(1.5 * life.me.retry_period_seconds) * 1000 // pod.plan.rate:
+            self.broken("L2", f"{pod.name} renews {(self.agenda.now_ns - since_ns) / 1e9:.3f} s after its last renewal")
         if before is not None and before.holder == SENTINEL:
             self.counts["terms claimed back from a sentinel"] += 1
         elif life.last_commit is None:

@@ -4,7 +4,7 @@ import random
 from dataclasses import replace
 
 from sidecar.clock import NS_PER_SECOND, ns
-from sidecar.lease import SENTINEL, Record
+from sidecar.lease import SENTINEL
 from tests.simulation.judge import Judge
 from tests.simulation.loop import Agenda
 from tests.simulation.network import Weather
@@ -18,15 +18,12 @@ class Faults:
 
     def __init__(self, schedule: Schedule, agenda: Agenda, judge: Judge, server: Server, pods: list[Pod]) -> None:
         self.schedule, self.agenda, self.judge, self.server, self.pods = schedule, agenda, judge, server, pods
-        self.fragile = False
-        """An administrator has removed from the Lease what a new process would need to know: none is started before the next own write."""
-        self._fragile_record: Record | None = None
 
     def end(self) -> None:
         """No more faults: every link is clear, and every Pod has a process."""
-        if self.fragile:
+        if self.server.fragile:
             self.judge.outside(self.server.record)
-            self.fragile = False
+            self.server.fragile_since = None
         for index, pod in enumerate(self.pods):
             pod.link.weather = Weather()
             if pod.plan.identity and index:  # of twins the first remains
@@ -182,7 +179,7 @@ class Faults:
         """A process of its sidecar, unless it has one."""
         if pod.life is not None:
             return
-        if self.fragile and not self._mended():
+        if self.server.fragile:
             self.agenda.at(self.agenda.now_ns + NS_PER_SECOND, None, self.start, pod)
         else:
             pod.start()
@@ -199,12 +196,6 @@ class Faults:
 
     # ---- the Lease ----------------------------------------------------------------------------------------------------------------
 
-    def _mended(self) -> bool:
-        record = self.server.record
-        before = self._fragile_record
-        self.fragile = record is None or record.term is None or before is None or record.same_renewal(before)
-        return not self.fragile
-
     def _everyone_knows(self) -> bool:
         """Whether each process has seen the present renewal: S1 promises nothing to who has not."""
         record = self.server.record
@@ -212,9 +203,6 @@ class Faults:
         known = [pod.elector._election.record for pod in lives if pod.elector is not None]
         same = all(one is not None and record is not None and one.same_renewal(record) for one in known)
         return record is not None and bool(record.holder) and record.holder != SENTINEL and same and len(lives) == len(self.pods)
-
-    def _make_fragile(self) -> None:
-        self.fragile, self._fragile_record = True, self.server.record
 
     def _do_touch(self, _pod: Pod, number: int) -> None:
         self.server.edit(labels={"touched": str(number)})
@@ -225,7 +213,7 @@ class Faults:
         if len({*(pod.plan.lease_duration_seconds for pod in self.pods), *(seconds for _, seconds in self.judge.promises.values())}) > 1:
             if not self._everyone_knows():  # who never saw a longer promise than its own cannot wait it out
                 return False
-            self._make_fragile()
+            self.server.mark_fragile()
         self.server.delete()
         return None
 
@@ -233,7 +221,7 @@ class Faults:
         if not self._everyone_knows():
             return False
         self.server.wipe()
-        self._make_fragile()
+        self.server.mark_fragile()
         return None
 
     def _do_empty(self, _pod: Pod, _number: int) -> object:
@@ -247,14 +235,14 @@ class Faults:
             return False
         seconds = (1, 2, 30, 4000, 2_147_483_647)[number % (3 if number % 7 else 5)]
         self.server.edit(leaseDurationSeconds=seconds)
-        self._make_fragile()
+        self.server.mark_fragile()
         return f"{seconds} s"
 
     def _do_prune(self, _pod: Pod, _number: int) -> object:
         if not self._everyone_knows():
             return False
         self.server.prune()
-        self._make_fragile()
+        self.server.mark_fragile()
         return None
 
     def _do_junk(self, _pod: Pod, number: int) -> None:

@@ -35,7 +35,7 @@ class Judge(Commits):
             process.confirmed_version = max(process.confirmed_version, version)
             if newest and self.strict and record.holder == me.identity and self._idle(process) and self._out(process):
                 self.agenda.at(self.agenda.now_ns + ns(FOUND_SECONDS), None, self._should_have_released, process, record)
-        elif own and term is not None and record.holder and newest and version > process.confirmed_version > 0 and self.strict:
+        elif own and record.holder == me.identity and newest and version > process.confirmed_version > 0 and self.strict:
             self.agenda.at(self.agenda.now_ns, None, self._meets_twin, process, record)
         lost = record.holder not in (me.identity, SENTINEL)
         if process.leading is None or not lost:
@@ -44,7 +44,7 @@ class Judge(Commits):
             process.knows_loss = True
             if self.strict:
                 self.agenda.at(self.agenda.now_ns, None, self._knows, process, process.leading, record)
-        elif not watched:
+        elif not watched or (process.last_commit is not None and record.is_later(process.last_commit)):  # etcd may have gone back
             process.knows_loss = True
         elif self._idle(process) and record == process.pod.link.server.record:
             self.agenda.at(self.agenda.now_ns + ns(FOUND_SECONDS), None, self._should_have_read, process, process.leading, record)

@@ -17,6 +17,14 @@ TIMER_NS = 1_000
 """No timer is finer: a float of seconds is not, on a machine that has run for months."""
 
 
+AT_ONCE = 20_000
+"""More happenings in one instant are a loop that spins."""
+
+
+class SpinError(Exception):
+    """Time does not move on: a process looks again and again."""
+
+
 class Agenda:
     """Time, and what will happen when. `now_ns` is the world's own, which no process can read."""
 
@@ -32,10 +40,13 @@ class Agenda:
         heapq.heappush(self._heap, (when_ns, self._count, process, callback, args))
 
     def run(self, until_ns: int) -> None:
-        """Let everything happen up to `until_ns`."""
-        heap = self._heap
+        """Let everything happen up to `until_ns`. Raises SpinError where that never ends."""
+        heap, at_once = self._heap, 0
         while heap and heap[0][0] <= until_ns and not self.halted:
             when_ns, _, process, callback, args = heapq.heappop(heap)
+            at_once = at_once + 1 if when_ns <= self.now_ns else 0
+            if at_once > AT_ONCE:
+                raise SpinError
             self.now_ns = max(self.now_ns, when_ns)
             if process is None:
                 callback(*args)

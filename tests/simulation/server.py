@@ -24,7 +24,21 @@ class Server:
         self.streams: list[Stream] = []
         self.past: deque[tuple[int, JSON | None]] = deque(maxlen=64)
         """Earlier states with their versions, the newest last."""
+        self.fragile_since: tuple[int | None] | None = None
+        """The renewTime over which an administrator has removed what a new process, or one that was shown an older state, would need."""
         self.put({"metadata": {"name": "web"}, "spec": {}})  # as the manifests ship it
+
+    @property
+    def fragile(self) -> bool:
+        """Until the next own write of a candidate S1 promises nothing to a new process, nor where a quorum read is none."""
+        record = self.record
+        if self.fragile_since is not None and record is not None and record.term is not None:
+            self.fragile_since = self.fragile_since if record.renew_time_us in self.fragile_since else None
+        return self.fragile_since is not None
+
+    def mark_fragile(self) -> None:
+        """Call after an edit by hand that leaves out, or shortens, what a holder has promised."""
+        self.fragile_since = (self.record.renew_time_us if self.record is not None else None,)
 
     def put(self, lease: JSON | None) -> Record | None:
         """A new state, told to every watch."""
@@ -44,6 +58,7 @@ class Server:
 
     def read(self, stale: int = 0) -> Outcome:
         """A GET; a lagging replica answers from `stale` states ago."""
+        stale = 0 if self.fragile else stale
         lease = self.past[-1 - min(stale, len(self.past) - 1)][1]
         return Done(parse(lease)) if lease is not None else Missing()
 

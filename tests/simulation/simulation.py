@@ -13,8 +13,8 @@ from tests.simulation.commits import ViolationError
 from tests.simulation.faults import Faults
 from tests.simulation.go_program import NAME, GoProgram
 from tests.simulation.judge import Judge
-from tests.simulation.loop import Agenda
-from tests.simulation.network import Link
+from tests.simulation.loop import Agenda, SpinError
+from tests.simulation.network import Link, Weather
 from tests.simulation.pod import Pod
 from tests.simulation.server import Server
 from tests.simulation.steps import Schedule
@@ -85,7 +85,10 @@ class Simulation:
         self._until(self.start_ns + ns(self.schedule.seconds))
 
     def _until(self, then_ns: int) -> None:
-        self.agenda.run(then_ns)
+        try:
+            self.agenda.run(then_ns)
+        except SpinError:
+            self.judge.broken("L2", "somebody looks again and again, and never sleeps")
         if self.judge.found is not None:
             raise self.judge.found
 
@@ -115,6 +118,10 @@ class Simulation:
                 "L1", f"{leaders or 'nobody'} leads {longest_seconds:.1f} + {1 + poll_seconds:.1f} s after the last fault: {states}"
             )
         term = self.judge.term
+        if self.schedule.seed % 2:  # schedule v: a load balancer ends each watch at once, and starves no renewal
+            for pod in self.pods:
+                pod.link.weather = Weather(no_watch=True)
+        self.judge.calm = True
         self._until(self.agenda.now_ns + ns(4 * longest_seconds))
         out = [pod.name for pod in self.pods if pod.elector and pod.elector._election.state in OUT and not pod.elector._election.leaving]
         if out:
