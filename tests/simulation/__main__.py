@@ -54,7 +54,7 @@ def simulate(seeds: range) -> Total:
 
 
 def run(hours: float, first_seed: int, *, workers: int, keep_going: bool = False) -> Total:
-    """Seeds from `first_seed` on, until so many candidate-hours are simulated or a rule is broken; with `keep_going` for the hours alone."""
+    """Seeds from `first_seed` on, until so many candidate-hours are simulated or a rule is broken, unless `keep_going`."""
     total, seed, begun = Total(), first_seed, time.monotonic()
     with ProcessPoolExecutor(workers) as pool:
         running: list[Future[Total]] = []

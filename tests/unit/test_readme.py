@@ -84,3 +84,9 @@ def test_the_pod_shown_fits_the_manifests_and_the_settings() -> None:
 def test_no_promise_of_the_token_without_its_warning() -> None:
     """Who reads of the promise reads of fencing as well."""
     assert "A lease alone cannot stop a late write." in README
+
+
+def test_no_pod_that_we_show_has_a_prestop_hook() -> None:
+    """It runs when the Pod's end begins, while the application still works: too early to release anything (KEP-753)."""
+    shown = [README, *(path.read_text() for path in (ROOT / "k8s").rglob("*.yaml"))]
+    assert not [text for text in shown if "preStop:" in text]
