@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from sidecar.lease import SENTINEL
 from sidecar.writes import Kind
-from tests.model.world import World, start
+from tests.model.world import World, forget, start
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ class Found:
 
 def search(config: Config, *, max_states: int = 10_000_000, progress: Callable[[int, int], None] | None = None) -> Found:
     """All of it, or up to `max_states`; stops at the first broken rule."""
+    forget()
     first = start(config.names, config.faults, twins=config.twins).turned()
     came: dict[World, tuple[World | None, str]] = {first: (None, "start")}
     level, depth = [first], 0

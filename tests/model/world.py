@@ -46,6 +46,12 @@ def looked(election: Election, now: int) -> tuple[Election, bool]:
     return (known if known != election else election), False
 
 
+def forget() -> None:
+    """What was learned of another algorithm."""
+    for learned in (absorbed, looked, leads):
+        learned.cache_clear()
+
+
 def _bare(election: Election) -> Election:
     """Without what is for people and makes no other state."""
     return replace(election, why="", confirmed_ns=None)

@@ -45,7 +45,7 @@ class Faults:
         fraction = (number % 1000 + 1) / 1000
         return ns(pod.plan.lease_duration_seconds * 2.5 * fraction**3)
 
-    def _do_weather(self, pod: Pod, number: int) -> None:
+    def _do_weather(self, pod: Pod, number: int) -> str:
         rng = random.Random(number)
         often = (0, 0, 0, 0.02, 0.1, 0.4, 0.9)
         lease_ns = ns(pod.plan.lease_duration_seconds)
@@ -60,6 +60,7 @@ class Faults:
             watch=rng.choice(often),
             no_watch=rng.random() < 0.1,
         )
+        return str(pod.link.weather)
 
     def _do_clear(self, pod: Pod, number: int) -> None:
         for one in self.pods if number % 3 == 0 else [pod]:

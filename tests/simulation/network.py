@@ -52,6 +52,21 @@ class Weather:
     no_watch: bool = False
     """Watches are refused, or closed at once."""
 
+    def __str__(self) -> str:
+        """For the timeline."""
+        parts = [
+            "nothing comes or goes" if self.cut else "",
+            f"{self.lose_request:.0%} of requests lost" if self.lose_request else "",
+            f"{self.lose_reply:.0%} of replies lost" if self.lose_reply else "",
+            f"{self.late:.0%} of what is lost arrives late" if self.late and (self.cut or self.lose_request) else "",
+            f"each way up to {self.slow_ns / 1e9:g} s" if self.slow_ns else "",
+            f"{self.refuse:.0%} refused" if self.refuse else "",
+            f"{self.stale:.0%} of reads stale" if self.stale else "",
+            f"{self.watch:.0%} of watch events go wrong" if self.watch else "",
+            "no watches" if self.no_watch else "",
+        ]
+        return ", ".join(part for part in parts if part) or "clear"
+
 
 class Observer(Protocol):
     """Who looks at what passes."""

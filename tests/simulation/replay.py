@@ -1,9 +1,14 @@
 """A violation for people: the smallest schedule that still breaks the rule, and its timeline."""
 
+import re
 from dataclasses import replace
+from itertools import groupby
 
 from tests.simulation.simulation import Outcome, Simulation
 from tests.simulation.steps import Schedule, Step
+
+RENEWAL = re.compile(r"→ the Lease, version \d+")
+"""In a line that tells of a write."""
 
 
 def shrunk(schedule: Schedule) -> Schedule:
@@ -52,4 +57,13 @@ def timeline(outcome: Outcome) -> str:
         lines.append(
             f"  {plan.name}: {times}, clock rate {plan.rate / 1000:g}, identity {plan.identity or 'its own'}, its application {app}"
         )
-    return "\n".join([*lines, "", *outcome.timeline, "", str(outcome.violation or "no rule was broken")])
+    return "\n".join([*lines, "", *_short(outcome.timeline), "", str(outcome.violation or "no rule was broken")])
+
+
+def _short(lines: list[str]) -> list[str]:
+    """Of renewals in a row the first and the last."""
+    short: list[str] = []
+    for renewals, group in groupby(lines, lambda line: RENEWAL.sub("", line)[13:] if RENEWAL.search(line) else ""):
+        some = list(group)
+        short += [some[0], f"{'⋮':>13} {len(some) - 2} more", some[-1]] if renewals and len(some) > 3 else some
+    return short
