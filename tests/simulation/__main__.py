@@ -62,7 +62,10 @@ def run(hours: float, first_seed: int, *, workers: int, keep_going: bool = False
             while len(running) < 2 * workers:
                 running.append(pool.submit(simulate, range(seed, seed + SEEDS_A_TASK)))
                 seed += SEEDS_A_TASK
-            total.add(running.pop(0).result())
+            done = running.pop(0).result()
+            total.add(done)
+            for broken, text in done.violations:
+                print(f"\nseed {broken}: {text}", file=sys.stderr, flush=True)
             _progress(total, hours, time.monotonic() - begun)
         for task in running:
             task.cancel()

@@ -38,7 +38,7 @@ class Commits:
         self.promises: dict[str, tuple[int, int]] = {}
         """By process: when its last own write was carried out, and the seconds it promised."""
         self.longest_seconds = 0
-        """The longest promise that was ever made."""
+        """The longest promise that was ever made, a sentinel's included."""
         self.max_token = -1
         self.max_version = 0
         """The largest of any acquisition: until it is passed again, after a restore, tokens cannot grow beyond all that ever were."""
@@ -115,6 +115,7 @@ class Commits:
             self.counts["conflicts"] += isinstance(outcome, Conflict)
             return
         after, pod = outcome.record, process.pod
+        self.longest_seconds = max(self.longest_seconds, after.duration_seconds or 0)
         self.say(pod.name, f"→ {shown(after)}")
         if before is not None and before.version == after.version:
             self.broken("S3", f"{pod.name}'s write changed nothing")
@@ -163,7 +164,6 @@ class Commits:
         else:
             self._acquired(life, after, token, seen)
         self.promises.pop(SENTINEL, None)
-        self.longest_seconds = max(self.longest_seconds, after.duration_seconds or 0)
         self.promises[life.me.instance] = (self.agenda.now_ns, after.duration_seconds or 0)
         until_ns = sent_ns + ns(life.me.renew_deadline_seconds)
         life.landed_until_ns[token] = max(until_ns, life.landed_until_ns.get(token, 0))
