@@ -65,9 +65,11 @@ class Commits:
         self.amnesty_ns = self.agenda.now_ns + ns(2 * self.longest_seconds + 2)
         self.max_token = self.resource_token = -1
         self.term = ("", record.token if record is not None else None)
-        for pod in self.pods:
-            if pod.life is not None:
-                pod.life.newest, pod.life.newest_version = None, 0
+        version = (record.version_number if record is not None else None) or 0
+        for life in (pod.life for pod in self.pods if pod.life is not None):
+            life.newest, life.newest_version = None, 0
+            life.terms = {token for token in life.terms if token < version}  # etcd that went back gives the others a second time
+            life.ended_tokens = {token for token in life.ended_tokens if token < version}
 
     @property
     def strict(self) -> bool:
@@ -159,13 +161,14 @@ class Commits:
             self.broken("S8", f"{pod.name} writes a term without a token")
             return
         sent_ns, seen, _ = life.sends.get(format_time(after.renew_time_us) or "", (0, -1, 0))
-        if token in life.landed_until_ns or (before is not None and (before.holder, before.token) == (after.holder, token)):
+        if token in life.terms or (before is not None and (before.holder, before.token) == (after.holder, token)):
             self._renewed(life, before, token)
         else:
             self._acquired(life, after, token, seen)
         self.promises.pop(SENTINEL, None)
         self.promises[life.me.instance] = (self.agenda.now_ns, after.duration_seconds or 0)
         until_ns = sent_ns + ns(life.me.renew_deadline_seconds)
+        life.terms.add(token)
         life.landed_until_ns[token] = max(until_ns, life.landed_until_ns.get(token, 0))
 
     def _renewed(self, life: Life, before: Record | None, token: int) -> None:

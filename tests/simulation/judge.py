@@ -26,6 +26,7 @@ class Judge(Commits):
         assert isinstance(process, Life)
         version, term, me = record.version_number or 0, record.term, process.me
         newest = version > process.newest_version and (process.newest is None or not process.newest.same_renewal(record))
+        process.read_version = process.read_version if watched else version
         if version > process.newest_version:
             process.newest_version, process.newest = version, record
         if term is not None and term.token is not None:
@@ -44,7 +45,8 @@ class Judge(Commits):
             process.knows_loss = True
             if self.strict:
                 self.agenda.at(self.agenda.now_ns, None, self._knows, process, process.leading, record)
-        elif not watched or (process.last_commit is not None and record.is_later(process.last_commit)):  # etcd may have gone back
+        elif not watched or version > process.read_version or (process.last_commit is not None and record.is_later(process.last_commit)):
+            # etcd may have gone back
             process.knows_loss = True
         elif self._idle(process) and record == process.pod.link.server.record:
             self.agenda.at(self.agenda.now_ns + ns(FOUND_SECONDS), None, self._should_have_read, process, process.leading, record)

@@ -64,9 +64,13 @@ class Life(Process):
         """Own writes by renewTime: CLOCK_BOOTTIME when they left, and the largest token and last promise (seconds) seen then."""
         self.landed_until_ns: dict[int, int] = {}
         """By token: until when the writes that landed may be acted on, by CLOCK_BOOTTIME."""
+        self.terms: set[int] = set()
+        """The tokens under which it has written: a write with one of them is a renewal."""
         self.last_commit: Record | None = None
         self.confirmed_version = self.newest_version = 0
         """Of its own writes that it knows to have landed, and of all that it was told."""
+        self.read_version = 0
+        """Of the last answer to a request: a quorum read that finds an older one says that etcd went back."""
         self.newest: Record | None = None
         self.knows_loss = False
         self.max_token_seen = -1
