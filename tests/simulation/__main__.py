@@ -59,7 +59,7 @@ def run(hours: float, first_seed: int, *, workers: int, keep_going: bool = False
     with ProcessPoolExecutor(workers) as pool:
         running: list[Future[Total]] = []
         while total.candidate_hours < hours and (keep_going or not total.violations):
-            while len(running) < 2 * workers:
+            while len(running) < 16 * workers:  # so that nobody waits for the slowest
                 running.append(pool.submit(simulate, range(seed, seed + SEEDS_A_TASK)))
                 seed += SEEDS_A_TASK
             done = running.pop(0).result()

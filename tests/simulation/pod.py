@@ -144,6 +144,8 @@ class Pod:
         self.app_stopped = False
         self.acts_until_ns = 0
         """World's time until which the application acts on a deadline that it was given."""
+        self.acts_by: Life | None = None
+        """The process that gave it."""
         self.boots = self.lives = self.uid = 0
         self._offset_ns = ns(plan.offset_seconds)
         self.life: Life | None = None
@@ -253,6 +255,7 @@ class Pod:
         self._judge.answered(self, answer)
         if answer.is_leader and not self.app_stopped:
             self.acts_until_ns = max(self.acts_until_ns, self.life.world_ns(answer.valid_until_boottime_ns))
+            self.acts_by = self.life
 
     def leads(self) -> bool:
         """What HTTP would say at this moment."""
