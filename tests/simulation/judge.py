@@ -26,6 +26,7 @@ class Judge(Commits):
         assert isinstance(process, Life)
         version, term, me = record.version_number or 0, record.term, process.me
         newest = version > process.newest_version and (process.newest is None or not process.newest.same_renewal(record))
+        process.misled = process.misled or (not watched and version < process.newest_version)
         process.read_version = process.read_version if watched else version
         if version > process.newest_version:
             process.newest_version, process.newest = version, record
@@ -36,7 +37,7 @@ class Judge(Commits):
             process.confirmed_version = max(process.confirmed_version, version)
             if newest and self.strict and record.holder == me.identity and self._idle(process) and self._out(process):
                 self.agenda.at(self.agenda.now_ns + ns(FOUND_SECONDS), None, self._should_have_released, process, record)
-        elif own and record.holder == me.identity and newest and version > process.confirmed_version > 0 and self.strict:
+        elif own and record.holder == me.identity and newest and version > process.confirmed_version > 0 and not process.misled:
             self.agenda.at(self.agenda.now_ns, None, self._meets_twin, process, record)
         lost = record.holder not in (me.identity, SENTINEL)
         if process.leading is None or not lost:
@@ -86,7 +87,7 @@ class Judge(Commits):
             self.broken("L1", f"{pod.name} has resigned and leaves {shown(record)} as it is")
 
     def _meets_twin(self, life: Life, record: Record) -> None:
-        if life.pod.life is life and life.pod.leadership is not None and life.alive:
+        if life.pod.life is life and life.pod.leadership is not None and life.alive and self.strict:
             self.counts["twins met"] += 1
             if life.pod.leadership._view.state is not State.CONFLICT:
                 self.broken("S9", f"{life.pod.name} overlooks that another process writes in its name: {shown(record)}")

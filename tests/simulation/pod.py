@@ -72,6 +72,8 @@ class Life(Process):
         self.read_version = 0
         """Of the last answer to a request: a quorum read that finds an older one says that etcd went back."""
         self.newest: Record | None = None
+        self.misled = False
+        """A quorum read that was none has shown it an older state than it knew: it may take a write that landed for one that did not."""
         self.knows_loss = False
         self.max_token_seen = -1
         self.leading: int | None = None
