@@ -40,8 +40,8 @@ class Commits:
         self.longest_seconds = 0
         """The longest promise that was ever made, a sentinel's included."""
         self.max_token = -1
-        self.max_version = 0
-        """The largest of any acquisition: until it is passed again, after a restore, tokens cannot grow beyond all that ever were."""
+        self.largest_token = -1
+        """That ever was: until etcd's versions have passed it again, after a restore, tokens cannot grow beyond all that ever were."""
         self.resource_token = -1
         """The largest token that the protected resource has seen: it rejects smaller ones."""
         self.found: ViolationError | None = None
@@ -147,7 +147,7 @@ class Commits:
         pod = life.pod
         self.counts["releases"] += 1
         own = before is not None and life.last_commit is not None and life.last_commit.same_renewal(before)
-        if before is None or not before.holder or (self.strict and not own):  # etcd that went back gives each version a second time
+        if self.strict and (before is None or not before.holder or not own):  # etcd that went back gives each version a second time
             self.broken("S5", f"{pod.name} releases what is not its own last write")
         if self.agenda.now_ns < pod.acts_until_ns and (self.strict or pod.acts_by is life):  # after a restore no new process can know
             self.broken("S11", f"{pod.name} releases {(pod.acts_until_ns - self.agenda.now_ns) / 1e9:.3f} s before a given deadline")
@@ -164,7 +164,7 @@ class Commits:
         if token in life.terms or (before is not None and (before.holder, before.token) == (after.holder, token)):
             self._renewed(life, before, token)
         else:
-            self._acquired(life, after, token, seen)
+            self._acquired(life, before, token, seen)
         self.promises.pop(SENTINEL, None)
         self.promises[life.me.instance] = (self.agenda.now_ns, after.duration_seconds or 0)
         until_ns = sent_ns + ns(life.me.renew_deadline_seconds)
@@ -190,7 +190,7 @@ class Commits:
         elif token != self.term[1]:
             self.broken("S9", f"{pod.name} renews the term {token}, which is over: {self.term}")
 
-    def _acquired(self, life: Life, after: Record, token: int, seen: int) -> None:
+    def _acquired(self, life: Life, before: Record | None, token: int, seen: int) -> None:
         """S6: every promise of others is over; S8: the token is larger than any before (after a restore: that it had seen)."""
         name, now_ns = life.pod.name, self.agenda.now_ns
         self.counts["terms"] += 1
@@ -201,8 +201,8 @@ class Commits:
                     "S6", f"{name} takes the Lease {(over_ns - now_ns) / 1e9:.3f} s before the promise of {instance} ({promised} s) is over"
                 )
         self.promises.clear()  # who takes the Lease has waited them out, for everyone
-        version, grows = after.version_number or 0, self.strict and (after.version_number or 0) > self.max_version
-        self.max_version = max(self.max_version, version)
+        grows = self.strict and before is not None and (before.version_number or 0) > self.largest_token
+        self.largest_token = max(self.largest_token, token)
         if self.strict and token <= seen:
             self.broken("S8", f"{name} takes the token {token} and has seen {seen}")
         if grows and token <= self.max_token:
