@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from types import FrameType
 from typing import Final
 
-from sidecar import __version__, identity, listen, logs
+from sidecar import __version__, identity, listen, logs, older
 from sidecar.clock import SystemClock
 from sidecar.elector import Elector
 from sidecar.leadership import Leadership, Names
@@ -111,7 +111,8 @@ def configured(arguments: Sequence[str]) -> Settings:
         found, rest = parser.parse_known_args(arguments)
     except argparse.ArgumentError as error:
         raise Unusable(f"{error}; --help lists the flags") from None
-    flags = {field: text for field, text in vars(found).items() if text is not None}
+    given = {name: text for name, text in vars(found).items() if text is not None}
+    flags = older.translated(given) | {field: text for field, text in given.items() if field in Settings.model_fields}
     known_flags = [flag(field) for field in Settings.model_fields]
     known_variables = [variable(field) for field in Settings.model_fields]
     values = {word for flag_, word in itertools.pairwise(rest) if flag_.startswith("-") and "=" not in flag_ and not word.startswith("-")}
@@ -139,6 +140,12 @@ def _parser() -> argparse.ArgumentParser:
             parser.add_argument(flag(field), dest=field, nargs="?", const="true", metavar="BOOL", help=text)
         else:
             parser.add_argument(flag(field), dest=field, metavar=field.rpartition("_")[2].upper(), help=text)
+    group = parser.add_argument_group("flags of the older leader-elector sidecars, so that only the image need change")
+    for name, field in older.FLAGS.items():  # with one dash as well, as Go takes them
+        means = "the three times in proportion, 15 to 10 to 2" if name == "ttl" else flag(field)
+        group.add_argument(f"--{name}", f"-{name}", dest=name, metavar=name.upper(), help=means)
+    for name in older.IGNORED:
+        group.add_argument(f"--{name}", f"-{name}", dest=name, nargs="?", const="true", metavar="BOOL", help="accepted, says nothing here")
     return parser
 
 
@@ -213,7 +220,7 @@ def _take_sockets(
             stack.callback(guard.close)
         bound = []
         for text in (settings.listen, settings.probe_listen):
-            bound.append(listen.bind(listen.parse_listen(text)))
+            bound.append(listen.bind(listen.parse_listen(text), settings.socket_mode))
             for listener in bound[-1]:
                 stack.callback(listener.close)
     except (identity.CannotGuard, listen.CannotListen) as error:

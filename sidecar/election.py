@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from sidecar import promise, writes
 from sidecar.clock import ns
-from sidecar.events import Answered, Confirmed, Doubted, Event, Moment, StepDown, Tick, Watched
+from sidecar.events import Answered, Campaign, Confirmed, Doubted, Event, Moment, StepDown, Tick, Watched
 from sidecar.lease import MAX_TOKEN, SENTINEL, Record, version_number
 from sidecar.situation import OUT, Situation
 from sidecar.stores.protocol import Busy, Conflict, Denied, Done, Missing, Outcome
@@ -59,7 +59,7 @@ class Election(Situation):
 
     # ---- what happens -------------------------------------------------------------------------------------------------------------
 
-    def absorb(self, event: Event, at: Moment) -> "Election":
+    def absorb(self, event: Event, at: Moment) -> "Election":  # noqa: PLR0911 - one branch for each kind of event
         """The state after `event`. The clock comes first: a deadline that has passed ends the term whatever the event proves (S3)."""
         state = self._at(at)
         match event:
@@ -78,6 +78,8 @@ class Election(Situation):
                 return replace(state, doubt=True)
             case StepDown():
                 return state._step_down(event, at)
+            case Campaign():
+                return replace(state, back_ns=at.now_ns)._at(at) if state.has_resigned() else state
 
     def _at(self, at: Moment) -> "Election":
         if self.held is not None and at.now_ns >= self.held.deadline_ns:  # S3
@@ -85,7 +87,7 @@ class Election(Situation):
         if self.state is State.STEPPING_DOWN and self.record is None and not self.doubt and at.now_ns >= self.release_ns:
             return self._move(Cause.RELEASED, "the Lease is missing: nothing to release", held=None)
         if self.state in OUT and self.back_ns is not None and at.now_ns >= self.returns_ns(self.back_ns) and not self.to_release():
-            return self._move(Cause.RETURN, "its time out is over", back_ns=None)._schedule(None, at)
+            return self._move(Cause.RETURN, "its time out is over", back_ns=None, successor="")._schedule(None, at)
         return self
 
     def _answered(self, request: Request, outcome: Outcome, at: Moment) -> "Election":  # noqa: C901, PLR0911 - one branch for each kind of outcome
@@ -237,7 +239,7 @@ class Election(Situation):
             return replace(self, contend_ns=free_ns)
         if before is not None and before.same_renewal(self.record):
             return replace(self, contend_ns=max(self.contend_ns, self.free_ns()))
-        return replace(self, contend_ns=free_ns + at.spread_ns)
+        return replace(self, contend_ns=free_ns + self.turn_ns(at))
 
     def _step_down(self, event: StepDown, at: Moment) -> "Election":
         me, now_ns = self.me, at.now_ns
@@ -251,9 +253,11 @@ class Election(Situation):
         if self.state in (State.STEPPING_DOWN, State.RESIGNED):
             release_ns = min(release_ns, self.release_ns)
         leaving = self.leaving or event.leaving
-        back_ns = None if leaving else now_ns + 2 * ns(me.lease_duration_seconds)
-        doubt = self.doubt or bool(self.unresolved)
-        out = replace(self, leaving=leaving, back_ns=back_ns, release_ns=release_ns, doubt=doubt)
+        out_seconds = 2 * me.lease_duration_seconds if event.out_seconds is None else event.out_seconds
+        kept = self.has_resigned() and event.out_seconds is None  # `/drained` ends no resignation
+        back_ns = None if leaving else self.back_ns if kept else now_ns + ns(out_seconds)
+        doubt, successor = self.doubt or bool(self.unresolved), event.successor or self.successor
+        out = replace(self, leaving=leaving, back_ns=back_ns, release_ns=release_ns, doubt=doubt, successor=successor)
         return out._move(Cause.STEP_DOWN, event.why) if (self.state, Cause.STEP_DOWN) in TRANSITIONS else out
 
     def _move(self, cause: Cause, why: str, **changes: Any) -> "Election":
@@ -265,26 +269,7 @@ class Election(Situation):
         """The state with that request under way (`flight`). It must leave after `at`: its deadline counts from there (S3)."""
         if kind is Kind.READ:
             return replace(self, flight=writes.read(at.now_ns), doubt=False, raced=False)
-        record, base = self._compose(kind, at), self.record.version if self.record is not None else None
+        record, base = self.compose(kind, at), self.record.version if self.record is not None else None
         request = Request(kind, base, at.now_ns, record)
         renew_ns = at.now_ns + ns(self.me.retry_period_seconds)
         return replace(self, flight=request, sent_us=max(self.sent_us, record.renew_time_us or 0), renew_ns=renew_ns)
-
-    def _compose(self, kind: Kind, at: Moment) -> Record:
-        me, base, last = self.me, self.record, self.last
-        time_us = writes.next_time_us(at.wall_us, base, self.sent_us)
-        if kind is Kind.SENTINEL or base is None:
-            assert base is None and kind is Kind.SENTINEL, "a create names no candidate"  # noqa: S101, PT018
-            return writes.sentinel(me, last.seconds if last else 0, self.last_token, self.held.transitions if self.held else None, time_us)
-        seconds = me.lease_duration_seconds
-        if self.former is not None and at.now_ns < self.former.end_ns:  # S9 b: nobody shortens what a former process promised
-            seconds = max(seconds, self.former.seconds)
-        if kind is Kind.RELEASE:
-            return writes.release(me, base, time_us)
-        if kind is Kind.ACQUIRE:
-            return writes.acquire(me, base, self.last_token, seconds, time_us)
-        held = self.held
-        if held is None:  # S9 b: the former process's term, taken on as it stands
-            assert kind is Kind.RESUME and base.token is not None  # noqa: S101, PT018
-            held = Held(base.token, base.acquire_time_us, base.transitions, 0)
-        return writes.renew(me, base, held, seconds, time_us)

@@ -4,24 +4,22 @@ One loop absorbs events in the order in which they came; the request under way a
 """
 
 import asyncio
-import logging
 import random
 from collections.abc import Coroutine
 from contextlib import aclosing
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from sidecar.budget import Budget
 from sidecar.clock import Clock, ns, seconds
 from sidecar.election import Election
-from sidecar.events import Answered, Confirmed, Doubted, Event, Moment, StepDown, Tick, Watched
+from sidecar.events import Answered, Campaign, Confirmed, Doubted, Event, Moment, StepDown, Tick, Watched
+from sidecar.history import History
 from sidecar.leadership import Leadership
-from sidecar.logs import event as log_event
+from sidecar.lease import pod_name
+from sidecar.status import Status
 from sidecar.stores.protocol import Alive, Busy, Changed, Closed, Deleted, Denied, Opened, Outcome, Store, Unknown, WatchEvent
 from sidecar.view import State
 from sidecar.writes import Candidate, Kind, Request
-
-_log: Final = logging.getLogger(__name__)
 
 POLL_JITTER: Final = 0.4
 """Without a watch a follower reads every 1 to 1.4 retry periods (L1: within 1.5)."""
@@ -36,24 +34,12 @@ class OutOfSeason(Exception):  # noqa: N818 - said to a client, not a fault
     """A command that does not fit the state: HTTP 409. The text says what would."""
 
 
-@dataclass
-class Status:
-    """How the elector is doing, for the health routes."""
-
-    lease_seen: bool = False
-    turns_by_ns: int = 0
-    """CLOCK_BOOTTIME by which the loop means to turn next."""
-    conflict: str = ""
-    watch: str = "connecting"
-    problems: dict[str, str] = field(default_factory=dict)
-    """What fails now, by request."""
-
-
 class Elector:
     """One election's loop."""
 
     def __init__(self, store: Store, clock: Clock, leadership: Leadership, candidate: Candidate, rng: random.Random | None = None) -> None:
         self.leadership = leadership
+        self.history = History()
         self.status = Status(turns_by_ns=clock.boottime_ns())
         self._store = store
         self._clock = clock
@@ -63,9 +49,6 @@ class Elector:
         self._budget = Budget(candidate.retry_period_seconds)
         self._wanted = asyncio.Event()
         self._left = False
-        self._passing: set[str] = set()
-        """Requests whose last failure may pass by itself: no right is missing, nothing is invalid."""
-        self._said_no_order = False
 
     async def run(self) -> None:
         """Contend until `stop`; return once what stands in our name is released or has run out.
@@ -121,6 +104,25 @@ class Elector:
         self._absorb(StepDown("the app has drained", self.leadership.given_until_ns, app_ended=True))
         self._wanted.set()
 
+    def resign(self, out_seconds: float | None, successor: str) -> None:
+        """Step down and stay out: for so long (None: twice the lease duration). Raises OutOfSeason where it does not lead."""
+        self._absorb(Tick())
+        election = self._election
+        if election.state is not State.LEADING:
+            raise OutOfSeason(f"this candidate is {election.state}: only a leader resigns")
+        if successor in (election.me.identity, pod_name(election.me.identity)):
+            raise OutOfSeason(f"{successor} is this candidate itself: name another one, or leave `to` out")
+        given_ns = self.leadership.given_until_ns
+        self._absorb(StepDown("asked to resign", given_ns, out_seconds=out_seconds, successor=successor))
+        self._wanted.set()
+
+    def campaign(self) -> None:
+        """End a resignation: contend again, as soon as it is released. Raises OutOfSeason where there is none."""
+        self._absorb(Tick())
+        if not self._election.has_resigned():
+            raise OutOfSeason(f"this candidate is {self._election.state}: there is no resignation to end")
+        self._put(Campaign())
+
     # ---- the loop -----------------------------------------------------------------------------------------------------------------
 
     def _moment(self) -> Moment:
@@ -132,34 +134,15 @@ class Elector:
 
     def _absorb(self, event: Event) -> None:
         """Every change of state goes through here, and is published before anything is sent."""
-        before = self._election
-        self._election = after = before.absorb(event, self._moment())
-        status = self.status
-        status.lease_seen = status.lease_seen or after.record is not None
-        status.conflict = after.why if after.state is State.CONFLICT else ""
+        before, moment = self._election, self._moment()
+        self._election = after = before.absorb(event, moment)
+        if after.record is not before.record:
+            self.history.see(after.record, moment.wall_us)
         if after is not before:
             self.leadership.publish(after.view())
         else:
             self.leadership.announce()
-        if after.state is not before.state:
-            self._tell(before, after)
-
-    def _tell(self, before: Election, after: Election) -> None:
-        level = (
-            logging.WARNING
-            if after.state is State.CONFLICT or (before.held is not None and after.state is State.FOLLOWING)
-            else logging.INFO
-        )
-        fields = {"state": after.state.value, "was": before.state.value, "why": after.why}
-        if after.held is not None:
-            fields |= {"token": str(after.held.token)}
-        if after.record is not None and after.record.holder:
-            fields |= {"holder": after.record.holder}
-        log_event(_log, level, _HEADLINES[after.state], **fields)
-        if after.state is State.LEADING and after.record is not None and after.record.version_number is None and not self._said_no_order:
-            self._said_no_order = True
-            why = "resourceVersions are no integers here: leaseTransitions serves as fencing token, and news of the watch is read again"
-            log_event(_log, logging.WARNING, "versions without an order", why=why)
+        self.status.absorbed(before, after)
 
     async def _sleep(self) -> None:
         """Wait for an event, for the time of the next request, or for a moment that changes something by itself."""
@@ -170,6 +153,7 @@ class Elector:
             until_ns = min(until_ns, due.at_ns if due.urgent else max(due.at_ns, self._budget.opens_ns()))
         self.status.turns_by_ns = until_ns = min([until_ns, *(turn_ns for turn_ns in self._election.turns_ns() if turn_ns > now_ns)])
         await self._clock.wait(self._wanted, until_ns)
+        self.status.lag_seconds = max(0.0, seconds(self._clock.boottime_ns() - until_ns))
         self._wanted.clear()
 
     def _start_due(self) -> "asyncio.Task[None] | None":
@@ -193,7 +177,7 @@ class Elector:
                 outcome = await self._call(request)
         except TimeoutError:
             outcome = Unknown(f"no answer within {limit_seconds:g} s")
-        self._note("read" if request.kind is Kind.READ else "create" if request.kind is Kind.SENTINEL else "patch", outcome)
+        self.status.answered(request, outcome, self._election, self._clock.boottime_ns())
         self._put(Answered(outcome))
 
     async def _call(self, request: Request) -> Outcome:
@@ -201,25 +185,6 @@ class Elector:
             return await self._store.read()
         body = request.to_json()
         return await (self._store.patch(body) if request.base is not None else self._store.create(body))
-
-    def _note(self, what: str, outcome: object) -> None:
-        """Keep what fails for `/readyz?verbose`, and log it once."""
-        message = (
-            outcome.message
-            if isinstance(outcome, (Denied, Unknown))
-            else "turned away: too many requests"
-            if isinstance(outcome, Busy)
-            else ""
-        )
-        (self._passing.add if isinstance(outcome, (Unknown, Busy)) else self._passing.discard)(what)
-        if message == self.status.problems.get(what, ""):
-            return
-        if message:
-            self.status.problems[what] = message
-            log_event(_log, logging.WARNING, f"{what} failed", why=message)
-        else:
-            del self.status.problems[what]
-            log_event(_log, logging.INFO, f"{what} works again")
 
     # ---- the watch ----------------------------------------------------------------------------------------------------------------
 
@@ -255,19 +220,18 @@ class Elector:
         reason = getattr(ended, "message", None) or ("as agreed" if ended is None else type(ended).__name__.lower())
         self.status.watch = f"polling: {reason}" if isinstance(ended, Denied) else f"connecting, the last watch ended: {reason}"
         if isinstance(ended, Denied):
-            self._note("watch", ended)
+            self.status.note("watch", ended)
         return ended
 
     def _take(self, news: WatchEvent) -> None:
         match news:
             case Opened():
                 self.status.watch = "open"
-                self._note("watch", None)
+                self.status.note("watch", None)
             case Changed(record):
                 self._put(Watched(record))
-                if self._election.held is None:  # who follows may not write again for a long time: what passed is no problem now
-                    for what in self._passing & self.status.problems.keys():
-                        self._note(what, None)
+                if self._election.held is None:
+                    self.status.passed()
             case Deleted():
                 self._put(Doubted())
             case Alive():
@@ -285,13 +249,3 @@ class Elector:
         while (wait_ns := self._budget.opens_ns() - self._clock.boottime_ns()) > 0:
             await self._clock.sleep(seconds(wait_ns))
         self._budget.spend(self._clock.boottime_ns())
-
-
-_HEADLINES: Final = {
-    State.STARTING: "starting",
-    State.FOLLOWING: "following",
-    State.LEADING: "leading",
-    State.STEPPING_DOWN: "stepping down",
-    State.RESIGNED: "resigned",
-    State.CONFLICT: "in conflict",
-}

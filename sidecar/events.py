@@ -13,6 +13,8 @@ SPREAD_SECONDS: Final = 0.05
 LARGEST_GROUP: Final = 1000
 """L2: who sees the Lease free waits SPREAD_SECONDS x (1 + log u to the base LARGEST_GROUP), u uniform in (0, 1]: in a group of any size
 below that a handful write first, and the others see it before their turn."""
+HOLD_BACK_SECONDS: Final = 1.0
+"""A release that names its successor gives it this much before anyone else contends: enough for it to hear, too little to miss."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +74,18 @@ class StepDown:
     """The app has said, or a setting says, that it no longer acts."""
     leaving: bool = False
     """The process is about to end."""
+    out_seconds: float | None = None
+    """How long to stay out; None: as before, or twice the lease duration."""
+    successor: str = ""
+    """Whom the release names: that candidate goes first. "" for nobody."""
 
 
-Event = Tick | Answered | Watched | Confirmed | Doubted | StepDown
+@dataclass(frozen=True, slots=True)
+class Campaign:
+    """End a resignation early."""
+
+
+Event = Tick | Answered | Watched | Confirmed | Doubted | StepDown | Campaign
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import asyncio
 from dataclasses import dataclass
 
 from sidecar.clock import NS_PER_SECOND, Clock, ns, seconds
-from sidecar.lease import format_time
+from sidecar.lease import format_time, pod_name
 from sidecar.view import State, View
 
 
@@ -60,16 +60,19 @@ class Leadership:
         self._announced = 1
         """The newest version that waiters have been told of."""
         self._changed = asyncio.Event()
+        self._renewed = asyncio.Event()
+        """Set with the other one, and when the deadline alone has moved."""
         self.given_until_ns = 0
         """The latest deadline in a true answer on the app listener (S11), CLOCK_BOOTTIME."""
         self.waiters = 0
-        """Parked polls."""
-        self._closed = False
+        """Parked polls and streams."""
+        self.closed = False
 
     def close(self) -> None:
         """Let every waiter go, now and from now on: the process ends."""
-        self._closed = True
+        self.closed = True
         self._changed.set()
+        self._renewed.set()
 
     def overdue_ns(self) -> int:
         """For how long the view has claimed a term whose deadline is behind; 0 if it does not."""
@@ -84,25 +87,31 @@ class Leadership:
         version = self._version_number(now_ns)
         if _key(before) != _key(view.at(now_ns)):
             version += 1
+        renewed = view.covered_until_ns != before.covered_until_ns
         self._view = view
         self._counter = 0
         self._counter = version - self._version_number(now_ns)
         self.announce()
+        if renewed:
+            self._renewed = _set(self._renewed)
 
     def announce(self) -> None:
         """Wake waiters if the version has moved, be it by the clock alone."""
         version = self._version_number(self._clock.boottime_ns())
         if version != self._announced:
             self._announced = version
-            self._changed.set()
-            self._changed = asyncio.Event()
+            self._changed, self._renewed = _set(self._changed), _set(self._renewed)
+
+    def version(self) -> str:
+        """The answer's, at this moment."""
+        return self._version(self._clock.boottime_ns())
 
     def read(self, *, give: bool = False) -> Answer:
         """The answer at this moment. With `give` (the app listener) a deadline in a true answer is remembered: it will be kept (S11)."""
         now_ns = self._clock.boottime_ns()
         view = self._view.at(now_ns)
         is_leader = view.state is State.LEADING
-        until_ns = view.covered_until_ns if view.covered_until_ns is not None and view.covered_until_ns > now_ns else 0
+        until_ns = _until_ns(view, now_ns)
         if give and is_leader:
             self.given_until_ns = max(self.given_until_ns, until_ns)
         names = self.names
@@ -110,7 +119,7 @@ class Leadership:
             name=pod_name(view.holder),
             is_leader=is_leader,
             state=view.state,
-            version=f"{names.boot}-{self._version_number(now_ns)}",
+            version=self._version(now_ns),
             fencing_token=view.token,
             expires_in=_floor_seconds(until_ns - now_ns) if until_ns else 0.0,
             valid_until_boottime_ns=until_ns,
@@ -124,15 +133,20 @@ class Leadership:
             observed_ago=round(seconds(now_ns - view.confirmed_ns), 3) if view.confirmed_ns is not None else None,
         )
 
-    async def wait(self, version: str, wait_seconds: float) -> None:
-        """Return when the version is no longer `version`, or after `wait_seconds`. Cancelled when its client has gone."""
+    async def wait(self, version: str, wait_seconds: float, until_ns: int | None = None) -> None:
+        """Return when the version is no longer `version`, or after `wait_seconds`; with `until_ns` when the deadline is another as well.
+
+        Cancelled when its client has gone.
+        """
         end_ns = self._clock.boottime_ns() + ns(wait_seconds)
         self.waiters += 1
         try:
             while True:
-                changed = self._changed
+                changed = self._changed if until_ns is None else self._renewed
                 now_ns = self._clock.boottime_ns()
-                if self._closed or now_ns >= end_ns or f"{self.names.boot}-{self._version_number(now_ns)}" != version:
+                if self.closed or now_ns >= end_ns or self._version(now_ns) != version:
+                    return
+                if until_ns is not None and until_ns != _until_ns(self._view.at(now_ns), now_ns):
                     return
                 expires_ns = self._view.expires_ns
                 ends_ns = min(end_ns, expires_ns) if expires_ns is not None and expires_ns > now_ns else end_ns
@@ -140,13 +154,22 @@ class Leadership:
         finally:
             self.waiters -= 1
 
+    def _version(self, now_ns: int) -> str:
+        return f"{self.names.boot}-{self._version_number(now_ns)}"
+
     def _version_number(self, now_ns: int) -> int:
         return self._counter + (1 if _key(self._view.at(now_ns)) != _key(self._view) else 0)
 
 
-def pod_name(identity: str) -> str:
-    """What the older sidecars call name: the identity up to its last `_`."""
-    return identity.rpartition("_")[0] or identity
+def _set(event: asyncio.Event) -> asyncio.Event:
+    """Wake all who wait for it; the next event."""
+    event.set()
+    return asyncio.Event()
+
+
+def _until_ns(view: View, now_ns: int) -> int:
+    """The deadline that is told; 0 for none."""
+    return view.covered_until_ns if view.covered_until_ns is not None and view.covered_until_ns > now_ns else 0
 
 
 def _key(view: View) -> tuple[object, ...]:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final
 
 TERM_ANNOTATION: Final = "leader-sidecar/term"
@@ -111,6 +112,11 @@ def version_number(version: str | None) -> int | None:
     return int(version) if version and version.isascii() and version.isdigit() and len(version) < 20 else None  # noqa: PLR2004 - 2^63 has 19 digits
 
 
+def pod_name(identity: str) -> str:
+    """What the older sidecars call name: the identity up to its last `_`."""
+    return identity.rpartition("_")[0] or identity
+
+
 def parse(lease: object) -> Record:
     """The record of a Lease's JSON, whatever that is."""
     metadata = _mapping(_mapping(lease).get("metadata"))
@@ -165,6 +171,7 @@ def parse_time(value: object) -> int | None:
         return None
 
 
+@lru_cache(maxsize=8)  # each of a thousand waiters is told the same two times
 def format_time(time_us: int | None) -> str | None:
     """MicroTime: `2026-11-23T08:00:00.000000Z`, always with six digits (the API server refuses fewer)."""
     if time_us is None:

@@ -48,12 +48,15 @@ def _parse_one(text: str) -> Address:
     return Address(bare, int(port))
 
 
-def bind(addresses: Iterable[Address]) -> list[socket.socket]:
-    """Listening sockets for all of them, on every address of `localhost` and `*` that is up. Raises CannotListen."""
+def bind(addresses: Iterable[Address], socket_mode: int = 0o660) -> list[socket.socket]:
+    """Listening sockets for all of them, on every address of `localhost` and `*` that is up. Raises CannotListen.
+
+    `socket_mode` is that of unix sockets' files: who may connect.
+    """
     bound: list[socket.socket] = []
     try:
         for address in addresses:
-            bound += [_bind_unix(address.path)] if address.path else _bind_tcp(address)
+            bound += [_bind_unix(address.path, socket_mode)] if address.path else _bind_tcp(address)
     except CannotListen:
         for listener in bound:
             listener.close()
@@ -101,7 +104,7 @@ def _bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _bind_unix(path: str) -> socket.socket:
+def _bind_unix(path: str, mode: int) -> socket.socket:
     """A socket file that a dead process left is replaced; one that somebody listens on is not ours, whatever the identity."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
@@ -109,7 +112,7 @@ def _bind_unix(path: str) -> socket.socket:
             if stat.S_ISSOCK(Path(path).lstat().st_mode) and _is_abandoned(path):
                 Path(path).unlink()
         listener.bind(path)
-        Path(path).chmod(0o660)
+        Path(path).chmod(mode)  # before anybody can connect
         listener.listen(BACKLOG)
     except OSError as error:
         listener.close()

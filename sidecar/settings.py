@@ -59,6 +59,14 @@ def _whole_hour(seconds: float) -> float:
     return seconds
 
 
+def _mode(value: object) -> object:
+    if isinstance(value, str):
+        if not re.fullmatch("0?[0-7]{3}", value, re.ASCII):
+            raise ValueError("allowed are three octal digits, such as 660 or 666")
+        return int(value, 8)
+    return value
+
+
 def _store(text: str) -> str:
     if text != "kubernetes" and not (text.startswith("local:") and len(text) > len("local:")):
         raise ValueError("allowed are kubernetes and local:PATH")
@@ -102,6 +110,8 @@ class Settings(BaseSettings):
     """Where the app asks: host:port, [::1]:port, unix:/path, several with commas; localhost is 127.0.0.1 and, where it is up, ::1."""
     probe_listen: Annotated[str, AfterValidator(_listen)] = "*:4041"
     """Where a kubelet asks: it comes to the Pod's address, so every address is the default. Empty: off."""
+    socket_mode: Annotated[int, BeforeValidator(_mode)] = 0o660
+    """Who may connect to a unix socket: its file's mode, octal, at most 777. Default 660: containers that share a group (fsGroup)."""
     drain_timeout: Duration | None = None
     """How long a step-down waits for POST /drained. Default: the renew deadline, by which every given deadline is behind.
     Below that it says that the app has stopped by then; 0s: at once. Above it the Lease is renewed meanwhile; 1h at most."""
@@ -130,7 +140,7 @@ class Settings(BaseSettings):
         drain_timeout = self.renew_deadline if self.drain_timeout is None else self.drain_timeout
         times = {"lease_duration": self.lease_duration, "renew_deadline": self.renew_deadline, "retry_period": self.retry_period}
         shown = {field: format_seconds(value) for field, value in (times | {"drain_timeout": drain_timeout}).items()}
-        return self.model_dump() | shown | {"log_format": self.effective_log_format}
+        return self.model_dump() | shown | {"socket_mode": f"{self.socket_mode:o}", "log_format": self.effective_log_format}
 
     @property
     def effective_log_format(self) -> Literal["text", "json"]:

@@ -5,8 +5,8 @@ from typing import Final
 
 from sidecar import promise, writes
 from sidecar.clock import ns
-from sidecar.events import Due
-from sidecar.lease import SENTINEL, Record
+from sidecar.events import HOLD_BACK_SECONDS, Due, Moment
+from sidecar.lease import SENTINEL, Record, pod_name
 from sidecar.promise import Promise
 from sidecar.view import State, View
 from sidecar.writes import Candidate, Held, Kind, Request
@@ -58,6 +58,8 @@ class Situation:
     """Nothing is released before (S11)."""
     back_ns: int | None = None
     """While out: when to contend again; None for never."""
+    successor: str = ""
+    """Whom the release names; "" for nobody."""
     leaving: bool = False
     """The process is about to end."""
 
@@ -85,11 +87,23 @@ class Situation:
         newest = term.token is None or self.last_token is None or term.token >= self.last_token
         return newest and term.holder == self.me.identity and term.place == self.me.place
 
+    def has_resigned(self) -> bool:
+        """Whether it was asked to stop and will contend again."""
+        return self.state in (State.STEPPING_DOWN, State.RESIGNED) and self.back_ns is not None
+
     def returns_ns(self, back_ns: int) -> int:
         """When a time out ends: a resignation earlier where the Lease stands free for a whole lease duration."""
         if self.state is State.CONFLICT or self.record is None:
             return back_ns
         return min(back_ns, max(self.free_ns(), self.learned_ns) + ns(self.me.lease_duration_seconds))
+
+    def turn_ns(self, at: Moment) -> int:
+        """How long to let others go first once the Lease is free (L2); its last holder may have named who is first."""
+        record = self.record
+        named = record.successor if record is not None and record.term is not None and record.term.released else ""
+        if named and named in (self.me.identity, pod_name(self.me.identity)):
+            return 0
+        return at.spread_ns + (ns(HOLD_BACK_SECONDS) if named else 0)
 
     def due(self, now_ns: int) -> Due | None:
         """The request that this state asks for next; None while one is under way, or before something happens."""
@@ -138,6 +152,26 @@ class Situation:
     def _standing(self) -> list[Request]:
         """Own writes that may stand in the Lease and are to be released."""
         return [*self.unresolved, *([self.landed] if self.to_release() and self.landed is not None else [])]
+
+    def compose(self, kind: Kind, at: Moment) -> Record:
+        """What a write of that kind would write now."""
+        me, base, last = self.me, self.record, self.last
+        time_us = writes.next_time_us(at.wall_us, base, self.sent_us)
+        if kind is Kind.SENTINEL or base is None:
+            assert base is None and kind is Kind.SENTINEL, "a create names no candidate"  # noqa: S101, PT018
+            return writes.sentinel(me, last.seconds if last else 0, self.last_token, self.held.transitions if self.held else None, time_us)
+        seconds = me.lease_duration_seconds
+        if self.former is not None and at.now_ns < self.former.end_ns:  # S9 b: nobody shortens what a former process promised
+            seconds = max(seconds, self.former.seconds)
+        if kind is Kind.RELEASE:
+            return writes.release(me, base, time_us, self.successor)
+        if kind is Kind.ACQUIRE:
+            return writes.acquire(me, base, self.last_token, seconds, time_us)
+        held = self.held
+        if held is None:  # S9 b: the former process's term, taken on as it stands
+            assert kind is Kind.RESUME and base.token is not None  # noqa: S101, PT018
+            held = Held(base.token, base.acquire_time_us, base.transitions, 0)
+        return writes.renew(me, base, held, seconds, time_us)
 
     def view(self) -> View:
         """What HTTP may say, until when."""

@@ -111,15 +111,15 @@ def renew(me: Candidate, base: Record, held: Held, duration_seconds: int, time_u
     )
 
 
-def release(me: Candidate, base: Record, time_us: int) -> Record:
-    """Nobody's, with the mark that frees it at once (S7)."""
+def release(me: Candidate, base: Record, time_us: int, successor: str = "") -> Record:
+    """Nobody's, with the mark that frees it at once (S7), for `successor` to take first."""
     return replace(
         base,
         holder="",
         duration_seconds=base.duration_seconds or me.lease_duration_seconds,
         renew_time_us=time_us,
         term=_term(me, base, base.token, released=True),
-        successor="",
+        successor=successor,
     )
 
 

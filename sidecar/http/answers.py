@@ -7,7 +7,7 @@ from aiohttp import web
 
 from sidecar.leadership import Answer
 
-_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
 def etag(answer: Answer) -> str:
@@ -18,12 +18,22 @@ def etag(answer: Answer) -> str:
 def leader_response(answer: Answer, status: HTTPStatus = HTTPStatus.OK) -> web.Response:
     """The leadership as JSON, with its version as ETag."""
     text = json.dumps(answer.to_json()) + "\n"
-    return web.Response(status=status, text=text, content_type="application/json", headers=_HEADERS | {"ETag": etag(answer)})
+    return web.Response(status=status, text=text, content_type="application/json", headers=HEADERS | {"ETag": etag(answer)})
+
+
+def json_response(body: object) -> web.Response:
+    """Anything else that is not to be stored."""
+    return web.Response(text=json.dumps(body) + "\n", content_type="application/json", headers=HEADERS)
+
+
+def named(answer: Answer) -> dict[str, object]:
+    """What the older leader-elector sidecars answer: contrib, instana and krmcbride the name, nais both."""
+    return {"name": answer.name, "last_update": answer.renewed_at}
 
 
 def not_modified(answer: Answer) -> web.Response:
     """304: the version that the client has."""
-    return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=_HEADERS | {"ETag": etag(answer)})
+    return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=HEADERS | {"ETag": etag(answer)})
 
 
 def is_leader_response(answer: Answer) -> web.Response:

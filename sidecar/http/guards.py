@@ -1,6 +1,7 @@
 """Who may speak to the app listener: this Pod's own programs, not a page in somebody's browser (DNS rebinding, cross-origin POSTs)."""
 
 from http import HTTPStatus
+from ipaddress import IPv6Address, ip_address
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -8,6 +9,16 @@ from aiohttp import web
 from sidecar.http.errors import Handler, Refused
 
 _LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
+_READING = frozenset({"GET", "HEAD"})
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        address = ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return (mapped or address).is_loopback
 
 
 def _is_local(authority: str) -> bool:
@@ -24,12 +35,16 @@ def _is_local_origin(origin: str) -> bool:
 
 @web.middleware
 async def local_only(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """421 for a Host that is not localhost's, 403 for a POST that comes from another origin."""
-    over_tcp = request.transport is None or isinstance(request.transport.get_extra_info("sockname"), tuple)
-    if over_tcp and not _is_local(request.headers.get("Host", "")):
+    """421 for a Host that is not localhost's, 403 for a POST from another origin; from beyond this machine nothing but reading."""
+    where = request.transport.get_extra_info("sockname") if request.transport is not None else ("127.0.0.1", 0)
+    if isinstance(where, tuple) and not _is_loopback(where[0]):
+        if request.method not in _READING:
+            raise Refused(HTTPStatus.FORBIDDEN, "commands are taken over localhost or a unix socket alone: from elsewhere only read")
+        return await handler(request)
+    if isinstance(where, tuple) and not _is_local(request.headers.get("Host", "")):
         message = f"the Host header {request.headers.get('Host', '')!r} is not this listener's: ask localhost, 127.0.0.1 or [::1]"
         raise Refused(HTTPStatus.MISDIRECTED_REQUEST, message)
-    if request.method not in {"GET", "HEAD"}:
+    if request.method not in _READING:
         origin = request.headers.get("Origin")
         foreign = origin is not None and not _is_local_origin(origin)
         if foreign or request.headers.get("Sec-Fetch-Site", "none") not in {"none", "same-origin"}:

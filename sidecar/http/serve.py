@@ -12,10 +12,14 @@ from aiohttp.http import HttpProcessingError
 from sidecar.clock import Clock
 from sidecar.elector import Elector
 from sidecar.http import app, probes
-from sidecar.listen import BACKLOG
+from sidecar.http.patience import Patience, PatientSite
+from sidecar.http.waiting import Waiting
 
 SHUTDOWN_SECONDS: Final = 0.5
 """aiohttp spends it twice; waiters are woken before, so it is not used up (aiohttp issue 7718)."""
+
+LINGERING_SECONDS: Final = 1.0
+"""How long the rest of a body is read that was answered before it had come."""
 
 
 def _is_no_fault_of_a_client(record: logging.LogRecord) -> bool:
@@ -34,7 +38,11 @@ async def serving(
     elector: Elector, clock: Clock, app_sockets: list[socket.socket], probe_sockets: list[socket.socket]
 ) -> AsyncIterator[None]:
     """Serve while the body runs. At its end waiters get the final state, then the listeners close."""
-    runners = [await _run(app.application(elector, clock), app_sockets), await _run(probes.application(elector, clock), probe_sockets)]
+    waiting = Waiting(elector.leadership)
+    runners = [
+        await _run(app.application(elector, clock, waiting), app_sockets),
+        await _run(probes.application(elector, clock, waiting), probe_sockets),
+    ]
     try:
         yield
     finally:
@@ -44,6 +52,8 @@ async def serving(
 
 
 async def _run(application: web.Application, sockets: list[socket.socket]) -> web.AppRunner:
+    patience = Patience()
+    application.middlewares.insert(0, patience.heard)
     runner = web.AppRunner(
         application,
         handle_signals=False,
@@ -52,8 +62,13 @@ async def _run(application: web.Application, sockets: list[socket.socket]) -> we
         access_log=None,
         logger=_log,
         keepalive_timeout=75,
+        lingering_time=LINGERING_SECONDS,
     )
     await runner.setup()
+    assert runner.server is not None  # noqa: S101 - it has been set up
+    patience.watch_over(runner.server)
     for listener in sockets:
-        await web.SockSite(runner, listener, backlog=BACKLOG).start()
+        site = PatientSite(runner, listener)
+        site.patience = patience
+        await site.start()
     return runner

@@ -1,18 +1,25 @@
 """The app and probe listeners over an elector whose view a test sets by hand."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient
 
 from sidecar.clock import SystemClock, ns
-from sidecar.elector import Elector, OutOfSeason, Status
+from sidecar.elector import Elector, OutOfSeason
+from sidecar.history import History
 from sidecar.http import app, probes
+from sidecar.http.waiting import Waiting
 from sidecar.leadership import Leadership, Names
+from sidecar.status import Status
 from sidecar.view import State, View
 from sidecar.writes import Candidate
+
+if TYPE_CHECKING:
+    from tests.http.stand_in import StandIn
 
 Client = TestClient[web.Request, web.Application]
 CLOCK = SystemClock()
@@ -25,8 +32,11 @@ class FakeElector:
 
     leadership: Leadership = field(default_factory=lambda: Leadership(CLOCK, Names("web-0_u1", "web", "shop", "boot")))
     status: Status = field(default_factory=lambda: Status(lease_seen=True, turns_by_ns=CLOCK.boottime_ns(), watch="open"))
+    history: History = field(default_factory=History)
     candidate: Candidate = ME
     drained_with: list[int | None] = field(default_factory=list)
+    resigned_with: list[tuple[float | None, str]] = field(default_factory=list)
+    campaigns: int = 0
     season: bool = True
 
     def drained(self, token: int | None) -> None:
@@ -34,6 +44,18 @@ class FakeElector:
         if not self.season:
             raise OutOfSeason("nothing to release")
         self.drained_with.append(token)
+
+    def resign(self, out_seconds: float | None, successor: str) -> None:
+        """Note the command."""
+        if not self.season:
+            raise OutOfSeason("only a leader resigns")
+        self.resigned_with.append((out_seconds, successor))
+
+    def campaign(self) -> None:
+        """Note the command."""
+        if not self.season:
+            raise OutOfSeason("there is no resignation to end")
+        self.campaigns += 1
 
     def lead(self, for_seconds: float = 10, token: int = 7) -> None:
         """Publish a term."""
@@ -62,10 +84,22 @@ def as_elector(fake: FakeElector) -> Elector:
 @pytest.fixture
 async def client(elector: FakeElector, aiohttp_client: Callable[..., Awaitable[Client]]) -> Client:
     """Of the app listener."""
-    return await aiohttp_client(app.application(as_elector(elector), CLOCK))
+    return await aiohttp_client(app.application(as_elector(elector), CLOCK, Waiting(elector.leadership)))
 
 
 @pytest.fixture
 async def probe(elector: FakeElector, aiohttp_client: Callable[..., Awaitable[Client]]) -> Client:
     """Of the probe listener."""
-    return await aiohttp_client(probes.application(as_elector(elector), CLOCK))
+    return await aiohttp_client(probes.application(as_elector(elector), CLOCK, Waiting(elector.leadership)))
+
+
+@pytest.fixture(scope="module")
+def stand_in() -> "Iterator[StandIn]":
+    """Both listeners in a process of their own, over a leader that takes every command."""
+    from tests.http.stand_in import StandIn  # noqa: PLC0415 - it is made of what stands here
+
+    it = StandIn()
+    yield it
+    said = it.end()
+    assert it.process.returncode == 0
+    assert said == "", "no traceback, whatever came"

@@ -6,7 +6,9 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -198,3 +200,23 @@ def test_a_unix_socket_is_served_and_needs_no_host(local: Sidecar, tmp_path: Pat
                 assert b" 200 " in client.recv(100)
             assert path.stat().st_mode & 0o777 == 0o660
             local.kill()
+
+
+def test_a_poll_across_a_restart_of_the_sidecar_does_not_hang(local: Sidecar) -> None:
+    """It ends with the old one's final state; with that version the new one answers at once."""
+    with ending([local]):
+        local.start().serving()
+        until(local.leads, within_seconds=10)
+        version = local.leader()["version"]
+        with ThreadPoolExecutor(1) as pool:
+            poll = pool.submit(local.ask, f"/leader?since={version}&wait=10m", limit_seconds=30)
+            until(lambda: b"leader_sidecar_parked_polls 1.0" in local.ask("/metrics").body, within_seconds=10)
+            local.signal(signal.SIGTERM)
+            last = poll.result(timeout=5).json
+            assert local.wait(5) == 0
+        assert last["is_leader"] is False
+        local.start().serving()
+        began = time.monotonic()
+        for former in (version, last["version"]):
+            assert local.ask(f"/leader?since={former}&wait=10m").json["version"] != former
+        assert time.monotonic() - began < 5

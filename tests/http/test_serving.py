@@ -1,6 +1,7 @@
 """Both listeners as production runs them, over real sockets: aiohttp's own test server has other defaults."""
 
 import asyncio
+import contextlib
 import json
 import logging
 import socket
@@ -8,7 +9,9 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
 import pytest
+from aiohttp import ClientSession
 
+from sidecar.http import commands, patience
 from sidecar.http.serve import serving
 from sidecar.listen import Address, bind
 from sidecar.view import State, View
@@ -20,9 +23,9 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 class Served:
     """The listeners, until `end`."""
 
-    def __init__(self, elector: FakeElector) -> None:
+    def __init__(self, elector: FakeElector, host: str = "127.0.0.1") -> None:
         self.elector = elector
-        self.sockets = bind([Address("127.0.0.1", 0)])
+        self.sockets = bind([Address(host, 0)])
         self.probe_sockets = bind([Address("127.0.0.1", 0)])
         self._stack = AsyncExitStack()
         self._clients: list[asyncio.StreamWriter] = []
@@ -42,7 +45,7 @@ class Served:
 
     async def send(self, request: str) -> Streams:
         """A connection with that request on it."""
-        reader, writer = await asyncio.open_connection(*self.sockets[0].getsockname())
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.sockets[0].getsockname()[1])
         self._clients.append(writer)
         writer.write(request.encode())
         return reader, writer
@@ -136,3 +139,69 @@ async def test_what_is_no_http_is_400_and_leaves_no_traceback_in_the_log(
         reader, _ = await served.send(request_)
         assert b" 400 " in await asyncio.wait_for(reader.readline(), 5)
     assert not [record for record in caplog.records if record.exc_info]
+
+
+@pytest.mark.parametrize("begun", ["", "GET /leader HTTP/1.1\r\nHost: loc", "GET /leader HTTP/1.1\r\nHost: localhost\r\nX: "])
+async def test_a_client_that_does_not_finish_its_first_request_is_let_go(
+    elector: FakeElector, monkeypatch: pytest.MonkeyPatch, begun: str
+) -> None:
+    """Silent, or a header a minute: it holds a descriptor for seconds and not for ever."""
+    monkeypatch.setattr(patience, "HEAD_SECONDS", 0.2)
+    served = await Served(elector).begin()
+    reader, _ = await served.send(begun)
+    assert await asyncio.wait_for(reader.read(), 10) == b""
+    await served.end()
+
+
+async def test_a_poll_waits_on_where_a_silent_client_would_be_let_go(elector: FakeElector, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its request has been heard whole."""
+    monkeypatch.setattr(patience, "HEAD_SECONDS", 0.2)
+    served = await Served(elector).begin()
+    reader, _ = await served.poll()
+    await asyncio.sleep(0.5)
+    elector.lead()
+    assert (await answer(reader))[1]["is_leader"] is True
+    await served.end()
+
+
+async def test_a_body_that_does_not_come_is_408_and_its_connection_ends(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "BODY_SECONDS", 0.1)
+    reader, _ = await served.send("POST /drained HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n{")
+    status, body = await answer(reader)
+    assert (status, body["error"]) == (408, "request timeout")
+    assert await asyncio.wait_for(reader.read(), 10) == b""
+    assert not served.elector.drained_with
+
+
+async def test_a_body_above_the_limit_is_413(served: Served) -> None:
+    """64 KiB, announced or not."""
+    body = " " * 70_000
+    for how in (f"Content-Length: 70000\r\n\r\n{body}", f"Transfer-Encoding: chunked\r\n\r\n11170\r\n{body}\r\n0\r\n\r\n"):
+        reader, _ = await served.send(f"POST /resign HTTP/1.1\r\nHost: localhost\r\n{how}")
+        assert (await answer(reader))[0] == 413
+    assert not served.elector.resigned_with
+
+
+def beyond_localhost() -> str | None:
+    """An address of this machine that is not loopback's; nothing is sent to it but from here."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, contextlib.suppress(OSError):
+        probe.connect(("192.0.2.1", 9))  # a route, and no packet
+        return str(probe.getsockname()[0])
+    return None
+
+
+async def test_on_an_address_beyond_localhost_nothing_but_reading_is_served(elector: FakeElector) -> None:
+    """An older sidecar's `--http=0.0.0.0:4040`: whoever reaches the Pod may ask, and may not command; over loopback all is as ever."""
+    address = beyond_localhost()
+    if address is None:
+        pytest.skip("this machine has no address but loopback")
+    served = await Served(elector, "0.0.0.0").begin()  # noqa: S104 - what is tested
+    port = served.sockets[0].getsockname()[1]
+    for host, wanted in ((address, 403), ("127.0.0.1", 200)):
+        async with ClientSession(f"http://{host}:{port}") as client:
+            for path in ("/leader", "/", "/is-leader", "/metrics"):
+                assert (await client.get(path)).status in {200, 503}
+            for path in ("/resign", "/campaign", "/drained"):
+                assert (await client.post(path)).status == wanted
+    assert len(elector.resigned_with) == 1
+    await served.end()

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from sidecar.election import TRANSITIONS, Cause, Election
-from sidecar.events import Confirmed, Doubted, Moment, StepDown, Tick, Watched
+from sidecar.events import Campaign, Confirmed, Doubted, Moment, StepDown, Tick, Watched
 from sidecar.view import State
 from sidecar.writes import Kind
 from tests.unit.situations import expired, in_conflict, leading, resigned, stepping_down, twin_writes
@@ -105,6 +105,6 @@ def test_an_event_is_absorbed_without_a_change_to_the_state_before() -> None:
     copy = replace(election)
     moment = Moment(world["A"].now_ns + 5, 7, 0.5)
     record = replace(world.api.record, version="999", holder="x")
-    for event in (Tick(), Watched(record), Confirmed(), Doubted(), StepDown("why")):
+    for event in (Tick(), Watched(record), Confirmed(), Doubted(), StepDown("why", successor="B"), Campaign()):
         assert election.absorb(event, moment) == election.absorb(event, moment)
     assert election == copy

@@ -142,3 +142,11 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     """With what has to be so."""
     with pytest.raises(CannotListen, match=r"none/leader\.sock.*folder"):
         bind([Address("", 0, str(tmp_path / "none" / "leader.sock"))])
+
+
+def test_a_unix_socket_has_its_mode_before_anybody_can_connect(tmp_path: Path) -> None:
+    """By default its owner and group; whatever was set otherwise."""
+    for mode, path in ((0o660, tmp_path / "default"), (0o606, tmp_path / "set")):
+        made = bind([Address("", 0, str(path))]) if mode == 0o660 else bind([Address("", 0, str(path))], mode)
+        assert path.stat().st_mode & 0o777 == mode
+        made[0].close()

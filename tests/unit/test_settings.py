@@ -111,6 +111,8 @@ def test_every_fault_is_named_at_once(monkeypatch: pytest.MonkeyPatch, capsys: p
     ("LEADER_LISTEN", "unix:relative", "absolute"),
     ("LEADER_STORE", "local:", "local:PATH"),
     ("LEADER_APP_ENDS_FIRST", "maybe", "LEADER_APP_ENDS_FIRST"),
+    ("LEADER_SOCKET_MODE", "rw", "octal"),
+    ("LEADER_SOCKET_MODE", "999", "octal"),
     ("LEADER_LOG_FORMAT", "xml", "'text' or 'json'"),
     ("LEADER_LOG_LEVEL", "loud", "'info'"),
 ])  # fmt: skip

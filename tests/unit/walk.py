@@ -7,8 +7,10 @@ emptied before a candidate that never saw a holder. A step that does not fit the
 import random
 from collections.abc import Callable, Sequence
 
+from sidecar.events import Campaign, StepDown
 from sidecar.lease import SENTINEL
 from sidecar.stores.protocol import Busy, Conflict, Denied
+from sidecar.view import State
 from sidecar.writes import Kind
 from tests.unit.world import Actor, ViolationError, World
 
@@ -81,6 +83,14 @@ def _newest(world: World, actor: Actor, number: int) -> None:
         actor.doubt()
 
 
+def _resign(world: World, actor: Actor, number: int) -> None:
+    """To anyone, to another, to one that never was; the application goes on until its deadline."""
+    if actor.state is State.LEADING:
+        to = ("", "", "Z", world.actors[number % len(world.actors)].name)[number % 4]
+        out_seconds = (None, 0.0, 5.0, 30.0)[number // 4 % 4]
+        actor.absorb(StepDown("resigns", actor.process_given_ns, out_seconds=out_seconds, successor=to))
+
+
 def _drained(world: World, actor: Actor, number: int) -> None:
     del world, number
     if actor.election.held is not None:
@@ -148,6 +158,8 @@ STEPS: dict[str, tuple[int, Callable[[World, Actor, int], object]]] = {
     "ask": (8, lambda _, actor, __: actor.ask()),
     "step down": (2, lambda _, actor, __: actor.step_down()),
     "drained": (1, _drained),
+    "resign": (2, _resign),
+    "campaign": (1, lambda _, actor, __: actor.absorb(Campaign())),
     "crash": (2, _crash),
     "empty": (1, _empty),
     "delete": (1, _delete),

@@ -1,0 +1,69 @@
+"""The terms that this sidecar has seen, for people: who led, with which token, from when to when, and how it ended."""
+
+from collections import deque
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Final
+
+from sidecar.lease import SENTINEL, Record, format_time, pod_name
+
+KEPT: Final = 100
+"""Terms; older ones are forgotten."""
+
+
+class End(StrEnum):
+    """How a term ended."""
+
+    RELEASED = "released"
+    EMPTIED = "emptied"
+    REPLACED = "replaced"
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One holder's time. Times are the wall clocks' of those who wrote or saw them: for people."""
+
+    holder: str
+    token: int | None
+    acquire_time_us: int | None
+    """As its holder wrote it."""
+    ended_us: int | None = None
+    """When its end was seen here; None while it stands in the Lease."""
+    ended: End | None = None
+    """`released` by its holder; `emptied` by somebody else; `replaced`: another took the Lease when it had run out, or by hand, or the
+    holder took it anew."""
+
+    def to_json(self) -> dict[str, object]:
+        """One entry of `GET /history`."""
+        return {
+            "name": pod_name(self.holder),
+            "holder": self.holder,
+            "fencing_token": self.token,
+            "from": format_time(self.acquire_time_us),
+            "to": format_time(self.ended_us),
+            "ended": self.ended,
+        }
+
+
+class History:
+    """Terms in the order in which they were seen, the newest last."""
+
+    def __init__(self) -> None:
+        self.terms: deque[Term] = deque(maxlen=KEPT)
+
+    def see(self, record: Record | None, wall_us: int) -> None:
+        """The Lease as it is known now. A missing Lease, or a sentinel, ends no term: its holder may claim it back."""
+        if record is None or record.holder == SENTINEL:
+            return
+        last = self.terms[-1] if self.terms else None
+        if last is not None and last.ended is None and not _same(last, record):
+            released = record.term is not None and record.term.released and record.term.holder == last.holder
+            end = End.REPLACED if record.holder else End.RELEASED if released else End.EMPTIED
+            self.terms[-1] = replace(last, ended_us=wall_us, ended=end)
+            last = None
+        if record.holder and (last is None or last.ended is not None):
+            self.terms.append(Term(record.holder, record.token, record.acquire_time_us))
+
+
+def _same(term: Term, record: Record) -> bool:
+    return (term.holder, term.token, term.acquire_time_us) == (record.holder, record.token, record.acquire_time_us)

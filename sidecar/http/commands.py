@@ -1,0 +1,106 @@
+"""What an application may ask for: `/drained`, `/resign`, `/campaign`. Each is answered with the leadership as it is then."""
+
+import asyncio
+import json
+import re
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any, Final
+
+from aiohttp import web
+
+from sidecar.durations import ALLOWED, parse_seconds
+from sidecar.elector import Elector, OutOfSeason
+from sidecar.http.answers import leader_response
+from sidecar.http.errors import Refused
+
+MAX_OUT_SECONDS: Final = 24 * 3600.0
+BODY_SECONDS: Final = 10.0
+MAX_NAME_CHARS: Final = 512
+NAME: Final = r"[^\x00-\x20\x7f-\xa0][^\x00-\x1f\x7f-\x9f]*"
+"""What `to` may be: no control characters, and no space first."""
+
+_DRAINED: Final = 'send no body, or {"token": N} with the fencing_token of the term that has ended'
+_RESIGN: Final = 'send no body, or {"for": "10m", "to": "web-1"}, both optional'
+_CAMPAIGN: Final = "send no body"
+
+
+def routes(elector: Elector) -> list[web.RouteDef]:
+    """The three commands."""
+
+    def answer(command: Callable[[], None]) -> web.Response:
+        try:
+            command()
+        except OutOfSeason as error:
+            raise Refused(HTTPStatus.CONFLICT, str(error)) from None
+        return leader_response(elector.leadership.read(give=True))
+
+    async def drained(request: web.Request) -> web.Response:
+        token = _token(_fields(await _body(request), {"token"}, _DRAINED))
+        return answer(lambda: elector.drained(token))
+
+    async def resign(request: web.Request) -> web.Response:
+        fields = _fields(await _body(request), {"for", "to"}, _RESIGN)
+        out_seconds, successor = _out_seconds(fields), _successor(fields)
+        return answer(lambda: elector.resign(out_seconds, successor))
+
+    async def campaign(request: web.Request) -> web.Response:
+        _fields(await _body(request), set(), _CAMPAIGN)
+        return answer(elector.campaign)
+
+    return [web.post("/drained", drained), web.post("/resign", resign), web.post("/campaign", campaign)]
+
+
+async def _body(request: web.Request) -> bytes:
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return await request.read()
+    except TimeoutError:
+        raise Refused(HTTPStatus.REQUEST_TIMEOUT, f"the body did not come within {BODY_SECONDS:g} s", {"Connection": "close"}) from None
+
+
+def _fields(body: bytes, known: set[str], allowed: str) -> dict[str, Any]:
+    """The body's fields; none in an empty body."""
+    if not body:
+        return {}
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        raise Refused(HTTPStatus.BAD_REQUEST, f"the body is not JSON: {allowed}") from None
+    if not isinstance(found, dict) or not set(found) <= known:
+        raise Refused(HTTPStatus.BAD_REQUEST, f"the body does not fit: {allowed}")
+    return found
+
+
+def _token(fields: dict[str, Any]) -> int | None:
+    token = fields.get("token", 0)
+    if isinstance(token, bool) or not isinstance(token, int):
+        raise Refused(HTTPStatus.BAD_REQUEST, f"the body does not fit: {_DRAINED}")
+    return fields.get("token")
+
+
+def _out_seconds(fields: dict[str, Any]) -> float | None:
+    """How long to stay out; None where it is not said."""
+    text = fields.get("for")
+    if text is None and "for" not in fields:
+        return None
+    try:
+        out_seconds = parse_seconds(text) if isinstance(text, str) else float("nan")
+    except ValueError:
+        out_seconds = float("nan")
+    if not 0 <= out_seconds <= MAX_OUT_SECONDS:
+        raise Refused(HTTPStatus.BAD_REQUEST, f"for={text!r} is of no use: write {ALLOWED}, as text, 24h at most")
+    return out_seconds
+
+
+def _successor(fields: dict[str, Any]) -> str:
+    """Whom the release names; "" where it is not said."""
+    name = fields.get("to", "")
+    if "to" in fields and not (isinstance(name, str) and len(name) <= MAX_NAME_CHARS and re.fullmatch(NAME, name) and _is_text(name)):
+        raise Refused(HTTPStatus.BAD_REQUEST, f"to={name!r:.100} is of no use: the name of a Pod, or the identity of its candidate")
+    return str(name)
+
+
+def _is_text(name: str) -> bool:
+    """JSON may hold half of a surrogate pair, which no text is made of."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)

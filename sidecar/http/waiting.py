@@ -1,0 +1,167 @@
+"""`GET /leader` with its long-poll, and the two streams: who waits is told of a change at once, and costs the others nothing."""
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from http import HTTPStatus
+from typing import Final
+
+from aiohttp import web
+
+from sidecar.durations import ALLOWED, parse_seconds
+from sidecar.http.answers import etag, leader_response, named, not_modified
+from sidecar.http.errors import Refused
+from sidecar.leadership import Answer, Leadership
+
+DEFAULT_WAIT_SECONDS: Final = 30.0
+MAX_WAIT_SECONDS: Final = 600.0
+MAX_PARKED: Final = 1000
+"""Parked polls; one more is told to come back."""
+MAX_STREAMS: Final = 500
+COMMENT_SECONDS: Final = 15.0
+RETRY_MS: Final = 1000
+"""What a browser waits before it connects again."""
+STALL_SECONDS: Final = 10.0
+MAX_BACKLOG_BYTES: Final = 32 * 1024
+"""A client that reads so little, or nothing for so long, is cut off: it connects again and gets the present state."""
+
+
+class Waiting:
+    """The routes that wait, and how many do."""
+
+    def __init__(self, leadership: Leadership) -> None:
+        self._leadership = leadership
+        self.polls = self.streams = 0
+
+    def routes(self) -> list[web.RouteDef]:
+        """`/leader`, `/leader/events`, and `/sse` for who comes from the older sidecars."""
+        # A HEAD of a stream would be a stream without an end.
+        streams = [web.get("/leader/events", self._events, allow_head=False), web.get("/sse", self._classic, allow_head=False)]
+        return [web.get("/leader", self._leader), *streams]
+
+    async def _leader(self, request: web.Request) -> web.Response:
+        """Where both `since` and If-None-Match are sent, `since` counts; `wait` with neither has nothing to wait for."""
+        leadership = self._leadership
+        since, tags = request.query.get("since"), _tags(request.headers.getall("If-None-Match", []))
+        wait_seconds = _wait_seconds(request.query.get("wait"), asked=since is not None)
+        if since is not None:
+            await self._park(since, wait_seconds)
+            return leader_response(leadership.read(give=True))
+        if tags and "*" not in tags:  # which fits any version: there is nothing to wait for
+            now = leadership.read()
+            if etag(now) in tags:
+                await self._park(now.version, wait_seconds)
+        answer = leadership.read(give=True)
+        return not_modified(answer) if "*" in tags or etag(answer) in tags else leader_response(answer)
+
+    async def _park(self, version: str, wait_seconds: float) -> None:
+        if wait_seconds <= 0 or self._leadership.version() != version:
+            return
+        if self.polls >= MAX_PARKED:
+            message = f"{MAX_PARKED} polls are waiting already: close some, or ask again without wait"
+            raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, message, {"Retry-After": "1"})
+        self.polls += 1
+        try:
+            await self._leadership.wait(version, wait_seconds)
+        finally:
+            self.polls -= 1
+
+    async def _events(self, request: web.Request) -> web.StreamResponse:
+        """The present state, unless `Last-Event-ID` is its version; then each change, and with `renewals=1` each new deadline."""
+        renewals = _flag(request, "renewals")
+        return await self._stream(request, _event, renewals=renewals, known=request.headers.get("Last-Event-ID", ""))
+
+    async def _classic(self, request: web.Request) -> web.StreamResponse:
+        return await self._stream(request, lambda answer, _: f"data: {json.dumps(named(answer))}\n\n", renewals=False, known="")
+
+    async def _stream(
+        self, request: web.Request, event: Callable[[Answer, bool], str], *, renewals: bool, known: str
+    ) -> web.StreamResponse:
+        if self.streams >= MAX_STREAMS:
+            message = f"{MAX_STREAMS} streams are open already: close some, or poll /leader"
+            raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, message, {"Retry-After": "1"})
+        headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+        response = web.StreamResponse(headers=headers)
+        self.streams += 1
+        try:
+            await response.prepare(request)
+            await self._tell(request, response, event, renewals=renewals, known=known)
+        except ConnectionResetError:
+            pass  # it has gone
+        finally:
+            self.streams -= 1
+        return response
+
+    async def _tell(
+        self,
+        request: web.Request,
+        response: web.StreamResponse,
+        event: Callable[[Answer, bool], str],
+        *,
+        renewals: bool,
+        known: str,
+    ) -> None:
+        """Until the process ends. Raises ConnectionResetError where the client has gone or does not read."""
+        leadership = self._leadership
+        await _write(request, response, f"retry: {RETRY_MS}\n\n")
+        version, until_ns = known, leadership.read().valid_until_boottime_ns
+        while True:
+            changed = leadership.version() != version
+            if changed or (renewals and leadership.read().valid_until_boottime_ns != until_ns):
+                answer = leadership.read(give=True)  # of this very moment: nothing has been awaited since
+                version, until_ns = answer.version, answer.valid_until_boottime_ns
+                await _write(request, response, event(answer, not changed))
+            if leadership.closed and leadership.version() == version:
+                return
+            await leadership.wait(version, COMMENT_SECONDS, until_ns if renewals else None)
+            now = leadership.read()
+            if now.version == version and not (renewals and now.valid_until_boottime_ns != until_ns) and not leadership.closed:
+                await _write(request, response, ":\n\n")
+
+
+def _event(answer: Answer, renewed: bool) -> str:  # noqa: FBT001 - one of two kinds
+    """With no `expires_in`: it may wait in a buffer. `valid_until_boottime_ns` holds there too."""
+    body = answer.to_json()
+    del body["expires_in"]
+    kind = "event: renewed\n" if renewed else ""
+    return f"id: {answer.version}\n{kind}data: {json.dumps(body)}\n\n"
+
+
+async def _write(request: web.Request, response: web.StreamResponse, text: str) -> None:
+    """Raises ConnectionResetError where the client has gone or does not read: its connection is ended."""
+    transport = request.transport
+    if transport is None:
+        raise ConnectionResetError("the client has gone")
+    try:
+        async with asyncio.timeout(STALL_SECONDS):
+            await response.write(text.encode())
+    except TimeoutError:
+        transport.abort()
+        raise ConnectionResetError("the client does not read") from None
+    if transport.get_write_buffer_size() > MAX_BACKLOG_BYTES:
+        transport.abort()
+        raise ConnectionResetError("the client does not read")
+
+
+def _flag(request: web.Request, name: str) -> bool:
+    text = request.query.get(name, "0")
+    if text not in {"0", "1"}:
+        raise Refused(HTTPStatus.BAD_REQUEST, f"{name}={text!r} is of no use: write {name}=1, or leave it out")
+    return text == "1"
+
+
+def _wait_seconds(text: str | None, *, asked: bool) -> float:
+    """How long to wait: as said and ten minutes at most; by default half a minute with `since`, and not at all without."""
+    if text is None:
+        return DEFAULT_WAIT_SECONDS if asked else 0.0
+    try:
+        return min(parse_seconds(text), MAX_WAIT_SECONDS)
+    except ValueError:
+        message = f"wait={text!r} is of no use: write {ALLOWED}; what is longer than 10m counts as 10m"
+        raise Refused(HTTPStatus.BAD_REQUEST, message) from None
+
+
+def _tags(headers: Sequence[str]) -> frozenset[str]:
+    """The entity tags of If-None-Match, all as weak ones (RFC 9110 13.1.2); several lines of it are one list (5.3)."""
+    tags = (tag.strip().removeprefix("W/") for header in headers for tag in header.split(","))
+    return frozenset(tag if tag == "*" else f"W/{tag}" for tag in tags if tag)

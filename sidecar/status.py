@@ -1,0 +1,134 @@
+"""How one election is doing, kept for people: for the health routes, the metrics and the log. Nothing here decides anything."""
+
+import logging
+from bisect import bisect_left
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Final
+
+from sidecar.clock import seconds
+from sidecar.election import Election
+from sidecar.logs import event as log_event
+from sidecar.stores.protocol import Busy, Denied, Done, Outcome, Unknown
+from sidecar.view import State
+from sidecar.writes import Kind, Request
+
+_log: Final = logging.getLogger(__name__)
+
+LATENCY_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+MARGIN_SECONDS: Final = (0.0, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0, 20.0, 60.0, 600.0)
+
+VERBS: Final = {Kind.READ: "get", Kind.SENTINEL: "create"}
+"""As Kubernetes calls the requests; every other one is a patch."""
+
+
+class Histogram:
+    """Counts by upper bounds, as Prometheus has them."""
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        """Of what lies between two bounds; the last is above all."""
+        self.sum = 0.0
+
+    def observe(self, value: float) -> None:
+        """Count one."""
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.sum += value
+
+
+@dataclass
+class Status:
+    """How the elector is doing."""
+
+    lease_seen: bool = False
+    turns_by_ns: int = 0
+    """CLOCK_BOOTTIME by which the loop means to turn next."""
+    lag_seconds: float = 0.0
+    """How much later than that it turned last."""
+    conflict: str = ""
+    watch: str = "connecting"
+    problems: dict[str, str] = field(default_factory=dict)
+    """What fails now, by request."""
+    requests: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """By verb and outcome."""
+    moves: Counter[State] = field(default_factory=Counter)
+    """Into each state."""
+    slow_paths: int = 0
+    """Reads while a term is held: client-go's slow path."""
+    renewal: Histogram = field(default_factory=lambda: Histogram(LATENCY_SECONDS))
+    """How long renewals took that landed, in seconds."""
+    margin: Histogram = field(default_factory=lambda: Histogram(MARGIN_SECONDS))
+    """What was left of the deadline when a renewal landed, in seconds."""
+    _passing: set[str] = field(default_factory=set)
+    """Requests whose last failure may pass by itself: no right is missing, nothing is invalid."""
+    _said_no_order: bool = False
+
+    def absorbed(self, before: Election, after: Election) -> None:
+        """The election has moved on."""
+        self.lease_seen = self.lease_seen or after.record is not None
+        self.conflict = after.why if after.state is State.CONFLICT else ""
+        if after.state is not before.state:
+            self.moves[after.state] += 1
+            self._tell(before, after)
+
+    def answered(self, request: Request, outcome: Outcome, election: Election, now_ns: int) -> None:
+        """A request of the election has its outcome; `election` has not heard of it yet."""
+        self.requests[VERBS.get(request.kind, "patch"), type(outcome).__name__.lower()] += 1
+        self.note("read" if request.kind is Kind.READ else VERBS.get(request.kind, "patch"), outcome)
+        if election.held is not None and request.kind is Kind.READ:
+            self.slow_paths += 1
+        if election.held is not None and request.kind is Kind.RENEW and isinstance(outcome, Done):
+            self.renewal.observe(seconds(now_ns - request.sent_ns))
+            self.margin.observe(seconds(election.held.deadline_ns - now_ns))
+
+    def note(self, what: str, outcome: object) -> None:
+        """Keep what fails for `/readyz?verbose`, and log it once."""
+        message = (
+            outcome.message
+            if isinstance(outcome, (Denied, Unknown))
+            else "turned away: too many requests"
+            if isinstance(outcome, Busy)
+            else ""
+        )
+        (self._passing.add if isinstance(outcome, (Unknown, Busy)) else self._passing.discard)(what)
+        if message == self.problems.get(what, ""):
+            return
+        if message:
+            self.problems[what] = message
+            log_event(_log, logging.WARNING, f"{what} failed", why=message)
+        else:
+            del self.problems[what]
+            log_event(_log, logging.INFO, f"{what} works again")
+
+    def passed(self) -> None:
+        """Who follows may not write again for a long time: what passed by itself is no problem now."""
+        for what in self._passing & self.problems.keys():
+            self.note(what, None)
+
+    def _tell(self, before: Election, after: Election) -> None:
+        level = (
+            logging.WARNING
+            if after.state is State.CONFLICT or (before.held is not None and after.state is State.FOLLOWING)
+            else logging.INFO
+        )
+        fields = {"state": after.state.value, "was": before.state.value, "why": after.why}
+        if after.held is not None:
+            fields |= {"token": str(after.held.token)}
+        if after.record is not None and after.record.holder:
+            fields |= {"holder": after.record.holder}
+        log_event(_log, level, _HEADLINES[after.state], **fields)
+        if after.state is State.LEADING and after.record is not None and after.record.version_number is None and not self._said_no_order:
+            self._said_no_order = True
+            why = "resourceVersions are no integers here: leaseTransitions serves as fencing token, and news of the watch is read again"
+            log_event(_log, logging.WARNING, "versions without an order", why=why)
+
+
+_HEADLINES: Final = {
+    State.STARTING: "starting",
+    State.FOLLOWING: "following",
+    State.LEADING: "leading",
+    State.STEPPING_DOWN: "stepping down",
+    State.RESIGNED: "resigned",
+    State.CONFLICT: "in conflict",
+}
