@@ -4,6 +4,7 @@ import random
 from dataclasses import replace
 
 from sidecar.clock import NS_PER_SECOND, ns
+from sidecar.elector import Elector
 from sidecar.lease import SENTINEL
 from tests.simulation.judge import Judge
 from tests.simulation.loop import Agenda
@@ -190,6 +191,25 @@ class Faults:
         if not pod.leads():
             return False
         pod.drained()
+        return None
+
+    def _do_resign(self, pod: Pod, number: int) -> object:
+        """To nobody, to another Pod (by name or identity, whether it is there or not), to one that never was."""
+        if not pod.leads():
+            return False
+        other = self.pods[number % len(self.pods)]
+        to = ("", "", "Z-9", other.name, other.identity)[number % 5] if other is not pod else ""
+        out_seconds = (None, None, 0.0, 0.5, 2.0)[number % 7 % 5]
+        if out_seconds is not None:
+            out_seconds *= pod.plan.lease_duration_seconds
+        pod.command(lambda elector: elector.resign(out_seconds, to))
+        return f"to {to or 'anyone'}, out for {'the default' if out_seconds is None else f'{out_seconds:g} s'}"
+
+    def _do_campaign(self, pod: Pod, _number: int) -> object:
+        election = pod.elector._election if pod.elector is not None and pod.life is not None else None
+        if election is None or not election.has_resigned():
+            return False
+        pod.command(Elector.campaign)
         return None
 
     def _do_ask(self, pod: Pod, _number: int) -> None:

@@ -146,8 +146,7 @@ class Pod:
         self.app_stopped = False
         self.acts_until_ns = 0
         """World's time until which the application acts on a deadline that it was given."""
-        self.acts_by: Life | None = None
-        """The process that gave it."""
+        self.acts_by: Life | None = None  # the process that gave it
         self.boots = self.lives = self.uid = 0
         self._offset_ns = ns(plan.offset_seconds)
         self.life: Life | None = None
@@ -233,13 +232,16 @@ class Pod:
 
     def drained(self) -> None:
         """The application has stopped and says so."""
-        if self.elector is None or self.leadership is None or self.life is None:
-            return
-        token = self.leadership.read().fencing_token
-        if self._leads(self.life) and token is not None:
+        token = self.leadership.read().fencing_token if self.leadership is not None else None
+        if self.life is not None and self._leads(self.life) and token is not None:
             self._stop_app()
+            self.command(lambda elector: elector.drained(token))
+
+    def command(self, command: Callable[[Elector], None]) -> None:
+        """The application commands its sidecar; out of season that says so and does nothing."""
+        if self.elector is not None and self.life is not None:
             elector = self.elector
-            self._inside(lambda: elector.drained(token))
+            self._inside(lambda: command(elector))
 
     def _stop_app(self) -> None:
         self.app_stopped, self.acts_until_ns = True, 0

@@ -58,6 +58,8 @@ WEIGHTS: dict[str, float] = {
     "replace": 2,
     "reboot": 1,
     "drained": 2,
+    "resign": 4,
+    "campaign": 2,
     "ask": 6,
     "touch": 2,
     "delete": 2,

@@ -13,6 +13,7 @@ from kubernetes_asyncio.client.configuration import Configuration
 
 from sidecar.elector import Elector
 from sidecar.http import app
+from sidecar.http.waiting import Waiting
 from sidecar.leadership import Leadership, Names
 from sidecar.stores.credentials import Access
 from sidecar.stores.kubernetes import KubernetesStore
@@ -90,7 +91,9 @@ def test_a_release_wakes_a_long_poll_at_the_next_leaders_listener() -> None:
             followers = [elector for elector in candidates.electors if elector is not leader]
             runners = []
             for port, elector in enumerate(followers, 5001):
-                runners.append(web.AppRunner(app.application(elector, VirtualClock()), handler_cancellation=True))
+                runners.append(
+                    web.AppRunner(app.application(elector, VirtualClock(), Waiting(elector.leadership)), handler_cancellation=True)
+                )
                 await runners[-1].setup()
                 await web.TCPSite(runners[-1], "127.0.0.1", port).start()
             async with aiohttp.ClientSession() as session:
