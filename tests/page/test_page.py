@@ -1,0 +1,182 @@
+"""The page at `/`, in a real browser: who leads, am I it, until when; live, and honest when the sidecar is gone."""
+
+import re
+import signal
+import uuid
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.apiserver.sidecar_process import Sidecar, ending, the_leader, until
+
+SETTINGS = {
+    "LEADER_LEASE_NAME": "web",
+    "LEADER_LEASE_DURATION": "4s",
+    "LEADER_RENEW_DEADLINE": "3s",
+    "LEADER_RETRY_PERIOD": "500ms",
+    "LEADER_APP_ENDS_FIRST": "true",
+}
+PHONE = {"width": 360, "height": 740}
+
+
+@pytest.fixture
+def sidecars(tmp_path: Path) -> Iterator[list[Sidecar]]:
+    """Two of them, on one local store; one leads."""
+    store, uid = {"LEADER_STORE": f"local:{tmp_path}/leases.db"}, uuid.uuid4().hex
+    two = [Sidecar(name, tmp_path, SETTINGS | store, uid=uid) for name in ("web-0", "web-1")]
+    with ending(two):
+        for sidecar in two:
+            sidecar.start().serving()
+        the_leader(two, within_seconds=10)
+        yield two
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """Every fault of its script fails the test, and so does every request to anywhere but the sidecar."""
+    context = browser.new_context()
+    page, faults, asked = context.new_page(), [], []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
+    yield page
+    assert faults == []
+    assert not [url for url in asked if not url.startswith(("http://127.0.0.1:", "data:"))]
+    context.close()
+
+
+def open_page(page: Page, sidecar: Sidecar) -> None:
+    """As a browser does."""
+    page.goto(f"http://127.0.0.1:{sidecar.port}/")
+
+
+def leader_first(sidecars: list[Sidecar]) -> tuple[Sidecar, Sidecar]:
+    """The leader and the other."""
+    leader = the_leader(sidecars, within_seconds=10)
+    return leader, sidecars[1 - sidecars.index(leader)]
+
+
+def test_the_leaders_page_says_that_it_leads_until_when_and_the_terms(sidecars: list[Sidecar], page: Page) -> None:
+    leader, _ = leader_first(sidecars)
+    open_page(page, leader)
+    expect(page.locator("#name")).to_have_text(f"{leader.name} leads")
+    expect(page.locator("#state")).to_have_text("this Pod leads")
+    expect(page.locator("#left")).to_have_text(re.compile(r"certain for [123]\.\d s more"))
+    expect(page.locator("#rows tr")).to_have_count(1)
+    expect(page.locator("#rows")).to_contain_text(str(leader.leader()["fencing_token"]))
+    expect(page.locator("#members")).to_contain_text(f"{leader.name} (this Pod)")
+    assert page.title() == f"{leader.name} leads web"
+
+
+def test_the_deadline_runs_down_and_each_renewal_moves_it(sidecars: list[Sidecar], page: Page) -> None:
+    """By the page's own clock in between; over ten renewals it never reads as passed."""
+    leader, _ = leader_first(sidecars)
+    open_page(page, leader)
+    expect(page.locator("#left")).to_have_text(re.compile("certain"))
+    seen = []
+    for _ in range(50):
+        text = page.locator("#left").text_content() or ""
+        assert text.startswith("certain for"), text
+        seen.append(float(text.split()[2]))
+        page.wait_for_timeout(100)
+    moves = [after - before for before, after in pairwise(seen)]
+    assert any(move < 0 for move in moves)
+    assert any(move > 0 for move in moves)
+
+
+def test_a_handover_is_shown_without_anything_being_pressed(sidecars: list[Sidecar], page: Page) -> None:
+    """The follower's page, live over its stream: another leader, another term."""
+    leader, follower = leader_first(sidecars)
+    open_page(page, follower)
+    expect(page.locator("#name")).to_have_text(f"{leader.name} leads")
+    expect(page.locator("#state")).to_have_text("this Pod: following")
+    expect(page.locator("#deadline")).to_be_hidden()
+    leader.signal(signal.SIGTERM)
+    expect(page.locator("#name")).to_have_text(f"{follower.name} leads", timeout=2000)
+    expect(page.locator("#state")).to_have_text("this Pod leads")
+    expect(page.locator("#rows tr")).to_have_count(2)
+    expect(page.locator("#rows tr").nth(1)).to_contain_text("released")
+    expect(page.locator("#strip i")).to_have_count(2)
+
+
+def test_when_the_sidecar_is_gone_it_says_so_and_claims_nothing(sidecars: list[Sidecar], page: Page) -> None:
+    """A page of a leader that was killed must not go on saying "leads"; when it is back the page is live again."""
+    leader, _ = leader_first(sidecars)
+    open_page(page, leader)
+    expect(page.locator("#state")).to_have_text("this Pod leads")
+    leader.kill()
+    expect(page.locator("#gone")).to_be_visible(timeout=5000)
+    expect(page.locator("#state")).to_have_text("no answer")
+    expect(page.locator("#name")).not_to_have_text(f"{leader.name} leads")
+    expect(page.locator("#left")).to_have_text("its deadline has passed", timeout=10_000)
+    expect(page.locator("#name")).to_have_text("Nobody is known to lead")
+    leader.start().serving()
+    expect(page.locator("#gone")).to_be_hidden(timeout=15_000)
+    expect(page.locator("#state")).to_have_text(re.compile("^this Pod"))
+
+
+def test_a_sidecar_that_hangs_reads_as_one_that_is_gone(sidecars: list[Sidecar], page: Page) -> None:
+    """SIGSTOP: its connections stay up and nothing is said; the page's own clock ends the claim."""
+    leader, _ = leader_first(sidecars)
+    open_page(page, leader)
+    expect(page.locator("#state")).to_have_text("this Pod leads")
+    leader.signal(signal.SIGSTOP)
+    expect(page.locator("#state")).not_to_have_text("this Pod leads", timeout=5000)
+    leader.signal(signal.SIGCONT)
+    expect(page.locator("#gone")).to_be_hidden(timeout=15_000)
+
+
+def test_names_are_text_and_never_markup(sidecars: list[Sidecar], page: Page, tmp_path: Path) -> None:
+    """Whatever stands in a Lease."""
+    del sidecars
+    store = {"LEADER_STORE": f"local:{tmp_path}/other.db", "LEADER_IDENTITY": "<img src=x onerror=alert(1)>"}
+    hostile = Sidecar("web-9", tmp_path, SETTINGS | store)
+    with ending([hostile]):
+        hostile.start().serving()
+        until(hostile.leads, within_seconds=10)
+        open_page(page, hostile)
+        expect(page.locator("#name")).to_have_text("<img src=x onerror=alert(1)> leads")
+        assert page.locator("img").count() == 0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_can_be_read_on_a_phone_and_in_the_dark(
+    sidecars: list[Sidecar], browser: Browser, scheme: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Nothing is wider than the screen, and text stands out from its ground (WCAG 2.1, 1.4.3: at least 4.5 to 1)."""
+    leader, _ = leader_first(sidecars)
+    context = browser.new_context(
+        viewport={"width": PHONE["width"], "height": PHONE["height"]}, color_scheme="dark" if scheme == "dark" else "light"
+    )
+    page = context.new_page()
+    open_page(page, leader)
+    expect(page.locator("#left")).to_have_text(re.compile("certain"))
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    for contrast in page.evaluate(CONTRASTS):
+        assert contrast["ratio"] >= 4.5, contrast
+    shots = tmp_path_factory.mktemp("page") / f"{scheme}.png"
+    page.screenshot(path=shots, full_page=True)
+    print(f"screenshot: {shots}")
+    context.close()
+
+
+CONTRASTS = """() => {
+  const light = text => {
+    const [r, g, b] = text.match(/[0-9.]+/g).map(Number).map(v => v / 255).map(v => v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4);
+    return .2126 * r + .7152 * g + .0722 * b;
+  };
+  const ground = element => {
+    for (let e = element; e; e = e.parentElement) {
+      const colour = getComputedStyle(e).backgroundColor;
+      if (!/, 0\\)$/.test(colour)) return colour;
+    }
+    return "rgb(255, 255, 255)";
+  };
+  const says = e => e.offsetParent && [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim());
+  return [...document.querySelectorAll("main *")].filter(says).map(e => {
+      const [a, b] = [light(getComputedStyle(e).color), light(ground(e))].sort((x, y) => y - x);
+      return { text: e.textContent.slice(0, 40), ratio: (a + .05) / (b + .05) };
+  });
+}"""
