@@ -33,9 +33,12 @@ def _install() -> None:
             subprocess.run(install, env=environment, capture_output=True, check=False)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Skipped loudly where there is none; a failure in CI."""
+    """Skipped loudly where there is none; a failure in CI.
+
+    Of the module, whose tests stay together: while Playwright is up, no other event loop can run in this thread.
+    """
     if _chromium() is None:
         _install()
     path = _chromium()

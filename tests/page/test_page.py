@@ -21,6 +21,8 @@ SETTINGS = {
 }
 PHONE = {"width": 360, "height": 740}
 
+pytestmark = pytest.mark.xdist_group("page")
+
 
 @pytest.fixture
 def sidecars(tmp_path: Path) -> Iterator[list[Sidecar]]:
