@@ -1,0 +1,42 @@
+"""API objects other than the Lease: one request, its answer, never an exception; on connections of its own, so that no Lease is held up."""
+
+import asyncio
+from typing import Final
+
+from sidecar.lease import JSON
+from sidecar.stores.answers import Answer
+from sidecar.stores.credentials import Access, one_line
+from sidecar.stores.protocol import Unknown
+from sidecar.stores.transport import Transport
+
+MERGE_PATCH: Final = "application/merge-patch+json"
+STRATEGIC_MERGE_PATCH: Final = "application/strategic-merge-patch+json"
+"""Merges a Pod's conditions by their type (Kubernetes API concepts, "Strategic merge patch")."""
+
+
+class Objects:
+    """What the optional parts of the sidecar ask of the API server."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    @classmethod
+    async def connect(cls, access: Access, tcp_timeout_seconds: float) -> "Objects":
+        """Sends nothing yet; `access` may be shared with the store."""
+        return cls(await Transport.open(access, tcp_timeout_seconds))
+
+    async def ask(
+        self, method: str, path: str, body: JSON | None = None, *, limit_seconds: float, content_type: str = MERGE_PATCH
+    ) -> Answer | Unknown:
+        """The answer, whatever its status; Unknown where there is none within `limit_seconds`. A `path` may carry a query."""
+        try:
+            async with asyncio.timeout(limit_seconds):
+                return await self._transport.exchange(method, path, body, content_type)
+        except TimeoutError:
+            return Unknown(f"no answer within {limit_seconds:g} s")
+        except Exception as error:  # noqa: BLE001 - as the store: an outcome, never an exception
+            return Unknown(one_line(f"{type(error).__name__}: {error}"))
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        await self._transport.close()
