@@ -174,7 +174,7 @@ async def _open_store(settings: Settings, clock: SystemClock) -> Store:
         from sidecar.stores.local import LocalStore, StoreUnusable  # noqa: PLC0415 - sqlite only where it is used
 
         try:
-            return LocalStore(settings.store.removeprefix("local:"), settings.lease_namespace, settings.lease_name, clock)
+            return LocalStore(settings.store.removeprefix("local:"), settings.lease_namespace, settings.lease, clock)
         except StoreUnusable as error:
             raise Unusable(str(error)) from None
     from sidecar.stores import credentials  # noqa: PLC0415 - 36 MB, not for a local store
@@ -184,7 +184,7 @@ async def _open_store(settings: Settings, clock: SystemClock) -> Store:
         access = await credentials.load(os.environ)
     except credentials.ConfigurationError as error:
         raise Unusable(str(error)) from None
-    return await KubernetesStore.connect(access, settings.lease_namespace, settings.lease_name, tcp_timeout_seconds=settings.renew_deadline)
+    return await KubernetesStore.connect(access, settings.lease_namespace, settings.lease, tcp_timeout_seconds=settings.renew_deadline)
 
 
 async def _run(settings: Settings) -> None:
@@ -196,7 +196,7 @@ async def _run(settings: Settings) -> None:
         app_sockets, probe_sockets = _take_sockets(settings, me.identity, stack)
         store = await _open_store(settings, clock)
         stack.push_async_callback(store.close)
-        names = Names(me.identity, settings.lease_name, settings.lease_namespace, me.instance[:8])
+        names = Names(me.identity, settings.lease, settings.lease_namespace, me.instance[:8])
         elector = Elector(store, clock, Leadership(clock, names), me)
         _say_start(settings, me.instance, [*app_sockets, *probe_sockets])
         async with asyncio.TaskGroup() as group:
@@ -215,7 +215,7 @@ def _take_sockets(
 ) -> tuple[list[socket.socket], list[socket.socket]]:
     """The identity's socket and both listeners, closed with `stack`. Raises Unusable."""
     try:
-        guard = identity.take(settings.lease_namespace, settings.lease_name, own_identity)
+        guard = identity.take(settings.lease_namespace, settings.lease, own_identity)
         if guard is not None:
             stack.callback(guard.close)
         bound = []
@@ -231,7 +231,7 @@ def _take_sockets(
 def _say_start(settings: Settings, instance: str, sockets: list[socket.socket]) -> None:
     shown = {field: value for field, value in settings.in_force().items() if field not in {"listen", "probe_listen"}}
     where = ",".join(listen.name(listener) for listener in sockets)
-    logs.event(_log, logging.INFO, "starting", version=__version__, instance=instance, listens=where, **shown)
+    logs.event(_log, logging.INFO, "starting", version=__version__, instance=instance, listens=where, lease=settings.lease, **shown)
 
 
 def _on_signals(elector: Elector) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 TERM_ANNOTATION: Final = "leader-sidecar/term"
 SUCCESSOR_ANNOTATION: Final = "leader-sidecar/successor"
+GROUP_ANNOTATION: Final = "leader-sidecar/group"
 SENTINEL: Final = "leader-sidecar_sentinel"
 
 MAX_DURATION_SECONDS: Final = 3600
@@ -71,6 +72,8 @@ class Record:
     """spec.leaseTransitions, 0 to 2^31 - 1; None where absent or junk."""
     term: Term | None = None
     successor: str = ""
+    group: str = ""
+    """Whose Lease this is, where several instances of one product share a namespace; "" for whoever asks."""
 
     @property
     def own_term(self) -> Term | None:
@@ -133,6 +136,7 @@ def parse(lease: object) -> Record:
         transitions=transitions if transitions is not None and 0 <= transitions <= MAX_TRANSITIONS else None,
         term=_parse_term(annotations.get(TERM_ANNOTATION)),
         successor=_text(annotations.get(SUCCESSOR_ANNOTATION)),
+        group=_text(annotations.get(GROUP_ANNOTATION)),
     )
 
 
@@ -144,6 +148,8 @@ def merge_patch(record: Record, base_version: str | None) -> JSON:
     annotations: JSON = {}
     if record.term is not None:
         annotations[TERM_ANNOTATION] = record.term.to_json()
+    if record.group:
+        annotations[GROUP_ANNOTATION] = record.group
     annotations[SUCCESSOR_ANNOTATION] = record.successor or None
     if base_version is None:
         annotations = {key: value for key, value in annotations.items() if value is not None}

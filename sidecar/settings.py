@@ -1,5 +1,6 @@
 """Every knob: from the environment (`LEADER_…`) or from a flag of the same name; the flag wins. `--help` is made from the docstrings."""
 
+import hashlib
 import os
 import re
 import socket
@@ -21,11 +22,13 @@ MIN_CLOCK_RATIO: Final = 1.25
 JITTER_FACTOR: Final = 1.2
 MIN_REQUEST_LIMIT_SECONDS: Final = 0.1
 MAX_IDENTITY_CHARS: Final = 512
+MAX_UNIQUE_BY_CHARS: Final = 253
+MAX_LEASE_NAME_CHARS: Final = 253
 _SUBDOMAIN: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*", re.ASCII)
 
 
 def _subdomain(text: str) -> str:
-    if len(text) > 253 or not _SUBDOMAIN.fullmatch(text):  # noqa: PLR2004 - RFC 1123
+    if len(text) > MAX_LEASE_NAME_CHARS or not _SUBDOMAIN.fullmatch(text):
         raise ValueError("allowed are lower-case letters, digits, '-' and '.', 253 at most, a letter or digit at both ends")
     return text
 
@@ -33,6 +36,12 @@ def _subdomain(text: str) -> str:
 def _label(text: str) -> str:
     if len(text) > 63 or "." in text or not _SUBDOMAIN.fullmatch(text):  # noqa: PLR2004 - RFC 1123
         raise ValueError("allowed are lower-case letters, digits and '-', 63 at most, a letter or digit at both ends")
+    return text
+
+
+def _unique_by(text: str) -> str:
+    if "$(" in text or len(text) > MAX_UNIQUE_BY_CHARS or not text.isprintable():
+        raise ValueError(f"allowed are printable characters, {MAX_UNIQUE_BY_CHARS} at most, and no literal $(…)")
     return text
 
 
@@ -94,6 +103,9 @@ class Settings(BaseSettings):
 
     lease_name: Annotated[str, AfterValidator(_subdomain)]
     """The Lease to contend for, a DNS-1123 subdomain. Required: named after the product, so that two products never share one."""
+    lease_unique_by: Annotated[str, AfterValidator(_unique_by)] = ""
+    """What tells this instance of the product from others in the namespace, such as the Deployment's name; the Lease's name gets a hash of
+    it: the first 8 digits of its SHA-256. Default: none, one instance in the namespace."""
     lease_namespace: Annotated[str, AfterValidator(_label)]
     """Its namespace. Default: POD_NAMESPACE, else the service account's: a candidate and its Lease live together."""
     identity: Annotated[str, AfterValidator(check_identity)]
@@ -122,6 +134,11 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least severe lines that are logged. Default info: each change of state and each new failure, nothing a renewal."""
 
+    @property
+    def lease(self) -> str:
+        """The name of the Lease that is contended for."""
+        return unique_name(self.lease_name, self.lease_unique_by) if self.lease_unique_by else self.lease_name
+
     def candidate(self, instance: str, place: str) -> Candidate:
         """This process as a contender."""
         return Candidate(
@@ -133,6 +150,7 @@ class Settings(BaseSettings):
             retry_period_seconds=self.retry_period,
             drain_timeout_seconds=self.renew_deadline if self.drain_timeout is None else self.drain_timeout,
             app_ends_first=self.app_ends_first,
+            group=self.lease_unique_by,
         )
 
     def in_force(self) -> dict[str, object]:
@@ -146,6 +164,11 @@ class Settings(BaseSettings):
     def effective_log_format(self) -> Literal["text", "json"]:
         """What was set, else what suits standard error."""
         return self.log_format or ("text" if sys.stderr.isatty() else "json")
+
+
+def unique_name(lease_name: str, unique_by: str) -> str:
+    """`lease_name` with a hash of `unique_by`, as `printf %s UNIQUE_BY | sha256sum | cut -c1-8` gives it."""
+    return f"{lease_name}-{hashlib.sha256(unique_by.encode()).hexdigest()[:8]}"
 
 
 def variable(field: str) -> str:
@@ -177,6 +200,13 @@ def load(flags: Mapping[str, str], environ: Mapping[str, str], service_account_n
     settings, wrong = _validate({key: value for key, value in values.items() if value is not None}, stand_ins, given)
     faults += [fault for field, fault in wrong.items() if not (field == "lease_name" and not values.get(field))]
     faults += _inequalities(values, wrong)
+    if not given.get("lease_unique_by", "x").strip():
+        faults.append(f"{variable('lease_unique_by')} is empty: say what tells this instance apart, or leave it out")
+    if settings is not None and len(settings.lease) > MAX_LEASE_NAME_CHARS:
+        longest = MAX_LEASE_NAME_CHARS - len(settings.lease) + len(settings.lease_name)
+        faults.append(
+            f"{variable('lease_name')} has {len(settings.lease_name)} characters: with {variable('lease_unique_by')}, {longest} at most"
+        )
     return (None, faults) if faults else (settings, [])
 
 

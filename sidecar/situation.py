@@ -67,6 +67,10 @@ class Situation:
         """S9 a: the Lease is as one's own last write left it: the chain of own writes is whole."""
         return self.landed is not None and self.record is not None and self.landed.is_outcome(self.record)
 
+    def is_foreign(self) -> bool:
+        """The Lease is marked as another group's: it is never contended for, and who leads there does not lead here."""
+        return self.record is not None and self.record.group not in ("", self.me.group)
+
     def free_ns(self) -> int:
         """From when the Lease may be contended for (S6, S7, S9), CLOCK_BOOTTIME; 0 for at once. Needs a record."""
         assert self.record is not None  # noqa: S101
@@ -82,7 +86,7 @@ class Situation:
     def may_resume(self) -> bool:
         """S9 b: a former process of this very place left its term; we have its socket, so it is dead."""
         term = self.record.own_term if self.record is not None else None
-        if not self.fresh or term is None or not self.me.place:
+        if not self.fresh or term is None or not self.me.place or self.is_foreign():
             return False
         newest = term.token is None or self.last_token is None or term.token >= self.last_token
         return newest and term.holder == self.me.identity and term.place == self.me.place
@@ -121,7 +125,7 @@ class Situation:
             return Due(Kind.RENEW, 0 if self.record.holder == SENTINEL else self.renew_ns, urgent=True)  # S7: claimed back at once
         if self.to_release():
             return Due(Kind.RELEASE, self.release_ns, urgent=True)
-        if self.state is State.FOLLOWING:
+        if self.state is State.FOLLOWING and not self.is_foreign():
             return Due(Kind.RESUME if self.may_resume() and self.record.token is not None else Kind.ACQUIRE, self.contend_ns)
         return None
 
@@ -188,6 +192,13 @@ class Situation:
             until_ns = held.deadline_ns if leading else min(held.deadline_ns, self.release_ns)
             expires_ns = held.deadline_ns if leading else None
             return replace(known, holder=self.me.identity, token=held.token, expires_ns=expires_ns, covered_until_ns=until_ns)
-        if record is None or self.last is None or self.is_mine() or self.may_resume() or record.holder in ("", SENTINEL):
+        if (
+            record is None
+            or self.last is None
+            or self.is_mine()
+            or self.may_resume()
+            or record.holder in ("", SENTINEL)
+            or self.is_foreign()
+        ):
             return known
         return replace(known, holder=record.holder, token=record.token, expires_ns=self.last.end_ns)

@@ -8,6 +8,7 @@ from typing import Final
 
 from sidecar.clock import seconds
 from sidecar.election import Election
+from sidecar.lease import GROUP_ANNOTATION
 from sidecar.logs import event as log_event
 from sidecar.stores.protocol import Busy, Denied, Done, Outcome, Unknown
 from sidecar.view import State
@@ -68,6 +69,8 @@ class Status:
         """The election has moved on."""
         self.lease_seen = self.lease_seen or after.record is not None
         self.conflict = after.why if after.state is State.CONFLICT else ""
+        if after.is_foreign() or before.is_foreign():
+            self.note("contending", _foreign(after) if after.is_foreign() else None)
         if after.state is not before.state:
             self.moves[after.state] += 1
             self._tell(before, after)
@@ -122,6 +125,14 @@ class Status:
             self._said_no_order = True
             why = "resourceVersions are no integers here: leaseTransitions serves as fencing token, and news of the watch is read again"
             log_event(_log, logging.WARNING, "versions without an order", why=why)
+
+
+def _foreign(election: Election) -> Denied:
+    record, me = election.record, election.me
+    whose = record.group if record is not None else ""
+    own = f'this one is of the group "{me.group}"' if me.group else "this one is of no group"
+    advice = "contend for another Lease (LEADER_LEASE_NAME, LEADER_LEASE_UNIQUE_BY), or take the annotation off if nobody uses it"
+    return Denied(f'the Lease is marked as that of another group (annotation {GROUP_ANNOTATION}: "{whose:.100}"), and {own}: {advice}')
 
 
 _HEADLINES: Final = {

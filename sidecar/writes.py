@@ -23,6 +23,8 @@ class Candidate:
     """How long a step-down waits for the app; below the renew deadline it is a promise that the app has stopped by then (S11)."""
     app_ends_first: bool = False
     """SIGTERM means that the app has ended (a native sidecar)."""
+    group: str = ""
+    """Whose Lease it contends for; one of another group is left alone. "" for one that no group has marked."""
 
     @property
     def request_limit_seconds(self) -> float:
@@ -94,6 +96,7 @@ def acquire(me: Candidate, base: Record, last_token: int | None, duration_second
         transitions=transitions,
         term=_term(me, base, token),
         successor="",
+        group=me.group or base.group,
     )
 
 
@@ -108,6 +111,7 @@ def renew(me: Candidate, base: Record, held: Held, duration_seconds: int, time_u
         transitions=held.transitions,
         term=_term(me, base, held.token),
         successor="",
+        group=me.group or base.group,
     )
 
 
@@ -133,6 +137,7 @@ def sentinel(me: Candidate, seconds: int, last_token: int | None, transitions: i
         renew_time_us=time_us,
         transitions=transitions,
         term=Term(SENTINEL, token=last_token, instance=me.instance, place=me.place),
+        group=me.group,
     )
 
 
