@@ -145,12 +145,15 @@ class Process(asyncio.AbstractEventLoop):
 
     def _drain(self) -> None:
         asyncio._set_running_loop(self)
-        ready = self._ready
+        ready, at_once = self._ready, 0
         try:
             while ready:
                 handle = ready.popleft()
                 if not handle.dead:
                     handle.callback(*handle.args)
+                at_once += 1
+                if at_once > AT_ONCE:
+                    raise SpinError
         finally:
             asyncio._set_running_loop(None)
 
