@@ -8,7 +8,6 @@ from aiohttp import web
 
 from sidecar.http.errors import Handler, Refused
 
-_LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 _READING = frozenset({"GET", "HEAD"})
 
 
@@ -22,10 +21,12 @@ def _is_loopback(host: str) -> bool:
 
 
 def _is_local(authority: str) -> bool:
+    """Whether it is localhost's: by name, or by any of its addresses, which no foreign name stands behind."""
     try:
-        return urlsplit(f"//{authority}").hostname in _LOCAL
+        host = urlsplit(f"//{authority}").hostname or ""
     except ValueError:
         return False
+    return host == "localhost" or _is_loopback(host)
 
 
 def _is_local_origin(origin: str) -> bool:
@@ -41,8 +42,9 @@ async def local_only(request: web.Request, handler: Handler) -> web.StreamRespon
         if request.method not in _READING:
             raise Refused(HTTPStatus.FORBIDDEN, "commands are taken over localhost or a unix socket alone: from elsewhere only read")
         return await handler(request)
-    if isinstance(where, tuple) and not _is_local(request.headers.get("Host", "")):
-        message = f"the Host header {request.headers.get('Host', '')!r} is not this listener's: ask localhost, 127.0.0.1 or [::1]"
+    host = request.headers.get("Host")  # none in HTTP/1.0 alone, which no browser speaks
+    if isinstance(where, tuple) and host is not None and not _is_local(host):
+        message = f"the Host header {host!r} is not this listener's: ask localhost, 127.0.0.1 or [::1]"
         raise Refused(HTTPStatus.MISDIRECTED_REQUEST, message)
     if request.method not in _READING:
         origin = request.headers.get("Origin")

@@ -20,6 +20,8 @@ JSON = dict[str, Any]
 APP: Final = "app"
 PROBES: Final = "probes"
 DURATION: Final = r"^[0-9]{1,12}(\.[0-9]{1,9})?(ms|s|m|h)?$"
+OUT: Final = r"^([0-9]{1,4}(ms|s)?|([0-9]{1,3}|1[0-3][0-9]{2}|14[0-3][0-9]|1440)m|([0-9]|1[0-9]|2[0-4])h)$"
+"""Of a resignation: of what `/resign` takes the part that a pattern can say, up to 24h in each unit."""
 
 
 def route(listener: str) -> web.RouteDef:
@@ -171,7 +173,7 @@ def _commands() -> JSON:
         }
 
     token = {"type": "integer"}
-    out = {"type": "string", "pattern": r"^([0-9]{1,4}(ms|s|m)?|[0-9]h|1[0-9]h|2[0-4]h)$", "description": "24h at most."}
+    out = {"type": "string", "pattern": OUT, "description": "24h at most."}
     name = {
         "type": "string",
         "minLength": 1,

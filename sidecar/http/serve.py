@@ -14,12 +14,16 @@ from sidecar.elector import Elector
 from sidecar.http import app, probes
 from sidecar.http.patience import Patience, PatientSite
 from sidecar.http.waiting import Waiting
+from sidecar.listen import BACKLOG
 
 SHUTDOWN_SECONDS: Final = 0.5
 """aiohttp spends it twice; waiters are woken before, so it is not used up (aiohttp issue 7718)."""
 
 LINGERING_SECONDS: Final = 1.0
 """How long the rest of a body is read that was answered before it had come."""
+
+PROBE_BACKLOG: Final = 128
+"""A few kubelets and scrapers come here; a flood from elsewhere waits rather than the election."""
 
 
 def _is_no_fault_of_a_client(record: logging.LogRecord) -> bool:
@@ -40,8 +44,8 @@ async def serving(
     """Serve while the body runs. At its end waiters get the final state, then the listeners close."""
     waiting = Waiting(elector.leadership)
     runners = [
-        await _run(app.application(elector, clock, waiting), app_sockets),
-        await _run(probes.application(elector, clock, waiting), probe_sockets),
+        await _run(app.application(elector, clock, waiting), app_sockets, BACKLOG),
+        await _run(probes.application(elector, clock, waiting), probe_sockets, PROBE_BACKLOG),
     ]
     try:
         yield
@@ -51,7 +55,7 @@ async def serving(
             await runner.cleanup()
 
 
-async def _run(application: web.Application, sockets: list[socket.socket]) -> web.AppRunner:
+async def _run(application: web.Application, sockets: list[socket.socket], backlog: int) -> web.AppRunner:
     patience = Patience()
     application.middlewares.insert(0, patience.heard)
     runner = web.AppRunner(
@@ -69,6 +73,6 @@ async def _run(application: web.Application, sockets: list[socket.socket]) -> we
     patience.watch_over(runner.server)
     for listener in sockets:
         site = PatientSite(runner, listener)
-        site.patience = patience
+        site.patience, site.backlog = patience, backlog
         await site.start()
     return runner

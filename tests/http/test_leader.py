@@ -250,6 +250,7 @@ async def test_unknown_paths_and_wrong_methods_are_json_errors(client: Client, p
 
 @pytest.mark.parametrize(("host", "status"), [
     ("localhost", 200), ("localhost:4040", 200), ("127.0.0.1:1", 200), ("[::1]:4040", 200), ("LOCALHOST", 200),
+    ("127.0.0.2:4040", 200), ("[0:0:0:0:0:0:0:1]", 200), ("128.0.0.1", 421), ("127.0.0.1.evil.example", 421), ("0.0.0.0:4040", 421),
     ("evil.example", 421), ("10.0.0.7:4040", 421), ("localhost.evil.example", 421), ("[", 421), ("", 421),
 ])  # fmt: skip
 async def test_only_localhosts_names_are_answered_on_the_app_listener(client: Client, probe: Client, host: str, status: int) -> None:

@@ -4,13 +4,16 @@ import asyncio
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from sidecar.durations import parse_seconds
 from sidecar.http import openapi
+from sidecar.http.commands import MAX_OUT_SECONDS
 from tests.http.conftest import Client
 from tests.http.stand_in import StandIn
 
@@ -34,6 +37,14 @@ async def test_every_route_is_described_and_every_description_is_served(client: 
         described = {*document["paths"], *document.get("x-streams", ())}
         assert described == {resource.canonical for resource in served.app.router.resources()}
         assert document == json.loads(json.dumps(openapi.document(listener)))
+
+
+def test_every_time_out_that_is_described_is_taken() -> None:
+    """24h at most, in each unit; what the pattern lets through, `/resign` does not refuse."""
+    texts = [f"{number}{unit}" for number in range(10_000) for unit in ("", "ms", "s", "m", "h")]
+    described = [text for text in texts if re.match(openapi.OUT, text)]
+    assert {"0", "9999s", "1440m", "24h"} <= set(described)
+    assert max(map(parse_seconds, described)) <= MAX_OUT_SECONDS
 
 
 def garbage(rng: random.Random) -> bytes:

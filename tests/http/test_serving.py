@@ -130,15 +130,49 @@ async def test_after_the_end_nobody_is_listening(served: Served) -> None:
         assert client.connect_ex(where) != 0
 
 
-@pytest.mark.parametrize("request_", ["GARBAGE\r\n\r\n", "GET / HTTP/1.1\r\nX: " + "a" * 20_000 + "\r\n\r\n"])
-async def test_what_is_no_http_is_400_and_leaves_no_traceback_in_the_log(
+@pytest.mark.parametrize(
+    "request_",
+    ["GARBAGE\r\n\r\n", "BREW /leader HTTP/1.1\r\nHost: localhost\r\n\r\n", "GET / HTTP/1.1\r\nX: " + "a" * 20_000 + "\r\n\r\n"],
+)
+async def test_what_is_no_http_is_400_in_json_and_leaves_no_traceback_in_the_log(
     served: Served, caplog: pytest.LogCaptureFixture, request_: str
 ) -> None:
-    """A port scan is nothing that anybody has to read about."""
+    """An error as every other; and a port scan is nothing that anybody has to read about."""
     with caplog.at_level(logging.DEBUG):
         reader, _ = await served.send(request_)
-        assert b" 400 " in await asyncio.wait_for(reader.readline(), 5)
+        status, body = await answer(reader)
+    assert (status, body["error"], set(body)) == (400, "bad request", {"error", "message"})
+    assert "\n" not in str(body["message"])
+    assert await asyncio.wait_for(reader.read(), 5) == b"", "what follows cannot be told apart"
     assert not [record for record in caplog.records if record.exc_info]
+
+
+async def test_http_1_0_needs_no_host(served: Served) -> None:
+    """As HAProxy's checks come; a browser, which the Host header guards against, always sends one."""
+    reader, _ = await served.send("GET /leader HTTP/1.0\r\n\r\n")
+    assert (await answer(reader))[0] == 200
+
+
+async def test_past_the_limit_the_connection_that_was_idle_longest_is_let_go(elector: FakeElector, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many somebody opens, no more than so many are kept; whoever asks now is answered, and what waits is not disturbed."""
+    monkeypatch.setattr(patience, "MAX_IDLE", 3)
+    served = await Served(elector).begin()
+    poll, _ = await served.poll()
+    idle = []
+    for number in range(5):
+        reader, writer = await served.send("" if number % 2 else "GET /leader HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        idle.append((reader, writer))
+        if number % 2 == 0:
+            assert (await answer(reader))[0] == 200
+    for reader, _ in idle[:2]:
+        with contextlib.suppress(ConnectionResetError):
+            assert await asyncio.wait_for(reader.read(), 5) == b""
+    for reader, writer in idle[2:]:
+        writer.write(b"GET /leader HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert (await answer(reader))[0] == 200
+    elector.lead()
+    assert (await answer(poll))[1]["is_leader"] is True
+    await served.end()
 
 
 @pytest.mark.parametrize("begun", ["", "GET /leader HTTP/1.1\r\nHost: loc", "GET /leader HTTP/1.1\r\nHost: localhost\r\nX: "])
