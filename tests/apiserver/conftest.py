@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.apiserver.guarded import guarded, policy  # noqa: F401 - fixtures
 from tests.apiserver.ports import free_port
 from tests.apiserver.proxy import FaultProxy
 from tests.apiserver.server import ApiServer
@@ -93,7 +94,7 @@ class Field:
         user, token = self.server.user()
         self.server.bind(self.namespace, user, shipped("base/role.yaml") if role is None else role)
         if create:
-            self.server.bind(self.namespace, user, shipped("create/role.yaml"))
+            self.server.bind(self.namespace, user, shipped("components/create/role.yaml"))
         if token_file is not None:
             token_file.write_text(token, encoding="utf-8")
         if proxied:
