@@ -25,7 +25,7 @@ _METHODS: Final = {"get": "GET", "patch": "PATCH", "create": "POST"}
 
 @dataclass(frozen=True, slots=True)
 class Clash(Denied):
-    """HTTP 409: another object under that name (its uid differs), or what was to be created is there."""
+    """HTTP 409: what was to be created is there, or others write it too often."""
 
 
 Refused = Denied | Busy | Unknown

@@ -129,7 +129,7 @@ class Mark:
 
     async def _ask(self, *, leads: bool) -> Refused | None:
         """One patch; why it did not do."""
-        body: JSON = {"metadata": {"uid": self._asking.pod.uid}}  # a precondition: the namesake of another life is not touched (HTTP 409)
+        body: JSON = {"metadata": {"uid": self._asking.pod.uid}}  # immutable, so a namesake of another life is not touched: HTTP 422
         looks = not self._looked
         if not looks:
             patch = self._kind.patch(self._clock.wall_us(), leads=leads)
