@@ -160,12 +160,12 @@ class Elector:
         self.status.absorbed(before, after)
 
     def _due(self, now_ns: int) -> Due | None:
-        """What the election asks for; a release may be held, never beyond the deadline."""
+        """What the election asks for; a release may be held, and the end of the term ends that too."""
         election = self._election
         due = election.due(now_ns)
         if due is None or due.kind is not Kind.RELEASE or election.held is None or not self._is_awaited():
             return due
-        return replace(due, at_ns=max(due.at_ns, min(election.release_ns + ns(HOLD_SECONDS), election.held.deadline_ns)))
+        return replace(due, at_ns=max(due.at_ns, election.release_ns + ns(HOLD_SECONDS)))
 
     async def _sleep(self) -> None:
         """Wait for an event, for the time of the next request, or for a moment that changes something by itself."""
