@@ -5,14 +5,15 @@ One loop absorbs events in the order in which they came; the request under way a
 
 import asyncio
 import random
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any, Final
 
 from sidecar.budget import Budget
 from sidecar.clock import Clock, ns, seconds
 from sidecar.election import Election
-from sidecar.events import Answered, Campaign, Confirmed, Doubted, Event, Moment, StepDown, Tick, Watched
+from sidecar.events import Answered, Campaign, Confirmed, Doubted, Due, Event, Moment, StepDown, Tick, Watched
 from sidecar.history import History
 from sidecar.leadership import Leadership
 from sidecar.lease import pod_name
@@ -25,6 +26,10 @@ POLL_JITTER: Final = 0.4
 """Without a watch a follower reads every 1 to 1.4 retry periods (L1: within 1.5)."""
 REWATCH_PERIODS: Final = 30
 """Where the watch is denied it is tried again after this many retry periods."""
+
+HOLD_SECONDS: Final = 0.2
+"""How long a release waits until the Pod says that it leads no more: some twenty times what a patch takes; the next leader comes within
+300 ms all the same, and a native sidecar that has 2 s left releases in time."""
 
 LONGEST_TURN_SECONDS: Final = 60.0
 """The loop turns at least this often, with nothing to do as well: `/livez` can tell that it still does."""
@@ -48,7 +53,9 @@ class Elector:
         self._election = Election(candidate)
         self._budget = Budget(candidate.retry_period_seconds)
         self._wanted = asyncio.Event()
-        self._left = False
+        self.left = False
+        """Told to leave at once, releasing nothing."""
+        self._is_awaited: Callable[[], bool] = lambda: False
 
     async def run(self) -> None:
         """Contend until `stop`; return once what stands in our name is released or has run out.
@@ -58,7 +65,7 @@ class Elector:
         watch = self._start(self._watch())
         request: asyncio.Task[None] | None = None
         try:
-            while not self._left:
+            while not self.left:
                 self._absorb(Tick())
                 if self._election.ended(self._clock.boottime_ns()):
                     break
@@ -82,9 +89,17 @@ class Elector:
 
     def stop(self, *, now: bool = False) -> None:
         """SIGTERM: say false and tell every waiter, then release (S11). `now` (a second one): leave without releasing."""
-        self._left = self._left or now
+        self.left = self.left or now
         given_ns = self.leadership.given_until_ns
         self._absorb(StepDown("the process was told to stop", given_ns, app_ended=self.candidate.app_ends_first, leaving=True))
+        self._wanted.set()
+
+    def hold_release(self, is_awaited: Callable[[], bool]) -> None:
+        """Have each release wait while `is_awaited` says so, HOLD_SECONDS at most. Call `wake` when it may say otherwise."""
+        self._is_awaited = is_awaited
+
+    def wake(self) -> None:
+        """Have the loop look again at what is due."""
         self._wanted.set()
 
     def drained(self, token: int | None) -> None:
@@ -144,11 +159,19 @@ class Elector:
             self.leadership.announce()
         self.status.absorbed(before, after)
 
+    def _due(self, now_ns: int) -> Due | None:
+        """What the election asks for; a release may be held, and the end of the term ends that too."""
+        election = self._election
+        due = election.due(now_ns)
+        if due is None or due.kind is not Kind.RELEASE or election.held is None or not self._is_awaited():
+            return due
+        return replace(due, at_ns=max(due.at_ns, election.release_ns + ns(HOLD_SECONDS)))
+
     async def _sleep(self) -> None:
         """Wait for an event, for the time of the next request, or for a moment that changes something by itself."""
         now_ns = self._clock.boottime_ns()
         until_ns = now_ns + ns(LONGEST_TURN_SECONDS)
-        due = self._election.due(now_ns)
+        due = self._due(now_ns)
         if due is not None:
             until_ns = min(until_ns, due.at_ns if due.urgent else max(due.at_ns, self._budget.opens_ns()))
         self.status.turns_by_ns = until_ns = min([until_ns, *(turn_ns for turn_ns in self._election.turns_ns() if turn_ns > now_ns)])
@@ -158,7 +181,7 @@ class Elector:
 
     def _start_due(self) -> "asyncio.Task[None] | None":
         moment = self._moment()
-        due = self._election.due(moment.now_ns)
+        due = self._due(moment.now_ns)
         if due is None or due.at_ns > moment.now_ns:
             return None
         if not due.urgent:

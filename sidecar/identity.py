@@ -5,6 +5,7 @@ import hashlib
 import secrets
 import socket
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +19,16 @@ class CannotGuard(Exception):  # noqa: N818 - said to the user
 
 class IdentityTaken(CannotGuard):
     """Another process of this network namespace contends under the same identity for the same Lease."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """The Pod that this process runs in, by the downward API."""
+
+    namespace: str
+    name: str
+    uid: str
+    """Tells it from a namesake of another life."""
 
 
 def instance() -> str:

@@ -16,14 +16,18 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import FrameType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sidecar import __version__, identity, listen, logs, older
 from sidecar.clock import SystemClock
 from sidecar.elector import Elector
 from sidecar.leadership import Leadership, Names
-from sidecar.settings import Settings, flag, foreign_variables, load, variable
+from sidecar.settings import Settings, flag, foreign_variables, load, own_pod, variable
 from sidecar.stores.protocol import Store
+
+if TYPE_CHECKING:
+    from sidecar.pod import OwnPod
+    from sidecar.stores.credentials import Access
 
 _log: Final = logging.getLogger("sidecar")
 
@@ -169,13 +173,13 @@ def _raise_open_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-async def _open_store(settings: Settings, clock: SystemClock) -> Store:
-    """The store; sends nothing yet. Raises Unusable."""
+async def _open_store(settings: Settings, clock: SystemClock) -> "tuple[Store, Access | None]":
+    """The store, and what other objects of its API server are reached with; sends nothing yet. Raises Unusable."""
     if settings.store.startswith("local:"):
         from sidecar.stores.local import LocalStore, StoreUnusable  # noqa: PLC0415 - sqlite only where it is used
 
         try:
-            return LocalStore(settings.store.removeprefix("local:"), settings.lease_namespace, settings.lease, clock)
+            return LocalStore(settings.store.removeprefix("local:"), settings.lease_namespace, settings.lease, clock), None
         except StoreUnusable as error:
             raise Unusable(str(error)) from None
     from sidecar.stores import credentials  # noqa: PLC0415 - 36 MB, not for a local store
@@ -185,7 +189,25 @@ async def _open_store(settings: Settings, clock: SystemClock) -> Store:
         access = await credentials.load(os.environ)
     except credentials.ConfigurationError as error:
         raise Unusable(str(error)) from None
-    return await KubernetesStore.connect(access, settings.lease_namespace, settings.lease, tcp_timeout_seconds=settings.renew_deadline)
+    timeout_seconds = settings.renew_deadline
+    store = await KubernetesStore.connect(access, settings.lease_namespace, settings.lease, tcp_timeout_seconds=timeout_seconds)
+    return store, access
+
+
+async def _own_pod(
+    settings: Settings, access: "Access | None", elector: Elector, clock: SystemClock, stack: contextlib.AsyncExitStack
+) -> "OwnPod | None":
+    """What follows the answer in the cluster; None where nothing is wanted, and then nothing of it is imported."""
+    if access is None or not settings.follows:
+        return None
+    from sidecar.pod import OwnPod  # noqa: PLC0415 - see above
+    from sidecar.stores.objects import Objects  # noqa: PLC0415
+
+    objects = await Objects.connect(access, settings.renew_deadline)
+    stack.push_async_callback(objects.close)
+    pod = own_pod(os.environ, _service_account_namespace())
+    wanted = {"label": settings.pod_label, "condition": settings.pod_condition, "events": settings.events}
+    return OwnPod(pod, objects, elector, clock, **wanted)
 
 
 async def _run(settings: Settings) -> None:
@@ -195,10 +217,11 @@ async def _run(settings: Settings) -> None:
     me = settings.candidate(identity.instance(), identity.place())
     async with contextlib.AsyncExitStack() as stack:
         app_sockets, probe_sockets = _take_sockets(settings, me.identity, stack)
-        store = await _open_store(settings, clock)
+        store, access = await _open_store(settings, clock)
         stack.push_async_callback(store.close)
         names = Names(me.identity, settings.lease, settings.lease_namespace, me.instance[:8])
         elector = Elector(store, clock, Leadership(clock, names), me)
+        follower = await _own_pod(settings, access, elector, clock, stack)
         _say_start(settings, me.instance, [*app_sockets, *probe_sockets])
         async with asyncio.TaskGroup() as group:
             served = asyncio.Event()
@@ -206,7 +229,13 @@ async def _run(settings: Settings) -> None:
             await served.wait()
             _on_signals(elector)
             gc.freeze()  # what start-up made stays: no collection needs to look at it again
-            await elector.run()
+            if follower is None:
+                await elector.run()
+            else:
+                following = group.create_task(follower.run())
+                await elector.run()
+                await follower.finish()
+                following.cancel()
             server.cancel()
     logs.event(_log, logging.INFO, "stopped")
 

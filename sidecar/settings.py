@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from sidecar.addresses import LISTEN, PROBE_LISTEN
 from sidecar.durations import format_seconds, parse_seconds
+from sidecar.identity import Pod
 from sidecar.lease import SENTINEL
 from sidecar.listen import parse_listen
 from sidecar.writes import Candidate
@@ -130,6 +131,12 @@ class Settings(BaseSettings):
     Below that it says that the app has stopped by then; 0s: at once. Above it the Lease is renewed meanwhile; 1h at most."""
     app_ends_first: bool = False
     """true in a native sidecar (initContainer with restartPolicy: Always): SIGTERM means that the app has ended, release at once."""
+    pod_label: bool = False
+    """true: the own Pod carries the label leader-sidecar/role: leader or follower, for a Service's selector. Needs patch on pods."""
+    pod_condition: bool = False
+    """true: the own Pod has the condition leader-sidecar/leading, True or False, for a readiness gate. Needs patch on pods/status."""
+    events: bool = False
+    """true: Events on the Lease tell who became leader, stopped leading and why, or resigned. Needs create on events.events.k8s.io."""
     log_format: Literal["text", "json"] | None = None
     """text or json. Default: text on a terminal, else json."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -160,6 +167,11 @@ class Settings(BaseSettings):
         times = {"lease_duration": self.lease_duration, "renew_deadline": self.renew_deadline, "retry_period": self.retry_period}
         shown = {field: format_seconds(value) for field, value in (times | {"drain_timeout": drain_timeout}).items()}
         return self.model_dump() | shown | {"socket_mode": f"{self.socket_mode:o}", "log_format": self.effective_log_format}
+
+    @property
+    def follows(self) -> bool:
+        """Whether anything in the cluster is to follow the answer: then `own_pod` must be known."""
+        return self.pod_label or self.pod_condition or self.events
 
     @property
     def effective_log_format(self) -> Literal["text", "json"]:
@@ -208,6 +220,8 @@ def load(flags: Mapping[str, str], environ: Mapping[str, str], service_account_n
         faults.append(
             f"{variable('lease_name')} has {len(settings.lease_name)} characters: with {variable('lease_unique_by')}, {longest} at most"
         )
+    if settings is not None and settings.follows:
+        faults += _in_a_pod(settings, environ, service_account_namespace)
     return (None, faults) if faults else (settings, [])
 
 
@@ -250,6 +264,33 @@ def _inequalities(values: Mapping[str, Any], wrong: Mapping[str, str]) -> list[s
             faults.append(f"{message}, so that two requests fit in between")
     if drain is not None and drain > 3600:  # noqa: PLR2004 - an hour, as for the lease duration
         faults.append(f"{variable('drain_timeout')} is {drain:g}s: at most 1h is allowed")
+    return faults
+
+
+def own_pod(environ: Mapping[str, str], service_account_namespace: str | None) -> Pod:
+    """This Pod, by the downward API; what is missing is ""."""
+    namespace = environ.get("POD_NAMESPACE") or service_account_namespace or ""
+    return Pod(namespace, environ.get("POD_NAME", ""), environ.get("POD_UID", ""))
+
+
+def _in_a_pod(settings: Settings, environ: Mapping[str, str], service_account_namespace: str | None) -> list[str]:
+    """What keeps the settings that follow the answer from being served."""
+    on = " and ".join(variable(field) for field in ("pod_label", "pod_condition", "events") if getattr(settings, field))
+    if settings.store != "kubernetes":
+        return [f"{variable('store')}={settings.store} knows no Pods: leave {on} out there"]
+    pod, faults = own_pod(environ, service_account_namespace), []
+    for name, value, check in (
+        ("POD_NAMESPACE", pod.namespace, _label),
+        ("POD_NAME", pod.name, _subdomain),
+        ("POD_UID", pod.uid, check_identity),
+    ):
+        if not value:
+            faults.append(f"{name} is not set, and {on} needs it: set it by the downward API")
+            continue
+        try:
+            check(value)
+        except ValueError as error:
+            faults.append(f"{name}={value!r}, and {on} needs it: {error}")
     return faults
 
 

@@ -3,6 +3,7 @@
 import logging
 from bisect import bisect_left
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -61,6 +62,8 @@ class Status:
     """How long renewals took that landed, in seconds."""
     margin: Histogram = field(default_factory=lambda: Histogram(MARGIN_SECONDS))
     """What was left of the deadline when a renewal landed, in seconds."""
+    hear: Callable[[Election, Election], None] | None = None
+    """Told of each move from one state to another, with the election before and after it."""
     _passing: set[str] = field(default_factory=set)
     """Requests whose last failure may pass by itself: no right is missing, nothing is invalid."""
     _said_no_order: bool = False
@@ -74,6 +77,8 @@ class Status:
         if after.state is not before.state:
             self.moves[after.state] += 1
             self._tell(before, after)
+            if self.hear is not None:
+                self.hear(before, after)
 
     def answered(self, request: Request, outcome: Outcome, election: Election, now_ns: int) -> None:
         """A request of the election has its outcome; `election` has not heard of it yet."""
@@ -85,8 +90,8 @@ class Status:
             self.renewal.observe(seconds(now_ns - request.sent_ns))
             self.margin.observe(seconds(election.held.deadline_ns - now_ns))
 
-    def note(self, what: str, outcome: object) -> None:
-        """Keep what fails for `/readyz?verbose`, and log it once."""
+    def note(self, what: str, outcome: object, *, passes: bool = True) -> None:
+        """Keep what fails for `/readyz?verbose`, and log it once. `passes`: it may pass by itself while following (`passed`)."""
         message = (
             outcome.message
             if isinstance(outcome, (Denied, Unknown))
@@ -94,7 +99,7 @@ class Status:
             if isinstance(outcome, Busy)
             else ""
         )
-        (self._passing.add if isinstance(outcome, (Unknown, Busy)) else self._passing.discard)(what)
+        (self._passing.add if passes and isinstance(outcome, (Unknown, Busy)) else self._passing.discard)(what)
         if message == self.problems.get(what, ""):
             return
         if message:

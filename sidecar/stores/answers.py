@@ -29,14 +29,18 @@ LONGEST_RETRY_AFTER_SECONDS: Final = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The one Lease of a store."""
+    """What a request is about: the one Lease of a store, or another object."""
 
     namespace: str
     name: str
+    """"" where none counts (a create)."""
+    resource: str = "leases.coordination.k8s.io"
+    """As a Role has it: resource and group."""
 
     def asked(self, verb: str) -> str:
         """The request in RBAC's words: what a Role must allow."""
-        return f'verb {verb} on leases.coordination.k8s.io "{self.name}" in namespace "{self.namespace}"'
+        name = f' "{self.name}"' if self.name else ""
+        return f'verb {verb} on {self.resource}{name} in namespace "{self.namespace}"'
 
 
 @dataclass(frozen=True, slots=True)

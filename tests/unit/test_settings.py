@@ -1,12 +1,14 @@
 """Settings: every fault at once, each with what is allowed; nothing unknown is accepted in silence."""
 
+import os
 import uuid
 
 import pytest
 
 from sidecar.durations import parse_seconds
+from sidecar.identity import Pod
 from sidecar.process import configured, main
-from sidecar.settings import Settings
+from sidecar.settings import Settings, own_pod
 
 UID = uuid.uuid4().hex
 GOOD = {"LEADER_LEASE_NAME": "web", "LEADER_LEASE_NAMESPACE": "shop", "POD_NAME": "web-0", "POD_UID": UID}
@@ -124,6 +126,44 @@ def test_each_bound_is_checked_and_says_what_is_allowed(
     assert len(lines) == 1, lines
     assert name in lines[0]
     assert said in lines[0]
+
+
+FOLLOWING = ("LEADER_POD_LABEL", "LEADER_POD_CONDITION", "LEADER_EVENTS")
+
+
+@pytest.mark.parametrize("setting", FOLLOWING)
+def test_what_follows_the_answer_is_off_until_it_is_set(monkeypatch: pytest.MonkeyPatch, setting: str) -> None:
+    """And then the Pod is known by the downward API."""
+    field = setting.removeprefix("LEADER_").lower()
+    off = configure(monkeypatch)
+    assert (getattr(off, field), off.follows) == (False, False)
+    on = configure(monkeypatch, POD_NAMESPACE="shop", **{setting: "true"})
+    assert (getattr(on, field), on.follows) == (True, True)
+    assert own_pod(os.environ, None) == Pod("shop", "web-0", UID)
+    monkeypatch.delenv("POD_NAMESPACE")
+    assert own_pod(os.environ, "from-the-token").namespace == "from-the-token"
+
+
+@pytest.mark.parametrize("setting", FOLLOWING)
+@pytest.mark.parametrize(
+    ("missing", "value"), [("POD_NAMESPACE", None), ("POD_NAME", None), ("POD_UID", None), ("POD_UID", ""), ("POD_NAME", "a/b")]
+)
+def test_what_follows_the_answer_needs_to_know_the_pod(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], setting: str, missing: str, value: str | None
+) -> None:
+    """One line, which names the setting and what is missing."""
+    given = {"POD_NAMESPACE": "shop", "LEADER_IDENTITY": "me", setting: "true", missing: value}
+    (line,) = refused(monkeypatch, capsys, **given)
+    assert missing in line
+    assert setting in line
+    assert ("lower-case" if value else "downward API") in line
+
+
+@pytest.mark.parametrize("setting", FOLLOWING)
+def test_a_local_store_has_no_pod_to_mark(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], setting: str) -> None:
+    (line,) = refused(monkeypatch, capsys, POD_NAMESPACE="shop", LEADER_STORE="local:/tmp/x", **{setting: "true"})
+    assert "LEADER_STORE=local:/tmp/x" in line
+    assert setting in line
 
 
 def test_the_value_of_an_unknown_flag_is_no_fault_of_its_own(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

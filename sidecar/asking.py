@@ -1,0 +1,69 @@
+"""What the optional parts ask of the API server: each outcome in the store's words, and one pace for all that is repeated (L2)."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from sidecar.clock import Clock, ns, seconds
+from sidecar.identity import Pod
+from sidecar.lease import JSON
+from sidecar.status import Status
+from sidecar.stores.answers import CONFLICT, CREATED, NOT_FOUND, OK, Target, decode, refusal
+from sidecar.stores.objects import MERGE_PATCH, Objects
+from sidecar.stores.protocol import Busy, Denied, Unknown
+from sidecar.writes import Candidate
+
+LONGEST_PAUSE_PERIODS: Final = 4
+"""Repeats are ever further apart, up to this many retry periods: after an outage it is soon right again."""
+LONGEST_DENIED_PERIODS: Final = 15
+"""Where a right is missing somebody has to grant it first; it is noticed without a restart."""
+
+LIMIT_SECONDS: Final = 2.0
+"""The longest a request may take: the next answer is written after it, not beside it."""
+
+_METHODS: Final = {"get": "GET", "patch": "PATCH", "create": "POST"}
+
+
+@dataclass(frozen=True, slots=True)
+class Clash(Denied):
+    """HTTP 409: what was to be created is there, or others write it too often."""
+
+
+Refused = Denied | Busy | Unknown
+
+
+class Asking:
+    """Requests that never raise, and the pace at which failed ones are repeated; one for all parts of an election."""
+
+    def __init__(self, objects: Objects, pod: Pod, status: Status, clock: Clock, me: Candidate) -> None:
+        self.pod = pod
+        self.status = status
+        self.clock = clock
+        self._objects = objects
+        self._period_seconds = me.retry_period_seconds
+        self._limit_seconds = min(LIMIT_SECONDS, me.request_limit_seconds)
+        self._repeat_ns = 0
+        """No repeat before, of whichever part."""
+
+    async def ask(self, verb: str, target: Target, path: str, body: JSON | None = None, content_type: str = MERGE_PATCH) -> JSON | Refused:
+        """The object as the server has it now, or why not."""
+        answer = await self._objects.ask(_METHODS[verb], path, body, limit_seconds=self._limit_seconds, content_type=content_type)
+        if isinstance(answer, Unknown):
+            return answer
+        if answer.status in (OK, CREATED):
+            found = decode(answer.body)
+            return found if isinstance(found, dict) else Unknown(f"{verb}: the answer is no object: {answer.reason}")
+        if answer.status == NOT_FOUND:
+            return Denied(f"not there: {target.asked(verb)}: {answer.reason}")
+        if answer.status == CONFLICT:
+            return Clash(f"refused: {target.asked(verb)}: {answer.reason}")
+        return refusal(target, verb, answer)
+
+    async def pause(self, failures: int, why: Refused) -> None:
+        """Return when what has failed `failures` times in a row may be tried again: all parts together once a retry period."""
+        longest = LONGEST_DENIED_PERIODS if isinstance(why, Denied) else LONGEST_PAUSE_PERIODS
+        pause_seconds = self._period_seconds * min(2.0 ** min(failures - 1, 10), longest)
+        asked_seconds = why.retry_after_seconds if isinstance(why, Busy) else 0.0
+        await self.clock.sleep(max(pause_seconds, asked_seconds))
+        while (wait_ns := self._repeat_ns - self.clock.boottime_ns()) > 0:
+            await self.clock.sleep(seconds(wait_ns))
+        self._repeat_ns = self.clock.boottime_ns() + ns(self._period_seconds)
