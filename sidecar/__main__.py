@@ -16,14 +16,18 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import FrameType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sidecar import __version__, identity, listen, logs, older
+from sidecar.beside import works
 from sidecar.clock import SystemClock
 from sidecar.elector import Elector
 from sidecar.leadership import Leadership, Names
 from sidecar.settings import Settings, flag, foreign_variables, load, variable
 from sidecar.stores.protocol import Store
+
+if TYPE_CHECKING:
+    from sidecar.stores.credentials import Access
 
 _log: Final = logging.getLogger("sidecar")
 
@@ -168,13 +172,13 @@ def _raise_open_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-async def _open_store(settings: Settings, clock: SystemClock) -> Store:
-    """The store; sends nothing yet. Raises Unusable."""
+async def _open_store(settings: Settings, clock: SystemClock) -> "tuple[Store, Access | None]":
+    """The store, and with what it asks the API server, if it does; sends nothing yet. Raises Unusable."""
     if settings.store.startswith("local:"):
         from sidecar.stores.local import LocalStore, StoreUnusable  # noqa: PLC0415 - sqlite only where it is used
 
         try:
-            return LocalStore(settings.store.removeprefix("local:"), settings.lease_namespace, settings.lease_name, clock)
+            return LocalStore(settings.store.removeprefix("local:"), settings.lease_namespace, settings.lease_name, clock), None
         except StoreUnusable as error:
             raise Unusable(str(error)) from None
     from sidecar.stores import credentials  # noqa: PLC0415 - 36 MB, not for a local store
@@ -184,7 +188,10 @@ async def _open_store(settings: Settings, clock: SystemClock) -> Store:
         access = await credentials.load(os.environ)
     except credentials.ConfigurationError as error:
         raise Unusable(str(error)) from None
-    return await KubernetesStore.connect(access, settings.lease_namespace, settings.lease_name, tcp_timeout_seconds=settings.renew_deadline)
+    store = await KubernetesStore.connect(
+        access, settings.lease_namespace, settings.lease_name, tcp_timeout_seconds=settings.renew_deadline
+    )
+    return store, access
 
 
 async def _run(settings: Settings) -> None:
@@ -194,7 +201,7 @@ async def _run(settings: Settings) -> None:
     me = settings.candidate(identity.instance(), identity.place())
     async with contextlib.AsyncExitStack() as stack:
         app_sockets, probe_sockets = _take_sockets(settings, me.identity, stack)
-        store = await _open_store(settings, clock)
+        store, access = await _open_store(settings, clock)
         stack.push_async_callback(store.close)
         names = Names(me.identity, settings.lease_name, settings.lease_namespace, me.instance[:8])
         elector = Elector(store, clock, Leadership(clock, names), me)
@@ -204,9 +211,11 @@ async def _run(settings: Settings) -> None:
             server = group.create_task(_serve(elector, clock, app_sockets, probe_sockets, served))
             await served.wait()
             _on_signals(elector)
+            beside = [group.create_task(work) for work in await works(settings, elector, clock, access, stack)]
             gc.freeze()  # what start-up made stays: no collection needs to look at it again
             await elector.run()
-            server.cancel()
+            for task in (*beside, server):
+                task.cancel()
     logs.event(_log, logging.INFO, "stopped")
 
 
@@ -230,6 +239,7 @@ def _take_sockets(
 
 def _say_start(settings: Settings, instance: str, sockets: list[socket.socket]) -> None:
     shown = {field: value for field, value in settings.in_force().items() if field not in {"listen", "probe_listen"}}
+    shown = {field.rstrip("_"): value for field, value in shown.items()}
     where = ",".join(listen.name(listener) for listener in sockets)
     logs.event(_log, logging.INFO, "starting", version=__version__, instance=instance, listens=where, **shown)
 

@@ -23,6 +23,8 @@ class Candidate:
     """How long a step-down waits for the app; below the renew deadline it is a promise that the app has stopped by then (S11)."""
     app_ends_first: bool = False
     """SIGTERM means that the app has ended (a native sidecar)."""
+    app_has_health: bool = False
+    """The app's health is probed: not healthy until a probe has said so."""
 
     @property
     def request_limit_seconds(self) -> float:
