@@ -82,7 +82,7 @@ def test_a_leader_whose_app_gets_unhealthy_steps_down_in_two_phases() -> None:
     assert a.election.release_ns >= a.given_ns > a.now_ns
     world.run(12)
     assert world.leaders == "B"
-    assert a.state is State.FOLLOWING
+    assert a.election.state is State.FOLLOWING
     world.run(60)
     assert world.leaders == "B"
 
@@ -127,7 +127,7 @@ def test_who_took_it_unhealthy_steps_down_once_its_app_has_been_healthy_and_is_n
     a = feel(world["A"], ok=True)
     assert a.state is State.LEADING
     feel(a, ok=False)
-    assert a.state is State.STEPPING_DOWN
+    assert a.election.state is State.STEPPING_DOWN
 
 
 def test_a_term_that_began_while_the_verdict_changed_ends_with_the_next_probe() -> None:
@@ -140,7 +140,7 @@ def test_a_term_that_began_while_the_verdict_changed_ends_with_the_next_probe() 
     flight.commit().answer()
     assert a.state is State.LEADING
     feel(a, ok=False)
-    assert a.state is State.STEPPING_DOWN
+    assert a.election.state is State.STEPPING_DOWN
 
 
 def test_when_all_fall_ill_in_turn_each_leads_at_most_once_and_then_one_stays() -> None:
@@ -169,7 +169,7 @@ def test_a_restarted_sidecar_resumes_its_term_before_the_first_verdict() -> None
     a.go(Kind.READ).go(Kind.RESUME)
     assert a.state is State.LEADING
     feel(a, ok=False)
-    assert a.state is State.STEPPING_DOWN
+    assert a.election.state is State.STEPPING_DOWN
 
 
 def test_an_unhealthy_app_ends_no_resignation_and_no_conflict() -> None:

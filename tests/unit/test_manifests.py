@@ -32,6 +32,15 @@ def test_the_optional_role_allows_create_alone() -> None:
     assert manifest("create/role.yaml")["rules"] == [{"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create"]}]
 
 
+def test_the_role_to_yield_only_reads() -> None:
+    """What a yielding leader asks for, and no verb that changes anything; the Lease is in the other Role."""
+    assert manifest("yield/role.yaml")["rules"] == [
+        {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list"]},
+        {"apiGroups": ["apps"], "resources": ["replicasets", "deployments", "statefulsets", "daemonsets"], "verbs": ["get"]},
+        {"apiGroups": ["apps"], "resources": ["controllerrevisions"], "verbs": ["list"]},
+    ]
+
+
 def test_the_lease_is_shipped_without_a_spec() -> None:
     """Applying it again must not empty it under its holder."""
     assert "spec" not in manifest("base/lease.yaml")
@@ -42,7 +51,7 @@ def test_the_account_mounts_its_token_nowhere_by_itself() -> None:
     assert manifest("base/serviceaccount.yaml")["automountServiceAccountToken"] is False
 
 
-@pytest.mark.parametrize("folder", ["base", "create"])
+@pytest.mark.parametrize("folder", ["base", "create", "yield"])
 def test_a_kustomization_names_every_manifest_beside_it(folder: str) -> None:
     """None forgotten, none missing, and no namespace fixed in any."""
     files = {path.name for path in (K8S / folder).glob("*.yaml")} - {"kustomization.yaml"}
@@ -50,7 +59,7 @@ def test_a_kustomization_names_every_manifest_beside_it(folder: str) -> None:
     assert all("namespace" not in manifest(f"{folder}/{file}")["metadata"] for file in files)
 
 
-@pytest.mark.parametrize("folder", ["base", "create"])
+@pytest.mark.parametrize("folder", ["base", "create", "yield"])
 def test_a_binding_gives_the_role_beside_it_to_the_one_account(folder: str) -> None:
     """Names that do not match would be a Role for nobody."""
     binding = manifest(f"{folder}/rolebinding.yaml")

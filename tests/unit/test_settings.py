@@ -113,6 +113,17 @@ def test_every_fault_is_named_at_once(monkeypatch: pytest.MonkeyPatch, capsys: p
     ("LEADER_APP_ENDS_FIRST", "maybe", "LEADER_APP_ENDS_FIRST"),
     ("LEADER_SOCKET_MODE", "rw", "octal"),
     ("LEADER_SOCKET_MODE", "999", "octal"),
+    ("LEADER_APP_HEALTH_URL", "https://localhost:8080/", "http://"),
+    ("LEADER_APP_HEALTH_URL", "http://app.example/healthz", "localhost or an IP address"),
+    ("LEADER_APP_HEALTH_URL", "http://$(POD_IP):8080/", "IP address"),
+    ("LEADER_APP_HEALTH_URL", "http://user@localhost/", "http://"),
+    ("LEADER_APP_HEALTH_URL", "http://localhost:99999/", "http://"),
+    ("LEADER_APP_HEALTH_URL", "localhost:8080", "http://"),
+    ("LEADER_APP_HEALTH_PERIOD", "0", "100ms"),
+    ("LEADER_APP_HEALTH_TIMEOUT", "2h", "1h"),
+    ("LEADER_APP_HEALTH_FAILURES", "0", "greater than or equal to 1"),
+    ("LEADER_APP_HEALTH_SUCCESSES", "many", "integer"),
+    ("LEADER_YIELD", "perhaps", "LEADER_YIELD"),
     ("LEADER_LOG_FORMAT", "xml", "'text' or 'json'"),
     ("LEADER_LOG_LEVEL", "loud", "'info'"),
 ])  # fmt: skip
@@ -124,6 +135,38 @@ def test_each_bound_is_checked_and_says_what_is_allowed(
     assert len(lines) == 1, lines
     assert name in lines[0]
     assert said in lines[0]
+
+
+@pytest.mark.parametrize(("environment", "said"), [
+    ({"POD_NAME": None}, ["needs POD_NAME:"]),
+    ({"POD_UID": None}, ["needs POD_UID:"]),
+    ({"POD_NAME": None, "POD_UID": None}, ["needs POD_NAME and POD_UID:"]),
+    ({"LEADER_STORE": "local:/x"}, ["a local store has none"]),
+    ({"LEADER_STORE": "local:/x", "POD_UID": None}, ["a local store has none", "needs POD_UID:"]),
+    ({"LEADER_IDENTITY": "somebody"}, ["an identity that names the Pod"]),
+])  # fmt: skip
+def test_yielding_needs_to_know_its_own_pod(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], environment: dict[str, str | None], said: list[str]
+) -> None:
+    """By name and uid, on an API server, under an identity that a successor is known by."""
+    lines = refused(monkeypatch, capsys, LEADER_YIELD="true", **environment)
+    assert len(lines) == len(said)
+    for line, part in zip(lines, said, strict=True):
+        assert "LEADER_YIELD" in line
+        assert part in line
+
+
+@pytest.mark.parametrize("url", ["http://localhost:8080/healthz", "http://127.0.0.1/", "http://[::1]:8080/up?x=1", "http://10.2.3.4:80"])
+def test_the_app_is_asked_in_its_own_pod(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """And the candidate knows that it is; with no URL it does not."""
+    assert configure(monkeypatch, LEADER_APP_HEALTH_URL=url).candidate("i", "p").app_has_health
+    assert not configure(monkeypatch, LEADER_APP_HEALTH_URL="").candidate("i", "p").app_has_health
+
+
+def test_yielding_is_a_flag_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though Python would not have its name."""
+    assert configure(monkeypatch, "--yield").yield_
+    assert not configure(monkeypatch).yield_
 
 
 def test_the_value_of_an_unknown_flag_is_no_fault_of_its_own(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -184,7 +227,7 @@ def test_help_has_every_setting_with_its_reason(monkeypatch: pytest.MonkeyPatch,
     assert ended.value.code == 0
     said = " ".join(capsys.readouterr().out.split())
     for field, about in Settings.model_fields.items():
-        assert f"--{field.replace('_', '-')}" in said
+        assert f"--{field.rstrip('_').replace('_', '-')}" in said
         assert about.description
         assert " ".join(about.description.split())[:40] in said
 
