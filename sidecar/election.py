@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from sidecar import promise, writes
 from sidecar.clock import ns
-from sidecar.events import Answered, Campaign, Confirmed, Doubted, Event, Moment, StepDown, Tick, Watched
+from sidecar.events import Answered, Campaign, Confirmed, Doubted, Event, Health, Moment, StepDown, Tick, Watched
 from sidecar.lease import MAX_TOKEN, SENTINEL, Record, version_number
 from sidecar.situation import OUT, Situation
 from sidecar.stores.protocol import Busy, Conflict, Denied, Done, Missing, Outcome
@@ -80,6 +80,8 @@ class Election(Situation):
                 return state._step_down(event, at)
             case Campaign():
                 return replace(state, back_ns=at.now_ns)._at(at) if state.has_resigned() else state
+            case Health():
+                return state._feel(event, at)
 
     def _at(self, at: Moment) -> "Election":
         if self.held is not None and at.now_ns >= self.held.deadline_ns:  # S3
@@ -260,6 +262,13 @@ class Election(Situation):
         out = replace(self, leaving=leaving, back_ns=back_ns, release_ns=release_ns, doubt=doubt, successor=successor)
         return out._move(Cause.STEP_DOWN, event.why) if (self.state, Cause.STEP_DOWN) in TRANSITIONS else out
 
+    def _feel(self, event: Health, at: Moment) -> "Election":
+        """Lead with a healthy app alone: else step down, and follow again as soon as that is released (`Situation.excused` aside)."""
+        known = replace(self, healthy=event.ok, excused=self.excused and not event.ok)
+        if event.ok or known.excused or known.state is not State.LEADING:
+            return known
+        return known._step_down(StepDown("its app is not healthy", event.given_until_ns, out_seconds=0), at)
+
     def _move(self, cause: Cause, why: str, **changes: Any) -> "Election":
         return replace(self, state=TRANSITIONS[self.state, cause], why=why, **changes)
 
@@ -272,4 +281,6 @@ class Election(Situation):
         record, base = self.compose(kind, at), self.record.version if self.record is not None else None
         request = Request(kind, base, at.now_ns, record)
         renew_ns = at.now_ns + ns(self.me.retry_period_seconds)
-        return replace(self, flight=request, sent_us=max(self.sent_us, record.renew_time_us or 0), renew_ns=renew_ns)
+        excused = not self.healthy if kind is Kind.ACQUIRE else self.excused
+        sent_us = max(self.sent_us, record.renew_time_us or 0)
+        return replace(self, flight=request, sent_us=sent_us, renew_ns=renew_ns, excused=excused)

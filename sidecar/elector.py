@@ -13,7 +13,7 @@ from typing import Any, Final
 from sidecar.budget import Budget
 from sidecar.clock import Clock, ns, seconds
 from sidecar.election import Election
-from sidecar.events import Answered, Campaign, Confirmed, Doubted, Due, Event, Moment, StepDown, Tick, Watched
+from sidecar.events import Answered, Campaign, Confirmed, Doubted, Due, Event, Health, Moment, StepDown, Tick, Watched
 from sidecar.history import History
 from sidecar.leadership import Leadership
 from sidecar.lease import pod_name
@@ -50,7 +50,7 @@ class Elector:
         self._clock = clock
         self.candidate = candidate
         self._random = rng if rng is not None else random.SystemRandom()
-        self._election = Election(candidate)
+        self._election = Election(candidate, healthy=not candidate.app_has_health)
         self._budget = Budget(candidate.retry_period_seconds)
         self._wanted = asyncio.Event()
         self.left = False
@@ -138,6 +138,10 @@ class Elector:
             raise OutOfSeason(f"this candidate is {self._election.state}: there is no resignation to end")
         self._put(Campaign())
 
+    def health(self, *, ok: bool) -> None:
+        """What the last probes say of the app, told again with each; where it is not healthy a leader steps down."""
+        self._put(Health(ok, self.leadership.given_until_ns))
+
     # ---- the loop -----------------------------------------------------------------------------------------------------------------
 
     def _moment(self) -> Moment:
@@ -215,7 +219,7 @@ class Elector:
         """Watch for ever; without a watch, poll. Each attempt comes out of the budget, never out of the holder's renewals."""
         period_seconds = self.candidate.retry_period_seconds
         while True:
-            await self._allowed()
+            await self.allowed()
             why = await self._watch_once()
             if why is None or isinstance(why, Unknown):
                 self._put(Doubted())
@@ -268,7 +272,9 @@ class Elector:
         promised = last.seconds if last is not None else 0
         return max(2 * self.candidate.retry_period_seconds, promised / 2)
 
-    async def _allowed(self) -> None:
-        while (wait_ns := self._budget.opens_ns() - self._clock.boottime_ns()) > 0:
+    async def allowed(self, requests: int = 1) -> None:
+        """Wait until the budget opens, and take so many out of it (L2): for what is asked of the API server beside the election, too."""
+        while (wait_ns := self._budget.opens_ns(requests) - self._clock.boottime_ns()) > 0:
             await self._clock.sleep(seconds(wait_ns))
-        self._budget.spend(self._clock.boottime_ns())
+        for _ in range(requests):
+            self._budget.spend(self._clock.boottime_ns())

@@ -16,6 +16,9 @@ below that a handful write first, and the others see it before their turn."""
 HOLD_BACK_SECONDS: Final = 1.0
 """A release that names its successor gives it this much before anyone else contends: enough for it to hear, too little to miss."""
 
+UNHEALTHY_DURATIONS: Final = 2
+"""For so many lease durations a Lease must stand free before a candidate whose app is not healthy contends."""
+
 
 @dataclass(frozen=True, slots=True)
 class Moment:
@@ -85,7 +88,16 @@ class Campaign:
     """End a resignation early."""
 
 
-Event = Tick | Answered | Watched | Confirmed | Doubted | StepDown | Campaign
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What the probes of the app say, again with each of them."""
+
+    ok: bool
+    given_until_ns: int = 0
+    """As of `StepDown` (S11)."""
+
+
+Event = Tick | Answered | Watched | Confirmed | Doubted | StepDown | Campaign | Health
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Final
 
 from sidecar import __version__, identity, listen, logs, older
+from sidecar.beside import works
 from sidecar.clock import SystemClock
 from sidecar.elector import Elector
 from sidecar.leadership import Leadership, Names
@@ -26,7 +27,6 @@ from sidecar.settings import Settings, flag, foreign_variables, load, own_pod, v
 from sidecar.stores.protocol import Store
 
 if TYPE_CHECKING:
-    from sidecar.pod import OwnPod
     from sidecar.stores.credentials import Access
 
 _log: Final = logging.getLogger("sidecar")
@@ -194,22 +194,6 @@ async def _open_store(settings: Settings, clock: SystemClock) -> "tuple[Store, A
     return store, access
 
 
-async def _own_pod(
-    settings: Settings, access: "Access | None", elector: Elector, clock: SystemClock, stack: contextlib.AsyncExitStack
-) -> "OwnPod | None":
-    """What follows the answer in the cluster; None where nothing is wanted, and then nothing of it is imported."""
-    if access is None or not settings.follows:
-        return None
-    from sidecar.pod import OwnPod  # noqa: PLC0415 - see above
-    from sidecar.stores.objects import Objects  # noqa: PLC0415
-
-    objects = await Objects.connect(access, settings.renew_deadline)
-    stack.push_async_callback(objects.close)
-    pod = own_pod(os.environ, _service_account_namespace())
-    wanted = {"label": settings.pod_label, "condition": settings.pod_condition, "events": settings.events}
-    return OwnPod(pod, objects, elector, clock, **wanted)
-
-
 async def _run(settings: Settings) -> None:
     """Listeners and the identity's socket first, then the first request (S9)."""
     asyncio.get_running_loop().set_default_executor(_Threads(_MAX_THREADS, _THREADS))
@@ -221,22 +205,19 @@ async def _run(settings: Settings) -> None:
         stack.push_async_callback(store.close)
         names = Names(me.identity, settings.lease, settings.lease_namespace, me.instance[:8])
         elector = Elector(store, clock, Leadership(clock, names), me)
-        follower = await _own_pod(settings, access, elector, clock, stack)
         _say_start(settings, me.instance, [*app_sockets, *probe_sockets])
         async with asyncio.TaskGroup() as group:
             served = asyncio.Event()
             server = group.create_task(_serve(elector, clock, app_sockets, probe_sockets, served))
             await served.wait()
             _on_signals(elector)
+            loops, finish = await works(settings, own_pod(os.environ, _service_account_namespace()), elector, clock, access, stack)
+            beside = [group.create_task(work) for work in loops]
             gc.freeze()  # what start-up made stays: no collection needs to look at it again
-            if follower is None:
-                await elector.run()
-            else:
-                following = group.create_task(follower.run())
-                await elector.run()
-                await follower.finish()
-                following.cancel()
-            server.cancel()
+            await elector.run()
+            await finish()
+            for task in (*beside, server):
+                task.cancel()
     logs.event(_log, logging.INFO, "stopped")
 
 
@@ -260,6 +241,7 @@ def _take_sockets(
 
 def _say_start(settings: Settings, instance: str, sockets: list[socket.socket]) -> None:
     shown = {field: value for field, value in settings.in_force().items() if field not in {"listen", "probe_listen"}}
+    shown = {field.rstrip("_"): value for field, value in shown.items()}
     where = ",".join(listen.name(listener) for listener in sockets)
     logs.event(_log, logging.INFO, "starting", version=__version__, instance=instance, listens=where, lease=settings.lease, **shown)
 

@@ -9,13 +9,14 @@ import uuid
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BeforeValidator, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from sidecar import health_url
 from sidecar.addresses import LISTEN, PROBE_LISTEN
 from sidecar.durations import format_seconds, parse_seconds
 from sidecar.identity import Pod
-from sidecar.lease import SENTINEL
+from sidecar.lease import SENTINEL, pod_name
 from sidecar.listen import parse_listen
 from sidecar.writes import Candidate
 
@@ -95,7 +96,21 @@ def _app_listen(text: str) -> str:
     return text
 
 
+def _health_url(text: str) -> str:
+    if text and not health_url.is_usable(text):
+        raise ValueError(f"allowed is {health_url.ALLOWED}, or nothing")
+    return text
+
+
+def _pause(seconds: float) -> float:
+    if not 0.1 <= seconds <= 3600:  # noqa: PLR2004 - an hour, as everywhere
+        raise ValueError("allowed are 100ms to 1h")
+    return seconds
+
+
 Duration = Annotated[float, BeforeValidator(_duration)]
+Pause = Annotated[Duration, AfterValidator(_pause)]
+Count = Annotated[int, Field(ge=1, le=1000)]
 
 
 class Settings(BaseSettings):
@@ -137,6 +152,20 @@ class Settings(BaseSettings):
     """true: the own Pod has the condition leader-sidecar/leading, True or False, for a readiness gate. Needs patch on pods/status."""
     events: bool = False
     """true: Events on the Lease tell who became leader, stopped leading and why, or resigned. Needs create on events.events.k8s.io."""
+    app_health_url: Annotated[str, AfterValidator(_health_url)] = ""
+    """Where the app says how it is: http://localhost:PORT/PATH, or an IP address of the Pod's. 200 to 399 is healthy. Empty: off.
+    While its app is not healthy a sidecar does not contend, and resigns if it leads; if nobody leads for two lease durations, it does."""
+    app_health_period: Pause = 5.0
+    """Time between two probes of the app. Default 5s."""
+    app_health_timeout: Pause = 1.0
+    """How long a probe of the app waits for its answer. Default 1s, as a kubelet's."""
+    app_health_failures: Count = 3
+    """After so many failed probes in a row the app is not healthy. Default 3, as a kubelet's failureThreshold."""
+    app_health_successes: Count = 1
+    """After so many successful probes in a row the app is healthy. Default 1, as a kubelet's successThreshold."""
+    yield_: bool = False
+    """true: a leader of an old revision of its Deployment, StatefulSet or DaemonSet hands over to a Pod of the current one that has
+    run for a lease duration, once a revision in ten minutes. Needs POD_NAME, POD_UID and the rights of k8s/components/yield."""
     log_format: Literal["text", "json"] | None = None
     """text or json. Default: text on a terminal, else json."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -159,19 +188,26 @@ class Settings(BaseSettings):
             drain_timeout_seconds=self.renew_deadline if self.drain_timeout is None else self.drain_timeout,
             app_ends_first=self.app_ends_first,
             group=self.lease_unique_by,
+            app_has_health=bool(self.app_health_url),
         )
 
     def in_force(self) -> dict[str, object]:
         """Every setting as it counts, for the startup line: defaults filled in, durations with their unit."""
         drain_timeout = self.renew_deadline if self.drain_timeout is None else self.drain_timeout
         times = {"lease_duration": self.lease_duration, "renew_deadline": self.renew_deadline, "retry_period": self.retry_period}
+        times |= {"app_health_period": self.app_health_period, "app_health_timeout": self.app_health_timeout}
         shown = {field: format_seconds(value) for field, value in (times | {"drain_timeout": drain_timeout}).items()}
         return self.model_dump() | shown | {"socket_mode": f"{self.socket_mode:o}", "log_format": self.effective_log_format}
 
     @property
     def follows(self) -> bool:
-        """Whether anything in the cluster is to follow the answer: then `own_pod` must be known."""
+        """Whether anything in the cluster is to follow the answer."""
         return self.pod_label or self.pod_condition or self.events
+
+    @property
+    def asks_for_pods(self) -> bool:
+        """Whether anything asks the API server for more than the Lease: then `own_pod` must be known."""
+        return self.follows or self.yield_
 
     @property
     def effective_log_format(self) -> Literal["text", "json"]:
@@ -185,13 +221,13 @@ def unique_name(lease_name: str, unique_by: str) -> str:
 
 
 def variable(field: str) -> str:
-    """A field's name in the environment."""
-    return PREFIX + field.upper()
+    """A field's name in the environment. One that Python would not have as a name ends in `_` here alone."""
+    return PREFIX + field.rstrip("_").upper()
 
 
 def flag(field: str) -> str:
     """A field's name on the command line."""
-    return "--" + field.replace("_", "-")
+    return "--" + field.rstrip("_").replace("_", "-")
 
 
 def load(flags: Mapping[str, str], environ: Mapping[str, str], service_account_namespace: str | None) -> tuple[Settings | None, list[str]]:
@@ -220,8 +256,10 @@ def load(flags: Mapping[str, str], environ: Mapping[str, str], service_account_n
         faults.append(
             f"{variable('lease_name')} has {len(settings.lease_name)} characters: with {variable('lease_unique_by')}, {longest} at most"
         )
-    if settings is not None and settings.follows:
+    if settings is not None and settings.asks_for_pods:
         faults += _in_a_pod(settings, environ, service_account_namespace)
+    if settings is not None and settings.yield_ and not faults:
+        faults += _unnameable(settings.identity, environ)
     return (None, faults) if faults else (settings, [])
 
 
@@ -274,8 +312,9 @@ def own_pod(environ: Mapping[str, str], service_account_namespace: str | None) -
 
 
 def _in_a_pod(settings: Settings, environ: Mapping[str, str], service_account_namespace: str | None) -> list[str]:
-    """What keeps the settings that follow the answer from being served."""
-    on = " and ".join(variable(field) for field in ("pod_label", "pod_condition", "events") if getattr(settings, field))
+    """What keeps the settings that ask for Pods from being served."""
+    asking = ("pod_label", "pod_condition", "events", "yield_")
+    on = " and ".join(variable(field) for field in asking if getattr(settings, field))
     if settings.store != "kubernetes":
         return [f"{variable('store')}={settings.store} knows no Pods: leave {on} out there"]
     pod, faults = own_pod(environ, service_account_namespace), []
@@ -305,6 +344,16 @@ def _default_identity(environ: Mapping[str, str]) -> tuple[str | None, list[str]
     if faults:
         return "x", faults
     return f"{name or socket.gethostname()}_{uid or uuid.uuid4()}", []
+
+
+def _unnameable(identity: str, environ: Mapping[str, str]) -> list[str]:
+    """A Pod that is handed over to is named, and knows itself by its identity."""
+    if environ["POD_NAME"] in (identity, pod_name(identity)):
+        return []
+    name = variable("identity")
+    return [
+        f"{variable('yield_')} needs an identity that names the Pod, and {name} is {identity!r}: leave it out, or begin it with POD_NAME_"
+    ]
 
 
 def foreign_variables(environ: Mapping[str, str] = os.environ) -> list[str]:

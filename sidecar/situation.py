@@ -5,7 +5,7 @@ from typing import Final
 
 from sidecar import promise, writes
 from sidecar.clock import ns
-from sidecar.events import HOLD_BACK_SECONDS, Due, Moment
+from sidecar.events import HOLD_BACK_SECONDS, UNHEALTHY_DURATIONS, Due, Moment
 from sidecar.lease import SENTINEL, Record, pod_name
 from sidecar.promise import Promise
 from sidecar.view import State, View
@@ -62,6 +62,10 @@ class Situation:
     """Whom the release names; "" for nobody."""
     leaving: bool = False
     """The process is about to end."""
+    healthy: bool = True
+    """The app's health, where it is probed: false until it is known to be good."""
+    excused: bool = False
+    """It contended while its app was not healthy, since nobody took the Lease: kept until the app has been healthy once (L3)."""
 
     def is_mine(self) -> bool:
         """S9 a: the Lease is as one's own last write left it: the chain of own writes is whole."""
@@ -126,8 +130,13 @@ class Situation:
         if self.to_release():
             return Due(Kind.RELEASE, self.release_ns, urgent=True)
         if self.state is State.FOLLOWING and not self.is_foreign():
-            return Due(Kind.RESUME if self.may_resume() and self.record.token is not None else Kind.ACQUIRE, self.contend_ns)
+            resumes = self.may_resume() and self.record.token is not None
+            return Due(Kind.RESUME, self.contend_ns) if resumes else Due(Kind.ACQUIRE, self.contend_ns + self._patience_ns())
         return None
+
+    def _patience_ns(self) -> int:
+        """Where the app is not healthy: two lease durations for the others, from when it could contend; then better led than not."""
+        return 0 if self.healthy else ns(UNHEALTHY_DURATIONS * self.me.lease_duration_seconds)
 
     def turns_ns(self) -> list[int]:
         """The moments, past or to come, at which time alone changes what is due or what is said; CLOCK_BOOTTIME."""

@@ -100,6 +100,10 @@ class Status:
             else ""
         )
         (self._passing.add if passes and isinstance(outcome, (Unknown, Busy)) else self._passing.discard)(what)
+        self.say(what, message)
+
+    def say(self, what: str, message: str) -> None:
+        """The same in words; "" where nothing fails."""
         if message == self.problems.get(what, ""):
             return
         if message:

@@ -25,6 +25,8 @@ class Candidate:
     """SIGTERM means that the app has ended (a native sidecar)."""
     group: str = ""
     """Whose Lease it contends for; one of another group is left alone. "" for one that no group has marked."""
+    app_has_health: bool = False
+    """The app's health is probed: not healthy until a probe has said so."""
 
     @property
     def request_limit_seconds(self) -> float:

@@ -38,7 +38,22 @@ def test_the_settings_table_names_every_setting_and_no_other() -> None:
 
 
 @pytest.mark.parametrize(
-    "field", ["lease_duration", "renew_deadline", "retry_period", "store", "listen", "probe_listen", "app_ends_first", "log_level"]
+    "field",
+    [
+        "lease_duration",
+        "renew_deadline",
+        "retry_period",
+        "store",
+        "listen",
+        "probe_listen",
+        "app_ends_first",
+        "app_health_period",
+        "app_health_timeout",
+        "app_health_failures",
+        "app_health_successes",
+        "yield_",
+        "log_level",
+    ],
 )
 def test_the_settings_table_tells_the_default(field: str) -> None:
     """As it is written there it means the same as leaving it out."""

@@ -115,6 +115,17 @@ def test_every_fault_is_named_at_once(monkeypatch: pytest.MonkeyPatch, capsys: p
     ("LEADER_APP_ENDS_FIRST", "maybe", "LEADER_APP_ENDS_FIRST"),
     ("LEADER_SOCKET_MODE", "rw", "octal"),
     ("LEADER_SOCKET_MODE", "999", "octal"),
+    ("LEADER_APP_HEALTH_URL", "https://localhost:8080/", "http://"),
+    ("LEADER_APP_HEALTH_URL", "http://app.example/healthz", "localhost or an IP address"),
+    ("LEADER_APP_HEALTH_URL", "http://$(POD_IP):8080/", "IP address"),
+    ("LEADER_APP_HEALTH_URL", "http://user@localhost/", "http://"),
+    ("LEADER_APP_HEALTH_URL", "http://localhost:99999/", "http://"),
+    ("LEADER_APP_HEALTH_URL", "localhost:8080", "http://"),
+    ("LEADER_APP_HEALTH_PERIOD", "0", "100ms"),
+    ("LEADER_APP_HEALTH_TIMEOUT", "2h", "1h"),
+    ("LEADER_APP_HEALTH_FAILURES", "0", "greater than or equal to 1"),
+    ("LEADER_APP_HEALTH_SUCCESSES", "many", "integer"),
+    ("LEADER_YIELD", "perhaps", "LEADER_YIELD"),
     ("LEADER_LOG_FORMAT", "xml", "'text' or 'json'"),
     ("LEADER_LOG_LEVEL", "loud", "'info'"),
 ])  # fmt: skip
@@ -129,6 +140,7 @@ def test_each_bound_is_checked_and_says_what_is_allowed(
 
 
 FOLLOWING = ("LEADER_POD_LABEL", "LEADER_POD_CONDITION", "LEADER_EVENTS")
+ASKING = (*FOLLOWING, "LEADER_YIELD")
 
 
 @pytest.mark.parametrize("setting", FOLLOWING)
@@ -144,11 +156,11 @@ def test_what_follows_the_answer_is_off_until_it_is_set(monkeypatch: pytest.Monk
     assert own_pod(os.environ, "from-the-token").namespace == "from-the-token"
 
 
-@pytest.mark.parametrize("setting", FOLLOWING)
+@pytest.mark.parametrize("setting", ASKING)
 @pytest.mark.parametrize(
     ("missing", "value"), [("POD_NAMESPACE", None), ("POD_NAME", None), ("POD_UID", None), ("POD_UID", ""), ("POD_NAME", "a/b")]
 )
-def test_what_follows_the_answer_needs_to_know_the_pod(
+def test_what_asks_for_pods_needs_to_know_its_own(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], setting: str, missing: str, value: str | None
 ) -> None:
     """One line, which names the setting and what is missing."""
@@ -159,11 +171,30 @@ def test_what_follows_the_answer_needs_to_know_the_pod(
     assert ("lower-case" if value else "downward API") in line
 
 
-@pytest.mark.parametrize("setting", FOLLOWING)
+@pytest.mark.parametrize("setting", ASKING)
 def test_a_local_store_has_no_pod_to_mark(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], setting: str) -> None:
     (line,) = refused(monkeypatch, capsys, POD_NAMESPACE="shop", LEADER_STORE="local:/tmp/x", **{setting: "true"})
     assert "LEADER_STORE=local:/tmp/x" in line
     assert setting in line
+
+
+def test_yielding_needs_an_identity_that_names_the_pod(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A successor is named by its Pod, and knows itself by its identity."""
+    (line,) = refused(monkeypatch, capsys, POD_NAMESPACE="shop", LEADER_YIELD="true", LEADER_IDENTITY="somebody")
+    assert "LEADER_YIELD needs an identity that names the Pod" in line
+
+
+@pytest.mark.parametrize("url", ["http://localhost:8080/healthz", "http://127.0.0.1/", "http://[::1]:8080/up?x=1", "http://10.2.3.4:80"])
+def test_the_app_is_asked_in_its_own_pod(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """And the candidate knows that it is; with no URL it does not."""
+    assert configure(monkeypatch, LEADER_APP_HEALTH_URL=url).candidate("i", "p").app_has_health
+    assert not configure(monkeypatch, LEADER_APP_HEALTH_URL="").candidate("i", "p").app_has_health
+
+
+def test_yielding_is_a_flag_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though Python would not have its name."""
+    assert configure(monkeypatch, "--yield", POD_NAMESPACE="shop").yield_
+    assert not configure(monkeypatch).yield_
 
 
 def test_the_value_of_an_unknown_flag_is_no_fault_of_its_own(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -224,7 +255,7 @@ def test_help_has_every_setting_with_its_reason(monkeypatch: pytest.MonkeyPatch,
     assert ended.value.code == 0
     said = " ".join(capsys.readouterr().out.split())
     for field, about in Settings.model_fields.items():
-        assert f"--{field.replace('_', '-')}" in said
+        assert f"--{field.rstrip('_').replace('_', '-')}" in said
         assert about.description
         assert " ".join(about.description.split())[:40] in said
 

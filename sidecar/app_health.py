@@ -1,0 +1,104 @@
+"""The application's health: asked for over HTTP as a kubelet asks, and told to the election. Off by default.
+
+Until the first verdict nothing is known, and the election does not take the app for healthy: a native sidecar starts before its app.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from http import HTTPStatus
+from typing import Final
+
+import aiohttp
+
+from sidecar import __version__
+from sidecar.clock import Clock, ns, seconds
+from sidecar.elector import Elector
+from sidecar.logs import event as log_event
+from sidecar.stores.credentials import one_line
+
+MAX_BODY_BYTES: Final = 10 * 1024
+"""As much of an answer as a kubelet reads (kubernetes/pkg/probe/http)."""
+PROBLEM: Final = "app-health"
+"""Its line in `/readyz?verbose`."""
+
+_log: Final = logging.getLogger(__name__)
+
+Probe = Callable[[], Awaitable[str]]
+"""One probe: "" for a healthy app, else what is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What several probes say together, as a Pod's probes have it: so many in a row turn it."""
+
+    failures: int
+    successes: int
+    healthy: bool | None = None
+    """None: not known yet."""
+    contrary: int = 0
+    """Probes in a row that speak against it."""
+    last: bool | None = field(default=None, compare=False)
+
+    def after(self, *, ok: bool) -> "Verdict":
+        """With one more probe."""
+        if ok is self.healthy:
+            return replace(self, contrary=0, last=ok)
+        contrary = self.contrary + 1 if ok is self.last else 1
+        turned = contrary >= (self.successes if ok else self.failures)
+        return replace(self, healthy=ok if turned else self.healthy, contrary=0 if turned else contrary, last=ok)
+
+
+class HTTPProbe:
+    """`GET url` on a connection of its own; any status from 200 to 399 is healthy, and no redirect is followed."""
+
+    def __init__(self, url: str, timeout_seconds: float, clock: Clock) -> None:
+        self._url, self._timeout_seconds, self._clock = url, timeout_seconds, clock
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=1, force_close=True),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={"User-Agent": f"leader-sidecar/{__version__}", "Accept": "*/*", "Accept-Encoding": "identity"},
+            timeout=aiohttp.ClientTimeout(total=None),
+            trust_env=False,
+        )
+
+    async def __call__(self) -> str:
+        """See `Probe`; never an exception."""
+        try:
+            async with self._clock.timeout(self._timeout_seconds):
+                return await self._ask()
+        except TimeoutError:
+            return f"no answer from {self._url} within {self._timeout_seconds:g} s"
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            return one_line(f"no answer from {self._url}: {type(error).__name__}: {error}")
+
+    async def _ask(self) -> str:
+        async with self._session.get(self._url, allow_redirects=False) as response:
+            read = 0
+            async for chunk in response.content.iter_any():  # an app that is cut off in its answer logs that as a fault
+                read += len(chunk)
+                if read >= MAX_BODY_BYTES:
+                    response.close()
+                    break
+            if HTTPStatus.OK <= response.status < HTTPStatus.BAD_REQUEST:
+                return ""
+            return f"{self._url} answers HTTP {response.status}: 200 to 399 is healthy"
+
+    async def close(self) -> None:
+        """Let go of the connection."""
+        await self._session.close()
+
+
+async def follow(elector: Elector, clock: Clock, probe: Probe, period_seconds: float, verdict: Verdict) -> None:
+    """Probe for ever; each verdict is told again after each probe, so that none is missed by a term that began meanwhile."""
+    while True:
+        next_ns = clock.boottime_ns() + ns(period_seconds)
+        wrong = await probe()
+        before, verdict = verdict, verdict.after(ok=not wrong)
+        elector.status.say(PROBLEM, wrong)
+        if verdict.healthy is not None:
+            if verdict.healthy is not before.healthy:
+                level = logging.INFO if verdict.healthy else logging.WARNING
+                log_event(_log, level, "the app is healthy" if verdict.healthy else "the app is not healthy", why=wrong or "probed")
+            elector.health(ok=verdict.healthy)
+        await clock.sleep(max(0.0, seconds(next_ns - clock.boottime_ns())))

@@ -1,0 +1,54 @@
+"""What runs beside the election where a setting asks for it: each imported, connected and started only then."""
+
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any
+
+from sidecar.clock import Clock
+from sidecar.elector import Elector
+from sidecar.identity import Pod
+from sidecar.settings import Settings
+
+if TYPE_CHECKING:
+    from sidecar.stores.credentials import Access
+
+Work = Coroutine[Any, Any, None]
+
+
+async def nothing() -> None:
+    """What is to be finished where nothing is."""
+
+
+async def works(  # noqa: PLR0913 - each is what some part needs
+    settings: Settings, pod: Pod, elector: Elector, clock: Clock, access: "Access | None", stack: AsyncExitStack
+) -> tuple[list[Work], Callable[[], Awaitable[None]]]:
+    """Loops that end by being cancelled alone, and what to await before that once the election has ended.
+
+    `stack` closes what they use. `access` is None without an API server, `pod` the own one.
+    """
+    loops: list[Work] = []
+    finish: Callable[[], Awaitable[None]] = nothing
+    if settings.app_health_url:
+        from sidecar import app_health  # noqa: PLC0415 - only where it is used
+
+        probe = app_health.HTTPProbe(settings.app_health_url, settings.app_health_timeout, clock)
+        stack.push_async_callback(probe.close)
+        verdict = app_health.Verdict(settings.app_health_failures, settings.app_health_successes)
+        loops.append(app_health.follow(elector, clock, probe, settings.app_health_period, verdict))
+    if access is None or not settings.asks_for_pods:
+        return loops, finish
+    from sidecar.stores.objects import Objects  # noqa: PLC0415 - likewise
+
+    objects = await Objects.connect(access, settings.renew_deadline)
+    stack.push_async_callback(objects.close)
+    if settings.follows:
+        from sidecar.pod import OwnPod  # noqa: PLC0415 - likewise
+
+        own = OwnPod(pod, objects, elector, clock, label=settings.pod_label, condition=settings.pod_condition, events=settings.events)
+        loops.append(own.run())
+        finish = own.finish
+    if settings.yield_:
+        from sidecar.yielding import Yielding  # noqa: PLC0415 - likewise
+
+        loops.append(Yielding(elector, objects, clock, pod).run())
+    return loops, finish
