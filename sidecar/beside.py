@@ -20,7 +20,7 @@ async def nothing() -> None:
 
 
 async def works(  # noqa: PLR0913 - each is what some part needs
-    settings: Settings, pod: Pod, elector: Elector, clock: Clock, access: "Access | None", stack: AsyncExitStack
+    settings: Settings, *, pod: Pod, elector: Elector, clock: Clock, access: "Access | None", stack: AsyncExitStack
 ) -> tuple[list[Work], Callable[[], Awaitable[None]]]:
     """Loops that end by being cancelled alone, and what to await before that once the election has ended.
 

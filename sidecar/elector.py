@@ -113,7 +113,8 @@ class Elector:
         if held is None:
             raise OutOfSeason(f"this candidate is {election.state}, it holds no term: nothing to release")
         if token is not None and token != held.token:
-            raise OutOfSeason(f"the term with token {token} is over; the present one has {held.token}: send that, or nothing")
+            or_nothing = "" if election.state is State.LEADING else ", or nothing"
+            raise OutOfSeason(f"the term with token {token} is over; the present one has {held.token}: send that{or_nothing}")
         if token is None and election.state is State.LEADING:
             raise OutOfSeason('this candidate leads and was not asked to stop; send {"token": …} of the present term to end it')
         self._absorb(StepDown("the app has drained", self.leadership.given_until_ns, app_ended=True))

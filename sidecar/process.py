@@ -211,7 +211,8 @@ async def _run(settings: Settings) -> None:
             server = group.create_task(_serve(elector, clock, app_sockets, probe_sockets, served))
             await served.wait()
             _on_signals(elector)
-            loops, finish = await works(settings, own_pod(os.environ, _service_account_namespace()), elector, clock, access, stack)
+            pod = own_pod(os.environ, _service_account_namespace())
+            loops, finish = await works(settings, pod=pod, elector=elector, clock=clock, access=access, stack=stack)
             beside = [group.create_task(work) for work in loops]
             gc.freeze()  # what start-up made stays: no collection needs to look at it again
             await elector.run()
