@@ -23,7 +23,8 @@ from sidecar.beside import works
 from sidecar.clock import SystemClock
 from sidecar.elector import Elector
 from sidecar.leadership import Leadership, Names
-from sidecar.settings import Settings, flag, foreign_variables, load, own_pod, variable
+from sidecar.loading import foreign_variables, load, own_pod
+from sidecar.settings import Settings, flag, variable
 from sidecar.stores.protocol import Store
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from sidecar.settings import load
+from sidecar.loading import load
 from tests.apiserver.kustomized import K8S, build, kustomization, only, sidecar_of
 from tests.apiserver.server import ApiServer
 from tests.apiserver.sidecar_process import until

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from sidecar.lease import GROUP_ANNOTATION, parse
-from sidecar.settings import load
+from sidecar.loading import load
 from sidecar.status import Status
 from sidecar.view import State
 from sidecar.writes import Kind

@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from sidecar.leadership import Answer
-from sidecar.settings import Settings, load, variable
+from sidecar.loading import load
+from sidecar.settings import Settings, variable
 from sidecar.view import State
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -7,8 +7,9 @@ import pytest
 
 from sidecar.durations import parse_seconds
 from sidecar.identity import Pod
+from sidecar.loading import own_pod
 from sidecar.process import configured, main
-from sidecar.settings import Settings, own_pod
+from sidecar.settings import Settings
 
 UID = uuid.uuid4().hex
 GOOD = {"LEADER_LEASE_NAME": "web", "LEADER_LEASE_NAMESPACE": "shop", "POD_NAME": "web-0", "POD_UID": UID}

@@ -1,0 +1,153 @@
+"""From flags and environment to the settings, or to every fault that they have: what one setting owes another is checked here."""
+
+import os
+import re
+import socket
+import uuid
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from sidecar.durations import parse_seconds
+from sidecar.identity import Pod
+from sidecar.lease import pod_name
+from sidecar.settings import MAX_LEASE_NAME_CHARS, PREFIX, Settings, check_identity, check_label, check_subdomain, variable
+
+MIN_CLOCK_RATIO: Final = 1.25
+JITTER_FACTOR: Final = 1.2
+MIN_REQUEST_LIMIT_SECONDS: Final = 0.1
+
+
+def load(flags: Mapping[str, str], environ: Mapping[str, str], service_account_namespace: str | None) -> tuple[Settings | None, list[str]]:
+    """The settings, or every fault that they have, a line each. `flags` maps a field's name to its text."""
+    given = {field: environ[variable(field)] for field in Settings.model_fields if variable(field) in environ} | dict(flags)
+    faults: list[str] = []
+    values: dict[str, Any] = dict(given)
+    if "identity" not in values:
+        values["identity"], fault = _default_identity(environ)
+        faults += fault
+    if "lease_namespace" not in values:
+        local = "default" if values.get("store", "").startswith("local:") else None
+        values["lease_namespace"] = environ.get("POD_NAMESPACE") or service_account_namespace or local
+        if values["lease_namespace"] is None:
+            faults.append(f"{variable('lease_namespace')} is not set: set it, or POD_NAMESPACE by the downward API")
+    if not values.get("lease_name"):
+        faults.append(f"{variable('lease_name')} is required: the name of the Lease, after the product, such as web")
+    stand_ins = {"lease_name": "x", "lease_namespace": "x"}
+    settings, wrong = _validate({key: value for key, value in values.items() if value is not None}, stand_ins, given)
+    faults += [fault for field, fault in wrong.items() if not (field == "lease_name" and not values.get(field))]
+    faults += _inequalities(values, wrong)
+    if not given.get("lease_unique_by", "x").strip():
+        faults.append(f"{variable('lease_unique_by')} is empty: say what tells this instance apart, or leave it out")
+    if settings is not None and len(settings.lease) > MAX_LEASE_NAME_CHARS:
+        longest = MAX_LEASE_NAME_CHARS - len(settings.lease) + len(settings.lease_name)
+        faults.append(
+            f"{variable('lease_name')} has {len(settings.lease_name)} characters: with {variable('lease_unique_by')}, {longest} at most"
+        )
+    if settings is not None and settings.asks_for_pods:
+        faults += _in_a_pod(settings, environ, service_account_namespace)
+    if settings is not None and settings.yield_ and not faults:
+        faults += _unnameable(settings.identity, environ)
+    return (None, faults) if faults else (settings, [])
+
+
+def _validate(values: dict[str, Any], stand_ins: dict[str, str], given: Mapping[str, str]) -> tuple[Settings | None, dict[str, str]]:
+    try:
+        return Settings(**{**stand_ins, **values}), {}
+    except ValidationError as error:
+        wrong: dict[str, str] = {}
+        for detail in error.errors(include_url=False):
+            field = str(detail["loc"][0])
+            said = f"{given[field]!r}" if field in given else f"{values.get(field)!r} (by default)"
+            wrong.setdefault(field, f"{variable(field)}={said}: {detail['msg'].removeprefix('Value error, ')}")
+        return None, wrong
+
+
+def _inequalities(values: Mapping[str, Any], wrong: Mapping[str, str]) -> list[str]:
+    """What the three times owe each other (S1), for those that stand."""
+
+    def seconds(field: str) -> float | None:
+        if field in wrong:
+            return None
+        value = values.get(field, Settings.model_fields[field].default)
+        return parse_seconds(value) if isinstance(value, str) else value
+
+    lease, renew, retry, drain = (seconds(field) for field in ("lease_duration", "renew_deadline", "retry_period", "drain_timeout"))
+    faults = []
+    if lease is not None and renew is not None and lease < MIN_CLOCK_RATIO * renew:
+        message = (
+            f"{variable('renew_deadline')} is {renew:g}s: at most {lease / MIN_CLOCK_RATIO:g}s is allowed, the lease duration ({lease:g}s)"
+        )
+        faults.append(f"{message} / {MIN_CLOCK_RATIO}: their ratio is what keeps two clocks apart")
+    if renew is not None and renew <= 0:
+        faults.append(f"{variable('renew_deadline')} is {renew:g}s: it must be above 0")
+    if retry is not None and retry <= 0:
+        faults.append(f"{variable('retry_period')} is {retry:g}s: it must be above 0")
+    elif renew is not None and retry is not None and renew > 0:
+        limit = min(renew / JITTER_FACTOR, renew - 2 * MIN_REQUEST_LIMIT_SECONDS)
+        if retry >= limit:
+            message = f"{variable('retry_period')} is {retry:g}s: below {limit:g}s is allowed with a renew deadline of {renew:g}s"
+            faults.append(f"{message}, so that two requests fit in between")
+    if drain is not None and drain > 3600:  # noqa: PLR2004 - an hour, as for the lease duration
+        faults.append(f"{variable('drain_timeout')} is {drain:g}s: at most 1h is allowed")
+    return faults
+
+
+def own_pod(environ: Mapping[str, str], service_account_namespace: str | None) -> Pod:
+    """This Pod, by the downward API; what is missing is ""."""
+    namespace = environ.get("POD_NAMESPACE") or service_account_namespace or ""
+    return Pod(namespace, environ.get("POD_NAME", ""), environ.get("POD_UID", ""))
+
+
+def _in_a_pod(settings: Settings, environ: Mapping[str, str], service_account_namespace: str | None) -> list[str]:
+    """What keeps the settings that ask for Pods from being served."""
+    asking = ("pod_label", "pod_condition", "events", "yield_")
+    on = " and ".join(variable(field) for field in asking if getattr(settings, field))
+    if settings.store != "kubernetes":
+        return [f"{variable('store')}={settings.store} knows no Pods: leave {on} out there"]
+    pod, faults = own_pod(environ, service_account_namespace), []
+    for name, value, check in (
+        ("POD_NAMESPACE", pod.namespace, check_label),
+        ("POD_NAME", pod.name, check_subdomain),
+        ("POD_UID", pod.uid, check_identity),
+    ):
+        if not value:
+            faults.append(f"{name} is not set, and {on} needs it: set it by the downward API")
+            continue
+        try:
+            check(value)
+        except ValueError as error:
+            faults.append(f"{name}={value!r}, and {on} needs it: {error}")
+    return faults
+
+
+def _default_identity(environ: Mapping[str, str]) -> tuple[str | None, list[str]]:
+    name, uid = environ.get("POD_NAME"), environ.get("POD_UID")
+    faults = []
+    for key, value in (("POD_NAME", name), ("POD_UID", uid)):
+        try:
+            check_identity("x" if value is None else value)
+        except ValueError as error:
+            faults.append(f"{key}={value!r}: {error}")
+    if faults:
+        return "x", faults
+    return f"{name or socket.gethostname()}_{uid or uuid.uuid4()}", []
+
+
+def _unnameable(identity: str, environ: Mapping[str, str]) -> list[str]:
+    """A Pod that is handed over to is named, and knows itself by its identity."""
+    if environ["POD_NAME"] in (identity, pod_name(identity)):
+        return []
+    name = variable("identity")
+    return [
+        f"{variable('yield_')} needs an identity that names the Pod, and {name} is {identity!r}: leave it out, or begin it with POD_NAME_"
+    ]
+
+
+def foreign_variables(environ: Mapping[str, str] = os.environ) -> list[str]:
+    """LEADER_ names that are no setting, except what Kubernetes injects for a Service whose name begins with "leader"."""
+    known = {variable(field) for field in Settings.model_fields}
+    injected = re.compile(r"LEADER(_[A-Z0-9_]+)?_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_[A-Z0-9_]+)?)", re.ASCII)
+    names = (name for name in environ if name.upper().startswith(PREFIX) and name not in known)
+    return sorted(name for name in names if not injected.fullmatch(name))
