@@ -17,7 +17,7 @@ def real(apiserver: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> Call
     namespace = apiserver.namespace()
     user, token = apiserver.user()
     apiserver.bind(namespace, user, shipped("base/role.yaml"))
-    apiserver.bind(namespace, user, shipped("create/role.yaml"))
+    apiserver.bind(namespace, user, shipped("components/create/role.yaml"))
     kubeconfig = apiserver.kubeconfig(token, tmp_path_factory.mktemp("contract") / "kubeconfig", namespace=namespace)
     return lambda opened: ApiServerGround(apiserver, namespace, kubeconfig, opened)
 
