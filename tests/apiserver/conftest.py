@@ -93,7 +93,7 @@ class Field:
         user, token = self.server.user()
         self.server.bind(self.namespace, user, shipped("base/role.yaml") if role is None else role)
         if create:
-            self.server.bind(self.namespace, user, shipped("create/role.yaml"))
+            self.server.bind(self.namespace, user, shipped("components/create/role.yaml"))
         if token_file is not None:
             token_file.write_text(token, encoding="utf-8")
         if proxied:

@@ -117,15 +117,21 @@ class ApiServer:
 
     # ---- the administrator --------------------------------------------------------------------------------------------------------
 
-    def request(
-        self, method: str, path: str, body: object = None, kind: str = "application/json", limit_seconds: float = 10
+    def request(  # noqa: PLR0913 - what a request may carry
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        kind: str = "application/json",
+        limit_seconds: float = 10,
+        token: str | None = None,
     ) -> tuple[int, JSON]:
-        """One request of the administrator: status and JSON, of an error as well."""
+        """One request of the administrator, or of whose `token` it is: status and JSON, of an error as well."""
         request = urllib.request.Request(
             f"https://127.0.0.1:{self.port}{path}",
             method=method,
             data=None if body is None else json.dumps(body).encode(),
-            headers={"Authorization": f"Bearer {self._admin_token}", "Content-Type": kind},
+            headers={"Authorization": f"Bearer {token or self._admin_token}", "Content-Type": kind},
         )
         try:
             with urllib.request.urlopen(request, timeout=limit_seconds, context=self.ssl) as response:  # noqa: S310

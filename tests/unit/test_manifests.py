@@ -1,5 +1,6 @@
-"""k8s/ grants what the sidecar needs and nothing else. That what it grants is enough, tests/apiserver shows."""
+"""k8s/ grants what the sidecar needs and nothing else. That what it grants is enough, and that it builds, tests/apiserver shows."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -7,12 +8,25 @@ import pytest
 import yaml
 
 K8S = Path(__file__).resolve().parents[2] / "k8s"
+WITH_A_ROLE = sorted(str(path.parent.relative_to(K8S)) for path in K8S.rglob("role.yaml"))
+FOLDERS = sorted(str(path.parent.relative_to(K8S)) for path in K8S.rglob("kustomization.yaml"))
+CLUSTER_SCOPED = {"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", "FlowSchema"}
 
 
 def manifest(path: str) -> dict[str, Any]:
     """One manifest."""
     loaded: dict[str, Any] = yaml.safe_load((K8S / path).read_text())
     return loaded
+
+
+def rules(path: str) -> dict[str, set[str]]:
+    """What a Role grants: `resource` or `resource.group` to verbs."""
+    found: dict[str, set[str]] = {}
+    for rule in manifest(path)["rules"]:
+        for group in rule["apiGroups"]:
+            for resource in rule["resources"]:
+                found.setdefault(f"{resource}.{group}".rstrip("."), set()).update(rule["verbs"])
+    return found
 
 
 def test_the_role_allows_get_watch_and_patch_of_the_one_lease() -> None:
@@ -27,9 +41,33 @@ def test_the_role_allows_get_watch_and_patch_of_the_one_lease() -> None:
     ]
 
 
-def test_the_optional_role_allows_create_alone() -> None:
-    """It cannot be limited to a name, so nothing else goes with it."""
-    assert manifest("create/role.yaml")["rules"] == [{"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create"]}]
+APPS = ("deployments", "replicasets", "statefulsets", "daemonsets")
+
+
+@pytest.mark.parametrize(
+    ("component", "granted"),
+    [
+        ("create", {"leases.coordination.k8s.io": {"create"}}),
+        ("pod-label", {"pods": {"patch"}}),
+        ("pod-condition", {"pods/status": {"patch"}}),
+        ("events", {"events.events.k8s.io": {"create"}}),
+        ("early-takeover", {"pods": {"get", "watch"}}),
+        (
+            "yield",
+            {"pods": {"get", "list"}, "controllerrevisions.apps": {"list"}} | {f"{kind}.apps": {"get"} for kind in APPS},
+        ),
+    ],
+)
+def test_each_optional_part_has_a_small_role_of_its_own(component: str, granted: dict[str, set[str]]) -> None:
+    """None can be limited to a name, so each goes alone."""
+    assert rules(f"components/{component}/role.yaml") == granted
+
+
+def test_no_role_is_left_out_of_that() -> None:
+    """A component that comes later is tested as well."""
+    assert WITH_A_ROLE == sorted(
+        ["base", *(f"components/{name}" for name in ("create", "pod-label", "pod-condition", "events", "early-takeover", "yield"))]
+    )
 
 
 def test_the_lease_is_shipped_without_a_spec() -> None:
@@ -42,17 +80,69 @@ def test_the_account_mounts_its_token_nowhere_by_itself() -> None:
     assert manifest("base/serviceaccount.yaml")["automountServiceAccountToken"] is False
 
 
-@pytest.mark.parametrize("folder", ["base", "create"])
+@pytest.mark.parametrize("folder", FOLDERS)
 def test_a_kustomization_names_every_manifest_beside_it(folder: str) -> None:
-    """None forgotten, none missing, and no namespace fixed in any."""
+    """None forgotten, none missing."""
+    content = manifest(f"{folder}/kustomization.yaml")
+    named = [*content.get("resources", ()), *content.get("configurations", ())]
+    named += [patch["path"] for patch in content.get("patches", ()) if "path" in patch]
     files = {path.name for path in (K8S / folder).glob("*.yaml")} - {"kustomization.yaml"}
-    assert set(manifest(f"{folder}/kustomization.yaml")["resources"]) == files
-    assert all("namespace" not in manifest(f"{folder}/{file}")["metadata"] for file in files)
+    assert {name for name in named if name.endswith(".yaml")} == files
+    assert all((K8S / folder / name).exists() for name in [*named, *content.get("components", ())])
+    assert ("components/" in folder) == (content["kind"] == "Component")
 
 
-@pytest.mark.parametrize("folder", ["base", "create"])
+def test_no_object_has_a_fixed_namespace() -> None:
+    """Where it goes, `kubectl -n` or the user's kustomization says."""
+    for path in K8S.rglob("*.yaml"):
+        for found in yaml.safe_load_all(path.read_text()):
+            if isinstance(found, dict):
+                assert "namespace" not in found.get("metadata", {}), path
+                assert "namespace" not in found, path
+                if found.get("kind") not in CLUSTER_SCOPED:
+                    assert not re.search(r"\bnamespace: (?!metadata)", yaml.safe_dump(found.get("subjects", ""))), path
+
+
+@pytest.mark.parametrize("folder", WITH_A_ROLE)
 def test_a_binding_gives_the_role_beside_it_to_the_one_account(folder: str) -> None:
     """Names that do not match would be a Role for nobody."""
     binding = manifest(f"{folder}/rolebinding.yaml")
     assert binding["roleRef"]["name"] == manifest(f"{folder}/role.yaml")["metadata"]["name"]
     assert binding["subjects"] == [{"kind": "ServiceAccount", "name": manifest("base/serviceaccount.yaml")["metadata"]["name"]}]
+
+
+@pytest.mark.parametrize("folder", WITH_A_ROLE)
+def test_the_table_of_rights_says_what_each_role_grants(folder: str) -> None:
+    """Each verb and each resource, in its row of k8s/README.md; and no other verb."""
+    name = folder.removeprefix("components/")
+    (row,) = (line for line in (K8S / "README.md").read_text().splitlines() if line.startswith(f"| `{name}` |") and "`leader" not in line[:14])
+    rights = row.split("|")[2]
+    granted = rules(f"{folder}/role.yaml")
+    assert set(re.findall(r"`([a-z]+)`", rights)) >= set().union(*granted.values())
+    assert not (set(re.findall(r"`([a-z]+)`", rights)) - set().union(*granted.values()))
+    for resource in granted:
+        assert resource.split(".")[0] in rights.replace("Leases", "leases").replace("Lease", "leases").lower(), resource
+
+
+def test_each_alert_asks_for_metrics_that_there_are() -> None:
+    """An alert on a name that nothing has never fires."""
+    source = (K8S.parent / "sidecar/http/metrics.py").read_text()
+    groups = manifest("optional/alerts.yaml")["spec"]["groups"]
+    for rule in (rule for group in groups for rule in group["rules"]):
+        names = re.findall(r"\bleader_[a-z]+_[a-z_]+", rule["expr"])
+        assert names, rule
+        for name in names:
+            assert f'"{name.removesuffix("_bucket")}"' in source, name
+
+
+def test_what_selects_the_pods_selects_by_what_the_sidecar_component_puts_there() -> None:
+    """The label of the Lease, and the port's name."""
+    template = manifest("components/sidecar/pod.yaml")["spec"]["template"]
+    (label,) = template["metadata"]["labels"]
+    (port,) = template["spec"]["initContainers"][0]["ports"]
+    monitor, policy = manifest("optional/podmonitor.yaml")["spec"], manifest("optional/networkpolicy.yaml")["spec"]
+    for selector in (monitor["selector"], policy["podSelector"]):
+        assert selector["matchExpressions"] == [{"key": label, "operator": "Exists"}]
+    assert monitor["podMetricsEndpoints"][0]["port"] == port["name"]
+    assert policy["ingress"][0]["ports"][0]["port"] == port["containerPort"]
+    assert label in manifest("components/pod-label/service.yaml")["spec"]["selector"]
