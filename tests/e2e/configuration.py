@@ -68,7 +68,7 @@ def write_containerd(folder: Path) -> Path:
                 "type": "bridge",
                 "bridge": "cni0",
                 "isDefaultGateway": True,
-                "ipam": {"type": "host-local", "ranges": [[{"subnet": PODS}]], "routes": [{"dst": "0.0.0.0/0"}]},
+                "ipam": {"type": "host-local", "ranges": [[{"subnet": PODS}]]},
             }
         ],
     }
