@@ -61,6 +61,7 @@ lock:
 	$(COMPILE) pyproject.toml --output-file requirements/runtime.txt
 	$(COMPILE) pyproject.toml --constraint requirements/runtime.txt --group test --group lint --output-file requirements/test.txt
 	$(COMPILE) --group go --output-file requirements/go.txt
+	$(COMPILE) --group build --output-file requirements/build.txt
 	$(COMPILE) --group lock --output-file requirements/lock.txt
 
 clean:

@@ -1,8 +1,7 @@
-"""Addresses to listen on: `localhost:4040`, `host:port`, `[::1]:port`, `*:4041`, `unix:/path`, several with commas."""
+"""Sockets on the addresses that the settings name (`addresses.py`)."""
 
 import contextlib
 import errno
-import os
 import socket
 import stat
 from collections.abc import Iterable
@@ -10,11 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-ALLOWED: Final = "write host:port, localhost:port, [::1]:port, *:port or unix:/path, several with commas"
+from sidecar import addresses
+from sidecar.addresses import ALLOWED
+
 BACKLOG: Final = 1024
-_MAX_PORT: Final = 65535
-_MAX_UNIX_PATH: Final = 107
-"""unix(7): sun_path holds 108 bytes, the last of them zero."""
 
 
 class CannotListen(Exception):  # noqa: N818 - said to the user
@@ -32,30 +30,17 @@ class Address:
 
 def parse_listen(text: str) -> list[Address]:
     """The addresses in `text`; none in an empty one. Raises ValueError."""
-    return [_parse_one(part.strip()) for part in text.split(",")] if text.strip() else []
+    return [Address(*each) for each in addresses.parse(text)]
 
 
-def _parse_one(text: str) -> Address:
-    if text.startswith("unix:"):
-        path = text.removeprefix("unix:")
-        if not path.startswith("/") or len(os.fsencode(path)) > _MAX_UNIX_PATH:
-            raise ValueError(f"{text!r}: a unix socket's path is absolute and has {_MAX_UNIX_PATH} bytes at most")
-        return Address("", 0, path)
-    host, colon, port = text.rpartition(":")
-    bare = host.removeprefix("[").removesuffix("]") if host.startswith("[") else host
-    if not (colon and bare and port.isascii() and port.isdigit() and int(port) <= _MAX_PORT) or (":" in host and bare == host):
-        raise ValueError(f"{text!r} is no address to listen on: {ALLOWED}")
-    return Address(bare, int(port))
-
-
-def bind(addresses: Iterable[Address], socket_mode: int = 0o660) -> list[socket.socket]:
-    """Listening sockets for all of them, on every address of `localhost` and `*` that is up. Raises CannotListen.
+def bind(wanted: Iterable[Address], socket_mode: int = 0o660) -> list[socket.socket]:
+    """Listening sockets for all that are wanted, on every address of `localhost` and `*` that is up. Raises CannotListen.
 
     `socket_mode` is that of unix sockets' files: who may connect.
     """
     bound: list[socket.socket] = []
     try:
-        for address in addresses:
+        for address in wanted:
             bound += [_bind_unix(address.path, socket_mode)] if address.path else _bind_tcp(address)
     except CannotListen:
         for listener in bound:

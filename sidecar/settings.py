@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BeforeValidator, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from sidecar.addresses import LISTEN, PROBE_LISTEN
 from sidecar.durations import format_seconds, parse_seconds
 from sidecar.lease import SENTINEL
 from sidecar.listen import parse_listen
@@ -106,9 +107,9 @@ class Settings(BaseSettings):
     """Time between renewals; renew deadline > 1.2 x this, with room for two requests of 100ms. Default 2s, as client-go."""
     store: Annotated[str, AfterValidator(_store)] = "kubernetes"
     """`kubernetes`, or `local:PATH`: one SQLite file for the processes of one machine. Never chosen by itself: nobody leads by accident."""
-    listen: Annotated[str, AfterValidator(_app_listen)] = "localhost:4040"
+    listen: Annotated[str, AfterValidator(_app_listen)] = LISTEN
     """Where the app asks: host:port, [::1]:port, unix:/path, several with commas; localhost is 127.0.0.1 and, where it is up, ::1."""
-    probe_listen: Annotated[str, AfterValidator(_listen)] = "*:4041"
+    probe_listen: Annotated[str, AfterValidator(_listen)] = PROBE_LISTEN
     """Where a kubelet asks: it comes to the Pod's address, so every address is the default. Empty: off."""
     socket_mode: Annotated[int, BeforeValidator(_mode)] = 0o660
     """Who may connect to a unix socket: its file's mode, octal, at most 777. Default 660: containers that share a group (fsGroup)."""

@@ -12,10 +12,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from sidecar.__main__ import OPEN_FILES
 from sidecar.clock import NS_PER_SECOND
 from sidecar.http.serve import serving
 from sidecar.listen import Address, bind
+from sidecar.process import OPEN_FILES
 from tests.http.conftest import CLOCK, FakeElector, as_elector
 
 ROOT = Path(__file__).parents[2]

@@ -23,7 +23,13 @@ def locked(name: str) -> dict[str, str]:
 
 @pytest.mark.parametrize(
     ("lock", "wanted"),
-    [("runtime", RUNTIME), ("test", [*RUNTIME, *GROUPS["test"], *GROUPS["lint"]]), ("go", GROUPS["go"]), ("lock", GROUPS["lock"])],
+    [
+        ("runtime", RUNTIME),
+        ("test", [*RUNTIME, *GROUPS["test"], *GROUPS["lint"]]),
+        ("go", GROUPS["go"]),
+        ("build", GROUPS["build"]),
+        ("lock", GROUPS["lock"]),
+    ],
 )
 def test_a_lock_pins_each_requirement_of_pyproject_within_its_range(lock: str, wanted: list[str]) -> None:
     """Else `make lock` was forgotten."""
@@ -39,7 +45,7 @@ def test_tests_run_on_the_pins_that_users_get() -> None:
     assert locked("runtime").items() <= locked("test").items()
 
 
-@pytest.mark.parametrize("lock", ["runtime", "test", "go", "lock"])
+@pytest.mark.parametrize("lock", ["runtime", "test", "go", "build", "lock"])
 def test_a_lock_has_hashes_and_no_addresses(lock: str) -> None:
     """A lock must say what is installed, not from where."""
     text = (ROOT / "requirements" / f"{lock}.txt").read_text()

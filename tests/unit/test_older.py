@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sidecar import older
-from sidecar.__main__ import configured, main
+from sidecar.process import configured, main
 
 
 @pytest.fixture(autouse=True)

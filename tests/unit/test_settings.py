@@ -4,8 +4,8 @@ import uuid
 
 import pytest
 
-from sidecar.__main__ import configured, main
 from sidecar.durations import parse_seconds
+from sidecar.process import configured, main
 from sidecar.settings import Settings
 
 UID = uuid.uuid4().hex

@@ -1,0 +1,13 @@
+"""Commands beside the sidecar itself: clients of its HTTP contract, for exec probes and people.
+
+A kubelet starts one every few seconds in each Pod, so they import no more than they need: no argparse, no asyncio, nothing installed.
+"""
+
+
+def run(arguments: list[str]) -> int | None:
+    """Run the command that the first argument names; its exit code, or None where that is no command."""
+    if arguments[:1] == ["probe"]:
+        from sidecar.commands import probe  # noqa: PLC0415 - each command pays for itself alone
+
+        return probe.main(arguments[1:])
+    return None
