@@ -38,6 +38,8 @@ class Cluster:
     image: str
     app_image: str
     node: Node | None
+    guarded: bool
+    """Whether the cluster has the admission policies of k8s/guard: then every application of the tests is under them."""
 
     def kubectl(self, *arguments: str, stdin: str | None = None, limit_seconds: float = 120) -> str:
         """What kubectl prints. AssertionError with what it said where it fails."""

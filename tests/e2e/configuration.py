@@ -101,6 +101,8 @@ def write_kubelet(folder: Path, cgroup: str) -> Path:
         "evictionHard": {"memory.available": "1Mi", "nodefs.available": "1Mi", "imagefs.available": "1Mi"},
         "imageGCHighThresholdPercent": 100,
         "serializeImagePulls": False,
+        "clusterDNS": ["10.96.0.10"],
+        "clusterDomain": "cluster.local",
         "resolvConf": str(folder / "resolv.conf"),
         "nodeStatusUpdateFrequency": "2s",
         "registerNode": True,

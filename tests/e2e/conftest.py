@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 from collections.abc import Generator, Iterator
 from contextlib import nullcontext
 
@@ -13,7 +14,7 @@ from tests.e2e.image import ImageUnavailable
 from tests.e2e.images import APP_IMAGE, SIDECAR_IMAGE, app_image, sidecar_image
 from tests.e2e.node import Node
 from tests.e2e.packages import obstacle
-from tests.e2e.workload import Workload
+from tests.e2e.workload import K8S, Workload
 
 _FOREIGN_APP_IMAGE = "docker.io/curlimages/curl:8.11.1"
 _MISSING = pytest.StashKey[str]()
@@ -58,7 +59,9 @@ def cluster(pytestconfig: pytest.Config) -> Iterator[Cluster]:
         node.start()
         node.import_image(app_image())
         node.import_image(sidecar_image())
-        yield Cluster(tuple(node.kubectl_command()), SIDECAR_IMAGE, APP_IMAGE, node)
+        mine = Cluster(tuple(node.kubectl_command()), SIDECAR_IMAGE, APP_IMAGE, node, guarded=True)
+        mine.kubectl("apply", "-k", str(K8S / "guard"))
+        yield mine
     finally:
         node.stop()
 
@@ -69,7 +72,8 @@ def _given() -> Cluster:
     if not image:
         pytest.fail("KUBECONFIG is set, so these tests run on that cluster: set IMAGE to the sidecar's image there as well", pytrace=False)
     kubectl = shutil.which("kubectl") or str(ensure("kubectl")["kubectl"])
-    return Cluster((kubectl,), image, os.environ.get("APP_IMAGE", _FOREIGN_APP_IMAGE), None)
+    guard = subprocess.run([kubectl, "get", "validatingadmissionpolicy", "leader-sidecar-guard-lease"], capture_output=True, check=False)
+    return Cluster((kubectl,), image, os.environ.get("APP_IMAGE", _FOREIGN_APP_IMAGE), None, guarded=guard.returncode == 0)
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ class Workload:
         kind: str = "Deployment",
         *,
         replicas: int = 3,
-        components: tuple[str, ...] = ("sidecar",),
+        components: tuple[str, ...] = (),
         settings: Mapping[str, str] | None = None,
         script: str = SCRIPT,
         spec: Mapping[str, Any] | None = None,
@@ -48,7 +48,8 @@ class Workload:
     ) -> list[JSON]:
         """Apply it and wait until every replica runs; gives the Pods.
 
-        `components` of k8s/components; `settings` are LEADER_ variables of the sidecar; `spec` and `pod_spec` go over the workload's.
+        `components` of k8s/components beside the sidecar, and the guard where the cluster has it; `settings` are LEADER_ variables of
+        the sidecar; `spec` and `pod_spec` go over the workload's.
         """
         self.apply(
             kind, replicas=replicas, components=components, settings=settings or {}, script=script, spec=spec or {}, pod_spec=pod_spec or {}
@@ -71,13 +72,14 @@ class Workload:
         folder = Path(tempfile.mkdtemp(prefix="leader-sidecar-e2e-"))
         try:
             (folder / "workload.yaml").write_text(yaml.safe_dump(self._workload(kind, replicas, script, spec, pod_spec)), encoding="utf-8")
-            name, _, tag = self.cluster.image.rpartition(":")
+            image, _, tag = self.cluster.image.rpartition(":")
+            guard = ["guard"] if self.cluster.guarded else []
             kustomization: JSON = {
                 "apiVersion": "kustomize.config.k8s.io/v1beta1",
                 "kind": "Kustomization",
                 "resources": [os.path.relpath(K8S / "base", folder), "workload.yaml"],
-                "components": [os.path.relpath(K8S / "components" / component, folder) for component in components],
-                "images": [{"name": "leader-sidecar", "newName": name, "newTag": tag}],
+                "components": [os.path.relpath(K8S / "components" / name, folder) for name in ("sidecar", *guard, *components)],
+                "images": [{"name": "leader-sidecar", "newName": image, "newTag": tag}],
                 "patches": [_patch(settings)] if settings else [],
             }
             (folder / "kustomization.yaml").write_text(yaml.safe_dump(kustomization), encoding="utf-8")
