@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -146,9 +145,9 @@ class Node:
         return pages * os.sysconf("SC_PAGE_SIZE")
 
     def end_apiserver(self) -> None:
-        """End the API server as an upgrade does: SIGTERM. Connections are refused until `start_apiserver`."""
-        self.space.end("kube-apiserver")
+        """End the API server: SIGTERM, and no long wait for the watches it serves. Connections are refused until `start_apiserver`."""
+        self.space.end("kube-apiserver", limit_seconds=2)
 
     def end_kubelet(self) -> None:
         """End the kubelet: containers run on."""
-        self.space.end("kubelet", signal.SIGTERM)
+        self.space.end("kubelet")
