@@ -21,7 +21,7 @@ from tests.binaries.build import cache
 
 CGROUPS = Path("/sys/fs/cgroup")
 _HIDDEN = ("/run", "/var/lib", "/var/log")
-"""Folders of the machine that the programs of a node write to by default: they get empty ones in their place."""
+"""Folders of the machine that the programs of a node write to by default: they get empty ones in their place, in memory."""
 _SYSCTLS = {
     "vm/overcommit_memory": "1", "vm/panic_on_oom": "0", "kernel/panic": "10", "kernel/panic_on_oops": "1",
     "kernel/keys/root_maxkeys": "1000000", "kernel/keys/root_maxbytes": "25000000",
@@ -81,10 +81,9 @@ class Space:
                 raise RuntimeError("unshare could not make the namespaces: this needs root and a kernel with pid, mount and net namespaces")
             time.sleep(0.02)
         self._note(self.pid)
+        (self.folder / "machine").mkdir()
         for hidden in _HIDDEN:
-            mine = self.folder / "machine" / hidden.strip("/")
-            mine.mkdir(parents=True)
-            self.call("mount", "--bind", str(mine), hidden)
+            self.call("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", hidden)
         for key, value in _SYSCTLS.items():
             if (there := Path("/proc/sys") / key).exists():
                 mine = self.folder / "machine" / key.replace("/", ".")
