@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.apiserver.guarded import guarded, policy  # noqa: F401 - fixtures
 from tests.apiserver.ports import free_port
 from tests.apiserver.proxy import FaultProxy
 from tests.apiserver.server import ApiServer

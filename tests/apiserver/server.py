@@ -124,6 +124,7 @@ class ApiServer:
         body: object = None,
         kind: str = "application/json",
         limit_seconds: float = 10,
+        *,
         token: str | None = None,
     ) -> tuple[int, JSON]:
         """One request of the administrator, or of whose `token` it is: status and JSON, of an error as well."""

@@ -30,7 +30,7 @@ class Node:
         self.space.open()
         self._start_network()
         configuration.write_certificates(self.folder)
-        self.space.start("etcd", self._programs["etcd"], f"--data-dir=/var/lib/etcd", "--unsafe-no-fsync")
+        self.space.start("etcd", self._programs["etcd"], "--data-dir=/var/lib/etcd", "--unsafe-no-fsync")
         self.start_containerd()
         self.start_apiserver()
         for name in ("kube-controller-manager", "kube-scheduler"):

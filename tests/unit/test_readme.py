@@ -26,7 +26,7 @@ def settings_rows() -> dict[str, str]:
 
 def pod() -> dict[str, Any]:
     """The spec of the Pod template that the README shows."""
-    block = re.search(r"```yaml\n(.*?)```", README, re.DOTALL)
+    block = re.search(r"```yaml\n(spec:.*?)```", README, re.DOTALL)
     assert block is not None
     spec: dict[str, Any] = yaml.safe_load(block[1])["spec"]
     return spec
