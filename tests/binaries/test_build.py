@@ -68,6 +68,19 @@ def test_given_assets_are_used_as_they_are(bare: Path, monkeypatch: pytest.Monke
     assert ensure("candidate")["candidate"].is_relative_to(bare / "cache")
 
 
+def test_what_only_a_node_needs_is_built_when_it_is_named(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So `make test` stays as lean as it is; and assets of setup-envtest do not hold it."""
+    assert not set(ensure()) & set(build.NODE)
+    monkeypatch.setenv("KUBEBUILDER_ASSETS", str(bare / "assets"))
+    assert ensure("kubelet")["kubelet"].is_relative_to(bare / "cache")
+
+
+def test_the_node_is_of_the_same_kubernetes_as_its_api_server() -> None:
+    """Two modules, so that the API server that is built already stays; one version."""
+    for module in ("kubernetes", "node"):
+        assert f"k8s.io/kubernetes {build.KUBERNETES}" in (build.HERE / module / "go.mod").read_text()
+
+
 def test_incomplete_assets_are_named(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rather than built behind the back of who set the variable."""
     monkeypatch.setenv("KUBEBUILDER_ASSETS", str(bare))

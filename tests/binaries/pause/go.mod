@@ -1,0 +1,3 @@
+module leader-sidecar.test/pause
+
+go 1.26.0

@@ -1,0 +1,112 @@
+"""Certificates, and the files that the node's programs are configured by."""
+
+import json
+from pathlib import Path
+
+import trustme
+import yaml
+
+NODE = "n1"
+NODE_ADDRESS = "10.250.0.1"
+API_ADDRESS = "10.96.0.1"
+PODS = "10.244.0.0/24"
+PAUSE_IMAGE = "leader-sidecar.test/pause:1"
+
+_CONTAINERD = f"""
+version = 2
+disabled_plugins = ["io.containerd.snapshotter.v1.aufs", "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.devmapper",
+  "io.containerd.snapshotter.v1.zfs", "io.containerd.internal.v1.opt"]
+[plugins."io.containerd.grpc.v1.cri"]
+  sandbox_image = "{PAUSE_IMAGE}"
+  restrict_oom_score_adj = true
+  disable_apparmor = true
+[plugins."io.containerd.grpc.v1.cri".containerd]
+  snapshotter = "overlayfs"
+[plugins."io.containerd.grpc.v1.cri".cni]
+  bin_dir = "/usr/lib/cni"
+  conf_dir = "CNI"
+"""
+
+
+def write_certificates(folder: Path) -> None:
+    """A CA, the API server's certificate, the key that service accounts' tokens are signed with, kubeconfigs for admin and node."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(folder / "ca.crt")
+    server = authority.issue_cert(API_ADDRESS, NODE_ADDRESS, "127.0.0.1", "localhost", "kubernetes", "kubernetes.default.svc")
+    server.private_key_pem.write_to_path(folder / "apiserver.key")
+    server.cert_chain_pems[0].write_to_path(folder / "apiserver.crt")
+    authority.issue_cert("service-accounts.test").private_key_pem.write_to_path(folder / "sa.key")
+    for name, user, group in (("admin", "admin", "system:masters"), ("kubelet", f"system:node:{NODE}", "system:nodes")):
+        client = authority.issue_cert(f"{name}.test", common_name=user, organization_name=group)
+        client.private_key_pem.write_to_path(folder / f"{name}.key")
+        client.cert_chain_pems[0].write_to_path(folder / f"{name}.crt")
+        (folder / f"{name}.key").chmod(0o600)
+        _write_kubeconfig(folder, name)
+
+
+def _write_kubeconfig(folder: Path, name: str) -> None:
+    cluster = {"server": f"https://{API_ADDRESS}", "certificate-authority": str(folder / "ca.crt")}
+    user = {"client-certificate": str(folder / f"{name}.crt"), "client-key": str(folder / f"{name}.key")}
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "e2e",
+        "clusters": [{"name": "e2e", "cluster": cluster}],
+        "users": [{"name": name, "user": user}],
+        "contexts": [{"name": "e2e", "context": {"cluster": "e2e", "user": name}}],
+    }
+    (folder / f"{name}.kubeconfig").write_text(yaml.safe_dump(config), encoding="utf-8")
+
+
+def write_containerd(folder: Path) -> Path:
+    """The configuration of containerd, and the network of Pods: a bridge, with addresses from a range."""
+    network = {
+        "cniVersion": "0.4.0",
+        "name": "pods",
+        "plugins": [
+            {
+                "type": "bridge",
+                "bridge": "cni0",
+                "isDefaultGateway": True,
+                "ipam": {"type": "host-local", "ranges": [[{"subnet": PODS}]]},
+            }
+        ],
+    }
+    (folder / "cni").mkdir()
+    (folder / "cni" / "10-pods.conflist").write_text(json.dumps(network), encoding="utf-8")
+    path = folder / "containerd.toml"
+    path.write_text(_CONTAINERD.replace("CNI", str(folder / "cni")), encoding="utf-8")
+    return path
+
+
+def write_kubelet(folder: Path, cgroup: str) -> Path:
+    """The kubelet's configuration: nothing in it changes what a Pod's end or restart looks like."""
+    (folder / "resolv.conf").write_text("nameserver 127.0.0.1\n", encoding="utf-8")
+    config = {
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "kind": "KubeletConfiguration",
+        "authentication": {
+            "anonymous": {"enabled": False},
+            "webhook": {"enabled": False},
+            "x509": {"clientCAFile": str(folder / "ca.crt")},
+        },
+        "authorization": {"mode": "AlwaysAllow"},
+        "containerRuntimeEndpoint": "unix:///run/containerd/containerd.sock",
+        "cgroupDriver": "cgroupfs",
+        "cgroupRoot": f"/{cgroup}",
+        "enforceNodeAllocatable": ["none"],
+        "failSwapOn": False,
+        "failCgroupV1": False,
+        "makeIPTablesUtilChains": False,
+        "evictionHard": {"memory.available": "1Mi", "nodefs.available": "1Mi", "imagefs.available": "1Mi"},
+        "imageGCHighThresholdPercent": 100,
+        "serializeImagePulls": False,
+        "clusterDNS": ["10.96.0.10"],
+        "clusterDomain": "cluster.local",
+        "resolvConf": str(folder / "resolv.conf"),
+        "nodeStatusUpdateFrequency": "2s",
+        "registerNode": True,
+    }
+    path = folder / "kubelet.yaml"
+    path.write_text(yaml.safe_dump(config), encoding="utf-8")
+    return path

@@ -1,0 +1,153 @@
+"""A whole Kubernetes node on this machine: every program that a cluster has, in namespaces of its own (space.py)."""
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.binaries.build import NODE as NODE_PROGRAMS
+from tests.binaries.build import ensure
+from tests.e2e import configuration
+from tests.e2e.images import pause_image
+from tests.e2e.space import Space, innermost_pid, sweep
+
+_ETCD = "http://127.0.0.1:2379"
+
+
+class Node:
+    """etcd, the API server, its controllers and scheduler, containerd and the kubelet. `start` once, `stop` always."""
+
+    def __init__(self) -> None:
+        sweep()
+        self._programs = {name: str(path) for name, path in ensure("etcd", "kube-apiserver", "kubectl", *NODE_PROGRAMS).items()}
+        self.space = Space(Path(self._programs["pause"]))
+        self.folder = self.space.folder
+
+    def start(self) -> "Node":
+        """All of it, until the node is ready for Pods. Raises RuntimeError with the logs' ends where it does not get there."""
+        self.space.open()
+        self._start_network()
+        configuration.write_certificates(self.folder)
+        self.space.start("etcd", self._programs["etcd"], "--data-dir=/var/lib/etcd", "--unsafe-no-fsync")
+        self.start_containerd()
+        self.start_apiserver()
+        for name in ("kube-controller-manager", "kube-scheduler"):
+            self._start_controller(name)
+        self.import_image(pause_image(Path(self._programs["pause"])))
+        configuration.write_kubelet(self.folder, self.space.name)
+        self.start_kubelet()
+        self.wait_ready()
+        return self
+
+    def _start_network(self) -> None:
+        for command in (
+            "link set lo up",
+            "link add node0 type veth peer name node1",
+            f"address add {configuration.NODE_ADDRESS}/24 dev node0",
+            f"address add {configuration.API_ADDRESS}/32 dev node0",
+            "link set node0 up",
+            "link set node1 up",
+            "route add default dev node0",
+        ):
+            self.space.call("ip", *command.split())
+        self.space.call("sysctl", "-q", "-w", "net.ipv4.ip_forward=1")
+
+    def start_apiserver(self) -> None:
+        """Start kube-apiserver and wait until it is ready."""
+        self.space.start(
+            "kube-apiserver", self._programs["kube-apiserver"], f"--etcd-servers={_ETCD}", f"--cert-dir={self.folder}",
+            "--secure-port=443", "--bind-address=0.0.0.0", f"--advertise-address={configuration.NODE_ADDRESS}",
+            "--service-cluster-ip-range=10.96.0.0/16", f"--tls-cert-file={self.folder}/apiserver.crt",
+            f"--tls-private-key-file={self.folder}/apiserver.key", f"--client-ca-file={self.folder}/ca.crt",
+            "--service-account-issuer=https://kubernetes.default.svc", f"--service-account-key-file={self.folder}/sa.key",
+            f"--service-account-signing-key-file={self.folder}/sa.key", "--authorization-mode=Node,RBAC",
+            "--enable-admission-plugins=NodeRestriction", "--allow-privileged", "--kubelet-preferred-address-types=InternalIP",
+            f"--kubelet-client-certificate={self.folder}/admin.crt", f"--kubelet-client-key={self.folder}/admin.key", "--profiling=false",
+        )  # fmt: skip
+        self._until("kube-apiserver", lambda: self.kubectl("get", "--raw", "/readyz").returncode == 0)
+
+    def _start_controller(self, name: str) -> None:
+        mine = [f"--root-ca-file={self.folder}/ca.crt", f"--service-account-private-key-file={self.folder}/sa.key"]
+        self.space.start(
+            name, self._programs[name], f"--kubeconfig={self.folder}/admin.kubeconfig", "--leader-elect=false", "--bind-address=127.0.0.1",
+            "--profiling=false", *(mine if name == "kube-controller-manager" else []),
+        )  # fmt: skip
+
+    def start_containerd(self) -> None:
+        """Start containerd and wait until it answers."""
+        self.space.start("containerd", "containerd", "--config", str(configuration.write_containerd(self.folder)))
+        self._until("containerd", lambda: self._ctr("version").returncode == 0)
+
+    def start_kubelet(self) -> None:
+        """Start the kubelet; `wait_ready` waits until the API server knows."""
+        self.space.start(
+            "kubelet", self._programs["kubelet"], f"--config={self.folder}/kubelet.yaml", f"--kubeconfig={self.folder}/kubelet.kubeconfig",
+            f"--hostname-override={configuration.NODE}", f"--node-ip={configuration.NODE_ADDRESS}",
+        )  # fmt: skip
+
+    def wait_ready(self) -> None:
+        """Until the node takes Pods."""
+        taints = ["get", "node", configuration.NODE, "-o", "json"]
+
+        def ready() -> bool:
+            done = self.kubectl(*taints)
+            if done.returncode != 0:
+                return False
+            node = json.loads(done.stdout)
+            conditions = {entry["type"]: entry["status"] for entry in node["status"].get("conditions", ())}
+            return conditions.get("Ready") == "True" and not node["spec"].get("taints")
+
+        self._until("kubelet", ready, limit_seconds=120)
+
+    def _until(self, name: str, holds: Callable[[], bool], limit_seconds: float = 90) -> None:
+        end = time.monotonic() + limit_seconds
+        while not holds():
+            if not self.space.running(name) or time.monotonic() > end:
+                raise RuntimeError(f"{name} did not get ready:\n{self.space.said(name)}")
+            time.sleep(0.2)
+
+    def stop(self) -> None:
+        """End and remove all of it."""
+        self.space.close()
+
+    # ---- what tests do to it ------------------------------------------------------------------------------------------------------
+
+    def kubectl_command(self) -> list[str]:
+        """A command line's begin: kubectl as the administrator."""
+        return [*self.space.enter_network(), self._programs["kubectl"], f"--kubeconfig={self.folder}/admin.kubeconfig"]
+
+    def kubectl(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run kubectl once."""
+        command = [*self.kubectl_command(), "--request-timeout=10s", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    def _ctr(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*self.space.enter(), "ctr", "--namespace=k8s.io", *arguments], capture_output=True, text=True, timeout=300, check=False
+        )
+
+    def import_image(self, tar: Path) -> None:
+        """Make the images in a docker-archive or OCI tar known to the node. Raises RuntimeError where it is none."""
+        done = self._ctr("images", "import", str(tar))
+        if done.returncode != 0:
+            raise RuntimeError(f"{tar} cannot be imported: {done.stderr}")
+
+    def container_pids(self, container_id: str) -> list[int]:
+        """The processes of a container, as this machine counts them, its first one first. Empty where none runs."""
+        pids = self.space.pids_below(container_id)
+        return sorted(pids, key=lambda pid: (innermost_pid(pid) != 1, pid))
+
+    def resident_bytes(self, pids: list[int]) -> int:
+        """How much memory of their own and shared these processes have in use."""
+        pages = sum(int(Path(f"/proc/{pid}/statm").read_text(encoding="utf-8").split()[1]) for pid in pids)
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
+    def end_apiserver(self) -> None:
+        """End the API server: SIGTERM, and no long wait for the watches it serves. Connections are refused until `start_apiserver`."""
+        self.space.end("kube-apiserver", limit_seconds=2)
+
+    def end_kubelet(self) -> None:
+        """End the kubelet: containers run on."""
+        self.space.end("kubelet")
