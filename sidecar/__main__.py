@@ -16,7 +16,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import FrameType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sidecar import __version__, identity, listen, logs, older
 from sidecar.clock import SystemClock
@@ -24,6 +24,9 @@ from sidecar.elector import Elector
 from sidecar.leadership import Leadership, Names
 from sidecar.settings import Settings, flag, foreign_variables, load, variable
 from sidecar.stores.protocol import Store
+
+if TYPE_CHECKING:  # its module is heavy
+    from sidecar.stores.credentials import Access
 
 _log: Final = logging.getLogger("sidecar")
 
@@ -168,13 +171,13 @@ def _raise_open_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-async def _open_store(settings: Settings, clock: SystemClock) -> Store:
-    """The store; sends nothing yet. Raises Unusable."""
+async def _open_store(settings: Settings, clock: SystemClock) -> tuple[Store, "Access | None"]:
+    """The store, and the way to the API server that it has; sends nothing yet. Raises Unusable."""
     if settings.store.startswith("local:"):
         from sidecar.stores.local import LocalStore, StoreUnusable  # noqa: PLC0415 - sqlite only where it is used
 
         try:
-            return LocalStore(settings.store.removeprefix("local:"), settings.lease_namespace, settings.lease_name, clock)
+            return LocalStore(settings.store.removeprefix("local:"), settings.lease_namespace, settings.lease_name, clock), None
         except StoreUnusable as error:
             raise Unusable(str(error)) from None
     from sidecar.stores import credentials  # noqa: PLC0415 - 36 MB, not for a local store
@@ -184,17 +187,34 @@ async def _open_store(settings: Settings, clock: SystemClock) -> Store:
         access = await credentials.load(os.environ)
     except credentials.ConfigurationError as error:
         raise Unusable(str(error)) from None
-    return await KubernetesStore.connect(access, settings.lease_namespace, settings.lease_name, tcp_timeout_seconds=settings.renew_deadline)
+    namespace, name = settings.lease_namespace, settings.lease_name
+    return await KubernetesStore.connect(access, namespace, name, tcp_timeout_seconds=settings.renew_deadline), access
+
+
+async def _early_takeover(
+    settings: Settings, elector: Elector, access: "Access", clock: SystemClock, stack: contextlib.AsyncExitStack
+) -> None:
+    """Never returns; on connections of its own, so that no request of the election waits for it."""
+    from sidecar.early import EarlyTakeover  # noqa: PLC0415 - only where it is asked for
+    from sidecar.stores.objects import Objects  # noqa: PLC0415
+    from sidecar.stores.pods import KubernetesPods  # noqa: PLC0415
+
+    objects = await Objects.connect(access, settings.renew_deadline)
+    stack.push_async_callback(objects.close)
+    pods = KubernetesPods(objects, settings.lease_namespace)
+    await EarlyTakeover(elector, pods, clock, on_deletion=settings.early_takeover_on_deletion).run()
 
 
 async def _run(settings: Settings) -> None:
     """Listeners and the identity's socket first, then the first request (S9)."""
     asyncio.get_running_loop().set_default_executor(_Threads(_MAX_THREADS, _THREADS))
     clock = SystemClock()
-    me = settings.candidate(identity.instance(), identity.place())
+    own_namespace = os.environ.get("POD_NAMESPACE") or _service_account_namespace()
+    pod = identity.own_pod(os.environ, settings.lease_namespace, own_namespace) if settings.store == "kubernetes" else None
+    me = settings.candidate(identity.instance(), identity.place(), pod)
     async with contextlib.AsyncExitStack() as stack:
         app_sockets, probe_sockets = _take_sockets(settings, me.identity, stack)
-        store = await _open_store(settings, clock)
+        store, access = await _open_store(settings, clock)
         stack.push_async_callback(store.close)
         names = Names(me.identity, settings.lease_name, settings.lease_namespace, me.instance[:8])
         elector = Elector(store, clock, Leadership(clock, names), me)
@@ -205,7 +225,12 @@ async def _run(settings: Settings) -> None:
             await served.wait()
             _on_signals(elector)
             gc.freeze()  # what start-up made stays: no collection needs to look at it again
+            early = None
+            if settings.early_takeover and access is not None:
+                early = group.create_task(_early_takeover(settings, elector, access, clock, stack))
             await elector.run()
+            if early is not None:
+                early.cancel()
             server.cancel()
     logs.event(_log, logging.INFO, "stopped")
 

@@ -17,9 +17,9 @@ class Budget:
         """When the bucket is full again: each request puts it a period further off."""
         self._recent: deque[int] = deque([-NS_PER_SECOND] * BURST, maxlen=BURST)
 
-    def opens_ns(self) -> int:
-        """From when the next request may go."""
-        return max(self._full_ns - (BURST - 1) * self._period_ns, self._recent[0] + NS_PER_SECOND)
+    def opens_ns(self, keep: int = 0) -> int:
+        """From when the next request may go; with `keep`, and leave so many for others at once (at most BURST - 1)."""
+        return max(self._full_ns - (BURST - 1 - keep) * self._period_ns, self._recent[keep] + NS_PER_SECOND)
 
     def spend(self, now_ns: int) -> None:
         """Count a request that goes now."""

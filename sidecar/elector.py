@@ -12,10 +12,11 @@ from typing import Any, Final
 from sidecar.budget import Budget
 from sidecar.clock import Clock, ns, seconds
 from sidecar.election import Election
-from sidecar.events import Answered, Campaign, Confirmed, Doubted, Event, Moment, StepDown, Tick, Watched
+from sidecar.events import Answered, Campaign, Confirmed, Doubted, Ended, Event, Moment, StepDown, Tick, Watched
 from sidecar.history import History
 from sidecar.leadership import Leadership
 from sidecar.lease import pod_name
+from sidecar.situation import Situation
 from sidecar.status import Status
 from sidecar.stores.protocol import Alive, Busy, Changed, Closed, Deleted, Denied, Opened, Outcome, Store, Unknown, WatchEvent
 from sidecar.view import State
@@ -46,7 +47,8 @@ class Elector:
         self.candidate = candidate
         self._random = rng if rng is not None else random.SystemRandom()
         self._election = Election(candidate)
-        self._budget = Budget(candidate.retry_period_seconds)
+        self.budget = self._budget = Budget(candidate.retry_period_seconds)
+        """Of every request for this election (L2)."""
         self._wanted = asyncio.Event()
         self._left = False
 
@@ -122,6 +124,15 @@ class Elector:
         if not self._election.has_resigned():
             raise OutOfSeason(f"this candidate is {self._election.state}: there is no resignation to end")
         self._put(Campaign())
+
+    def situation(self) -> Situation:
+        """What the election knows at this moment."""
+        return self._election
+
+    def ended(self, renewal: tuple[str, str, int | None, int | None]) -> bool:
+        """Every process of the holder that made this renewal has ended (S6 x). Whether that counts: it may be a later one by now."""
+        self._put(Ended(renewal))
+        return self._election.is_over()
 
     # ---- the loop -----------------------------------------------------------------------------------------------------------------
 

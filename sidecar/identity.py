@@ -5,8 +5,11 @@ import hashlib
 import secrets
 import socket
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
+
+from sidecar.lease import HolderPod
 
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 _NETWORK_NAMESPACE: Final = Path("/proc/self/ns/net")
@@ -31,6 +34,12 @@ def place() -> str:
         return f"{_BOOT_ID.read_text(encoding='ascii').strip()}/{_NETWORK_NAMESPACE.stat().st_ino}"
     except OSError:
         return ""
+
+
+def own_pod(environ: Mapping[str, str], namespace: str, own_namespace: str | None) -> HolderPod | None:
+    """This process's Pod as the downward API tells it, if it is one of `namespace`, the Lease's; None where any of that is not known."""
+    name, uid = environ.get("POD_NAME", ""), environ.get("POD_UID", "")
+    return HolderPod(name, uid) if name and uid and own_namespace == namespace else None
 
 
 def take(namespace: str, lease: str, identity: str) -> socket.socket | None:

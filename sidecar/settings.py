@@ -8,11 +8,11 @@ import uuid
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BeforeValidator, ValidationError
+from pydantic import AfterValidator, BeforeValidator, TypeAdapter, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from sidecar.durations import format_seconds, parse_seconds
-from sidecar.lease import SENTINEL
+from sidecar.lease import SENTINEL, HolderPod
 from sidecar.listen import parse_listen
 from sidecar.writes import Candidate
 
@@ -21,6 +21,7 @@ MIN_CLOCK_RATIO: Final = 1.25
 JITTER_FACTOR: Final = 1.2
 MIN_REQUEST_LIMIT_SECONDS: Final = 0.1
 MAX_IDENTITY_CHARS: Final = 512
+_BOOL: Final = TypeAdapter(bool)
 _SUBDOMAIN: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*", re.ASCII)
 
 
@@ -117,13 +118,19 @@ class Settings(BaseSettings):
     Below that it says that the app has stopped by then; 0s: at once. Above it the Lease is renewed meanwhile; 1h at most."""
     app_ends_first: bool = False
     """true in a native sidecar (initContainer with restartPolicy: Always): SIGTERM means that the app has ended, release at once."""
+    early_takeover: bool = False
+    """Take the Lease before it runs out when the API server shows that every process of the leader's Pod has ended. Default false.
+    Needs POD_NAME and POD_UID by the downward API in every candidate, and the rights to get and watch Pods."""
+    early_takeover_on_deletion: bool = False
+    """Take a Pod that is gone for one that has ended, and with early_takeover only. Default false. A Pod deleted with --force, or with its
+    node, may run on: that only one leads then rests on the administrator who deletes it, and no longer on this sidecar."""
     log_format: Literal["text", "json"] | None = None
     """text or json. Default: text on a terminal, else json."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least severe lines that are logged. Default info: each change of state and each new failure, nothing a renewal."""
 
-    def candidate(self, instance: str, place: str) -> Candidate:
-        """This process as a contender."""
+    def candidate(self, instance: str, place: str, pod: HolderPod | None = None) -> Candidate:
+        """This process as a contender; `pod` is its own, where that is known."""
         return Candidate(
             identity=self.identity,
             instance=instance,
@@ -133,6 +140,7 @@ class Settings(BaseSettings):
             retry_period_seconds=self.retry_period,
             drain_timeout_seconds=self.renew_deadline if self.drain_timeout is None else self.drain_timeout,
             app_ends_first=self.app_ends_first,
+            pod=pod,
         )
 
     def in_force(self) -> dict[str, object]:
@@ -177,6 +185,7 @@ def load(flags: Mapping[str, str], environ: Mapping[str, str], service_account_n
     settings, wrong = _validate({key: value for key, value in values.items() if value is not None}, stand_ins, given)
     faults += [fault for field, fault in wrong.items() if not (field == "lease_name" and not values.get(field))]
     faults += _inequalities(values, wrong)
+    faults += _early(values, wrong)
     return (None, faults) if faults else (settings, [])
 
 
@@ -219,6 +228,21 @@ def _inequalities(values: Mapping[str, Any], wrong: Mapping[str, str]) -> list[s
             faults.append(f"{message}, so that two requests fit in between")
     if drain is not None and drain > 3600:  # noqa: PLR2004 - an hour, as for the lease duration
         faults.append(f"{variable('drain_timeout')} is {drain:g}s: at most 1h is allowed")
+    return faults
+
+
+def _early(values: Mapping[str, Any], wrong: Mapping[str, str]) -> list[str]:
+    """What an early takeover needs."""
+
+    def is_on(field: str) -> bool:
+        return field not in wrong and _BOOL.validate_python(values.get(field, False))
+
+    faults = []
+    if is_on("early_takeover_on_deletion") and not is_on("early_takeover") and "early_takeover" not in wrong:
+        message = f"{variable('early_takeover_on_deletion')} is on and {variable('early_takeover')} is not: set both, or neither"
+        faults.append(f"{message}; it says what counts as a Pod's end in an early takeover")
+    if is_on("early_takeover") and str(values.get("store", "")).startswith("local:"):
+        faults.append(f"{variable('early_takeover')} is on with a local store: a local store knows of no Pods; leave it out")
     return faults
 
 

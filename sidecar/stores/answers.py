@@ -29,14 +29,15 @@ LONGEST_RETRY_AFTER_SECONDS: Final = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The one Lease of a store."""
+    """The one object that is asked for: the Lease of a store, by default."""
 
     namespace: str
     name: str
+    resource: str = "leases.coordination.k8s.io"
 
     def asked(self, verb: str) -> str:
         """The request in RBAC's words: what a Role must allow."""
-        return f'verb {verb} on leases.coordination.k8s.io "{self.name}" in namespace "{self.namespace}"'
+        return f'verb {verb} on {self.resource} "{self.name}" in namespace "{self.namespace}"'
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,7 @@ from sidecar.clock import NS_PER_SECOND, ns
 from sidecar.lease import JSON, MAX_DURATION_SECONDS, SENTINEL, Record, format_time
 from sidecar.stores.protocol import Conflict, Done, Outcome
 from tests.simulation.loop import Agenda, Process
-from tests.simulation.pod import Life, Pod
-
-MANY = 64
-"""Own writes of a process that are remembered: a late one is not older than that."""
+from tests.simulation.pod import MANY, Life, Pod
 
 
 class ViolationError(AssertionError):
@@ -51,6 +48,8 @@ class Commits:
         """There are no faults but watches that are ended at once: a leader's renewals come in time (L2, schedule v)."""
         self.gone: Callable[[Pod], None] = lambda _pod: None
         """Called when a process has come to its end."""
+        self.ended_pods: set[str] = set()
+        """Owners, as `Pod.owner`: every process of theirs has ended for good."""
 
     def broken(self, rule: str, text: str) -> None:
         """Raise what was found, after a line in the timeline."""
@@ -83,6 +82,9 @@ class Commits:
         assert isinstance(process, Life)
         self.counts["requests"] += 1
         now_ns = process.boottime_ns()
+        if kind == "pod read":
+            self.counts["Pods read"] += 1
+            process.read_pods_for = set(process.told)
         if body is not None and kind == "patch":
             if not body["metadata"].get("resourceVersion"):
                 self.broken("S5", f"{process.pod.name} patches unconditionally")
@@ -196,7 +198,7 @@ class Commits:
         self.counts["terms"] += 1
         for instance, (since_ns, promised) in self.promises.items():
             over_ns = since_ns + ns(min(promised, MAX_DURATION_SECONDS)) * 1000 // life.pod.plan.rate
-            if _owner(instance) != life.owner and self.strict and now_ns < over_ns:
+            if _owner(instance) != life.owner and self.strict and now_ns < over_ns and not self._proved(life, instance, before):
                 self.broken(
                     "S6", f"{name} takes the Lease {(over_ns - now_ns) / 1e9:.3f} s before the promise of {instance} ({promised} s) is over"
                 )
@@ -211,6 +213,15 @@ class Commits:
             self.counts["takeovers"] += 1
         self.term, self.max_token = (life.owner, token), token
         self.resource_token = self.resource_token if grows else -1
+
+    def _proved(self, life: Life, instance: str, before: Record | None) -> bool:
+        """S6 x: nobody is left whom it was promised to, and who takes the Lease has read a Pod since it was told of that renewal."""
+        if not life.pod.plan.early or _owner(instance) not in self.ended_pods or before is None:
+            return False
+        if before.renewal not in life.read_pods_for:
+            self.broken("S6", f"{life.pod.name} takes the Lease early, and has read no Pod since it was told of {shown(before)}")
+        self.counts["early takeovers"] += 1
+        return True
 
     def wrote_beside(self, who: str, before: Record, after: Record) -> None:
         """A program that is no sidecar has written the Lease: nobody of ours may act beside it, and its promise counts (S1, S6)."""

@@ -25,6 +25,8 @@ class Judge(Commits):
         """S4: once a process knows of a loss, its next answer is false, and older news ends nothing; S9: a twin is told."""
         assert isinstance(process, Life)
         version, term, me = record.version_number or 0, record.term, process.me
+        if record.renewal not in process.told:
+            process.told.append(record.renewal)
         newest = version > process.newest_version and (process.newest is None or not process.newest.same_renewal(record))
         process.misled = process.misled or (not watched and version < process.newest_version)
         process.read_version = process.read_version if watched else version
