@@ -84,7 +84,7 @@ class Commits:
         now_ns = process.boottime_ns()
         if kind == "pod read":
             self.counts["Pods read"] += 1
-            process.read_pods_for = set(process.told)
+            process.told_then = set(process.told)
         if body is not None and kind == "patch":
             if not body["metadata"].get("resourceVersion"):
                 self.broken("S5", f"{process.pod.name} patches unconditionally")
@@ -97,6 +97,11 @@ class Commits:
                 del process.sends[next(iter(process.sends))]
         if process.leading is None and not self._stepping_down(process.pod):
             self._afford(process, now_ns)
+
+    def reads_an_end(self, process: Process) -> None:
+        """S6 x: the read was sent when it had been told of these renewals; it reads one Pod at a time."""
+        assert isinstance(process, Life)
+        process.read_ends_for = process.told_then
 
     def _stepping_down(self, pod: Pod) -> bool:
         return pod.elector is not None and (pod.elector._election.held is not None or pod.elector._election.to_release())
@@ -215,11 +220,13 @@ class Commits:
         self.resource_token = self.resource_token if grows else -1
 
     def _proved(self, life: Life, instance: str, before: Record | None) -> bool:
-        """S6 x: nobody is left whom it was promised to, and who takes the Lease has read a Pod since it was told of that renewal."""
+        """S6 x: nobody is left whom it was promised to, and who takes the Lease has read that since it was told of that renewal."""
         if not life.pod.plan.early or _owner(instance) not in self.ended_pods or before is None:
             return False
-        if before.renewal not in life.read_pods_for:
-            self.broken("S6", f"{life.pod.name} takes the Lease early, and has read no Pod since it was told of {shown(before)}")
+        if before.renewal not in life.read_ends_for:
+            self.broken(
+                "S6", f"{life.pod.name} takes the Lease early, and has not read that Pod's end since it was told of {shown(before)}"
+            )
         self.counts["early takeovers"] += 1
         return True
 

@@ -77,6 +77,9 @@ class Observer(Protocol):
     def sending(self, process: Process, body: JSON | None, kind: str) -> None:
         """A request leaves a process: a `read`, `patch`, `create` or `watch`."""
 
+    def reads_an_end(self, process: Process) -> None:
+        """The Pod that a process has asked for has ended when the request arrives."""
+
     def committed(self, process: Process, before: Record | None, outcome: Outcome) -> None:
         """The server has carried out a write, or refused it."""
 

@@ -95,8 +95,10 @@ class Life(Process):
         """When its requests would be paid for at one a retry period, by CLOCK_BOOTTIME."""
         self.told: deque[tuple[str, str, int | None, int | None]] = deque(maxlen=MANY)
         """The last renewals that it was told of."""
-        self.read_pods_for: set[tuple[str, str, int | None, int | None]] = set()
-        """Those that it had been told of when it last read a Pod."""
+        self.told_then: set[tuple[str, str, int | None, int | None]] = set()
+        """The same, when it last sent a read of a Pod."""
+        self.read_ends_for: set[tuple[str, str, int | None, int | None]] = set()
+        """Those that it had been told of when it sent a read that found a Pod when that had ended."""
 
 
 class LifeClock(SystemClock):

@@ -47,8 +47,15 @@ class PodFaults:
     def _do_pod_ends(self, pod: Pod, number: int) -> object:
         if (victim := self._victim(pod, number)) is None:
             return False
-        self._end(victim[0], victim[0].owner, number)
-        return victim[0].name
+        one, _ = victim
+        if number % 3:
+            self._end(one, one.owner, number)
+        else:  # its last writes land when it has ended
+            lease_ns = ns(one.plan.lease_duration_seconds)
+            one.link.weather = Weather(cut=True, late=1, late_ns=lease_ns // 2)
+            self.agenda.at(self.agenda.now_ns + number % (lease_ns // 3), None, self._end, one, one.owner, number)
+            self.agenda.at(self.agenda.now_ns + lease_ns // 3, None, self._is_back, one)
+        return one.name
 
     def _do_pod_is_forced(self, pod: Pod, number: int) -> object:
         """`kubectl delete --force`: the object is gone, and the kubelet ends the containers when it hears of it, or never."""

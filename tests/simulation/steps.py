@@ -137,17 +137,19 @@ def schedule(seed: int, *, leases: int = 120, rates: tuple[int, int] | None = No
         steps.append(Step(round(at, 3), rng.choices(names, weights)[0], rng.randrange(len(plans)), rng.randrange(1 << 30)))
         at += rng.expovariate(1 / pace) if rng.random() < 0.7 else rng.random() * times[2] / 10
     plain = Schedule(seed, tuple(plans), tuple(steps), seconds, client_go)
-    return _with_pods(plain, pace, "early" in often)
+    return _with_pods(plain, pace, often)
 
 
-def _with_pods(plain: Schedule, pace: float, wanted: bool) -> Schedule:  # noqa: FBT001
+def _with_pods(plain: Schedule, pace: float, often: tuple[str, ...]) -> Schedule:
     """Some schedules show Pods, and have steps of theirs among the others; every other one stays as it is."""
     rng = random.Random(f"{plain.seed}:early")
-    if rng.random() >= EARLY and not wanted:
+    if rng.random() >= EARLY and "early" not in often:
         return plain
-    plans = tuple(replace(plan, early=rng.random() < 0.7, former=rng.random() < 0.15) for plan in plain.plans)
+    plans = tuple(
+        replace(plan, early=rng.random() < 0.7, former=rng.random() < (0.5 if "former" in often else 0.15)) for plan in plain.plans
+    )
     plans = tuple(replace(plan, early=plan.early and not plan.former) for plan in plans)
-    weights = [POD_WEIGHTS[name] * rng.choice((0.3, 1, 3)) for name in POD_WEIGHTS]
+    weights = [POD_WEIGHTS[name] * (10 if name in often else rng.choice((0.3, 1, 3))) for name in POD_WEIGHTS]
     steps, at = list(plain.steps), plans[0].lease_duration_seconds * rng.random()
     while at < plain.seconds:
         steps.append(Step(round(at, 3), rng.choices(list(POD_WEIGHTS), weights)[0], rng.randrange(len(plans)), rng.randrange(1 << 30)))
