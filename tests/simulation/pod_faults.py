@@ -111,6 +111,9 @@ class PodFaults:
         if (victim := self._victim(pod, number)) is None:
             return False
         self._node_is_cut_off(*victim, number)
+        if number % 3 == 0:  # and another's Pod ends, which may have held the Lease before
+            other = self.pods[(self.pods.index(victim[0]) + 1 + number % (len(self.pods) - 1)) % len(self.pods)]
+            self.agenda.at(self.agenda.now_ns + number % NS_PER_SECOND, None, self._end, other, other.owner, number)
         return victim[0].name
 
     def _do_pod_is_collected(self, pod: Pod, number: int) -> object:
