@@ -98,10 +98,12 @@ class Commits:
         if process.leading is None and not self._stepping_down(process.pod):
             self._afford(process, now_ns)
 
-    def reads_an_end(self, process: Process) -> None:
-        """S6 x: the read was sent when it had been told of these renewals; it reads one Pod at a time."""
+    def reads_pod(self, process: Process, name: str) -> None:
+        """S6 x: the read was sent when it had been told of these renewals, and these Pods of that name had ended when it arrived."""
         assert isinstance(process, Life)
-        process.read_ends_for = process.told_then
+        for owner in self.ended_pods:
+            if owner.rpartition(".")[0].lower() == name:
+                process.read_ends_for[owner] = process.told_then
 
     def _stepping_down(self, pod: Pod) -> bool:
         return pod.elector is not None and (pod.elector._election.held is not None or pod.elector._election.to_release())
@@ -223,7 +225,7 @@ class Commits:
         """S6 x: nobody is left whom it was promised to, and who takes the Lease has read that since it was told of that renewal."""
         if not life.pod.plan.early or _owner(instance) not in self.ended_pods or before is None:
             return False
-        if before.renewal not in life.read_ends_for:
+        if before.renewal not in life.read_ends_for.get(_owner(instance), ()):
             self.broken(
                 "S6", f"{life.pod.name} takes the Lease early, and has not read that Pod's end since it was told of {shown(before)}"
             )

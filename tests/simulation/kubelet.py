@@ -54,10 +54,6 @@ class Kubelet:
         self._runs, self._over = {"app": False, "leader": False}, True
         self.report()
 
-    def has_ended(self) -> bool:
-        """The truth about the Pod that has the name."""
-        return self.uid in self._ended
-
     def report(self) -> None:
         """The state of this moment, which the API server hears of later; reports keep their order."""
         if self._agenda.now_ns < self.silent_until_ns:

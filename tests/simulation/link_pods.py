@@ -27,8 +27,7 @@ class LinkPods(Pods):
 
         def arrive() -> None:
             pod = self._kubelets[name].object
-            if self._kubelets[name].has_ended():
-                link.observer.reads_an_end(self._process)
+            link.observer.reads_pod(self._process, name)
             outcome: PodOutcome = Found(pod) if pod is not None else Missing()
             if link.happens(link.weather.refuse):
                 outcome = link.random.choice((Denied("forbidden"), Busy(1.0), Unknown("HTTP 500")))

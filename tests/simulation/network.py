@@ -77,8 +77,8 @@ class Observer(Protocol):
     def sending(self, process: Process, body: JSON | None, kind: str) -> None:
         """A request leaves a process: a `read`, `patch`, `create` or `watch`."""
 
-    def reads_an_end(self, process: Process) -> None:
-        """The Pod that a process has asked for has ended when the request arrives."""
+    def reads_pod(self, process: Process, name: str) -> None:
+        """A read of that Pod has arrived."""
 
     def committed(self, process: Process, before: Record | None, outcome: Outcome) -> None:
         """The server has carried out a write, or refused it."""

@@ -97,8 +97,8 @@ class Life(Process):
         """The last renewals that it was told of."""
         self.told_then: set[tuple[str, str, int | None, int | None]] = set()
         """The same, when it last sent a read of a Pod."""
-        self.read_ends_for: set[tuple[str, str, int | None, int | None]] = set()
-        """Those that it had been told of when it sent a read that found a Pod when that had ended."""
+        self.read_ends_for: dict[str, set[tuple[str, str, int | None, int | None]]] = {}
+        """By the owner that had ended when the read arrived: those that it had been told of when it last sent one."""
 
 
 class LifeClock(SystemClock):
