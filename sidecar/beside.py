@@ -47,6 +47,12 @@ async def works(  # noqa: PLR0913 - each is what some part needs
         own = OwnPod(pod, objects, elector, clock, label=settings.pod_label, condition=settings.pod_condition, events=settings.events)
         loops.append(own.run())
         finish = own.finish
+    if settings.early_takeover:
+        from sidecar.early import EarlyTakeover  # noqa: PLC0415 - likewise
+        from sidecar.stores.pods import KubernetesPods  # noqa: PLC0415
+
+        pods = KubernetesPods(objects, settings.lease_namespace)
+        loops.append(EarlyTakeover(elector, pods, clock, on_deletion=settings.early_takeover_on_deletion).run())
     if settings.yield_:
         from sidecar.yielding import Yielding  # noqa: PLC0415 - likewise
 

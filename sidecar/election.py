@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from sidecar import promise, writes
 from sidecar.clock import ns
-from sidecar.events import Answered, Campaign, Confirmed, Doubted, Event, Health, Moment, StepDown, Tick, Watched
+from sidecar.events import Answered, Campaign, Confirmed, Doubted, Ended, Event, Health, Moment, StepDown, Tick, Watched
 from sidecar.lease import MAX_TOKEN, SENTINEL, Record, version_number
 from sidecar.situation import OUT, Situation
 from sidecar.stores.protocol import Busy, Conflict, Denied, Done, Missing, Outcome
@@ -82,6 +82,8 @@ class Election(Situation):
                 return replace(state, back_ns=at.now_ns)._at(at) if state.has_resigned() else state
             case Health():
                 return state._feel(event, at)
+            case Ended(renewal):
+                return state._end(renewal, at)
 
     def _at(self, at: Moment) -> "Election":
         if self.held is not None and at.now_ns >= self.held.deadline_ns:  # S3
@@ -242,6 +244,12 @@ class Election(Situation):
         if before is not None and before.same_renewal(self.record):
             return replace(self, contend_ns=max(self.contend_ns, self.free_ns()))
         return replace(self, contend_ns=free_ns + self.turn_ns(at))
+
+    def _end(self, renewal: tuple[str, str, int | None, int | None], at: Moment) -> "Election":
+        """S6 x: a proof ends what that very renewal promised; a later one, a late write of the dead process too, needs its own."""
+        if self.record is None or self.record.renewal != renewal or self.suspect() is None:
+            return self
+        return replace(self, over=renewal, contend_ns=min(self.contend_ns, at.now_ns + self.turn_ns(at)))
 
     def _step_down(self, event: StepDown, at: Moment) -> "Election":
         me, now_ns = self.me, at.now_ns

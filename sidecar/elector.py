@@ -13,10 +13,11 @@ from typing import Any, Final
 from sidecar.budget import Budget
 from sidecar.clock import Clock, ns, seconds
 from sidecar.election import Election
-from sidecar.events import Answered, Campaign, Confirmed, Doubted, Due, Event, Health, Moment, StepDown, Tick, Watched
+from sidecar.events import Answered, Campaign, Confirmed, Doubted, Due, Ended, Event, Health, Moment, StepDown, Tick, Watched
 from sidecar.history import History
 from sidecar.leadership import Leadership
 from sidecar.lease import pod_name
+from sidecar.situation import Situation
 from sidecar.status import Status
 from sidecar.stores.protocol import Alive, Busy, Changed, Closed, Deleted, Denied, Opened, Outcome, Store, Unknown, WatchEvent
 from sidecar.view import State
@@ -51,7 +52,8 @@ class Elector:
         self.candidate = candidate
         self._random = rng if rng is not None else random.SystemRandom()
         self._election = Election(candidate, healthy=not candidate.app_has_health)
-        self._budget = Budget(candidate.retry_period_seconds)
+        self.budget = Budget(candidate.retry_period_seconds)
+        """Of every request for this election (L2)."""
         self._wanted = asyncio.Event()
         self.left = False
         """Told to leave at once, releasing nothing."""
@@ -143,6 +145,15 @@ class Elector:
         """What the last probes say of the app, told again with each; where it is not healthy a leader steps down."""
         self._put(Health(ok, self.leadership.given_until_ns))
 
+    def situation(self) -> Situation:
+        """What the election knows at this moment."""
+        return self._election
+
+    def ended(self, renewal: tuple[str, str, int | None, int | None]) -> bool:
+        """Every process of the holder that made this renewal has ended (S6 x). Whether that counts: it may be a later one by now."""
+        self._put(Ended(renewal))
+        return self._election.is_over()
+
     # ---- the loop -----------------------------------------------------------------------------------------------------------------
 
     def _moment(self) -> Moment:
@@ -178,7 +189,7 @@ class Elector:
         until_ns = now_ns + ns(LONGEST_TURN_SECONDS)
         due = self._due(now_ns)
         if due is not None:
-            until_ns = min(until_ns, due.at_ns if due.urgent else max(due.at_ns, self._budget.opens_ns()))
+            until_ns = min(until_ns, due.at_ns if due.urgent else max(due.at_ns, self.budget.opens_ns()))
         self.status.turns_by_ns = until_ns = min([until_ns, *(turn_ns for turn_ns in self._election.turns_ns() if turn_ns > now_ns)])
         await self._clock.wait(self._wanted, until_ns)
         self.status.lag_seconds = max(0.0, seconds(self._clock.boottime_ns() - until_ns))
@@ -190,9 +201,9 @@ class Elector:
         if due is None or due.at_ns > moment.now_ns:
             return None
         if not due.urgent:
-            if self._budget.opens_ns() > moment.now_ns:
+            if self.budget.opens_ns() > moment.now_ns:
                 return None
-            self._budget.spend(moment.now_ns)
+            self.budget.spend(moment.now_ns)
         self._election = self._election.send(due.kind, moment)
         request = self._election.flight
         assert request is not None  # noqa: S101 - just sent
@@ -275,7 +286,7 @@ class Elector:
 
     async def allowed(self, requests: int = 1) -> None:
         """Wait until the budget opens, and take so many out of it (L2): for what is asked of the API server beside the election, too."""
-        while (wait_ns := self._budget.opens_ns(requests) - self._clock.boottime_ns()) > 0:
+        while (wait_ns := self.budget.opens_ns(requests) - self._clock.boottime_ns()) > 0:
             await self._clock.sleep(seconds(wait_ns))
         for _ in range(requests):
-            self._budget.spend(self._clock.boottime_ns())
+            self.budget.spend(self._clock.boottime_ns())

@@ -97,7 +97,15 @@ class Health:
     """As of `StepDown` (S11)."""
 
 
-Event = Tick | Answered | Watched | Confirmed | Doubted | StepDown | Campaign | Health
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Every process of the holder's Pod has ended (S6 x): shown by a read that was sent when that renewal was known."""
+
+    renewal: tuple[str, str, int | None, int | None]
+    """`Record.renewal` of the record that names the Pod."""
+
+
+Event = Tick | Answered | Watched | Confirmed | Doubted | StepDown | Campaign | Health | Ended
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ Shapes: coordination.k8s.io/v1 Lease (Kubernetes API reference, "Lease v1"); Mic
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -24,10 +25,28 @@ MAX_TRANSITIONS: Final = 2**31 - 1
 _MAX_EXTRA_CHARS: Final = 4096
 """No version of the sidecar writes more into its annotation; a larger value is somebody's junk and not carried on."""
 
+_POD_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", re.ASCII)
+"""It becomes part of a path: letters of a DNS name alone (RFC 1123)."""
+_MAX_POD_NAME_CHARS: Final = 253
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX_TIME_US: Final = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
 
 JSON = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class HolderPod:
+    """Whose processes hold a term, told by its holder's own write."""
+
+    name: str
+    uid: str
+    renewed_us: int | None = None
+    """The renewTime of the write that told it: carried on by a version that does not know it, or put back, it names a former holder's."""
+
+    def to_json(self) -> JSON:
+        """The value of `pod` in the annotation."""
+        return {"name": self.name, "uid": self.uid, "renewed": format_time(self.renewed_us)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +58,22 @@ class Term:
     instance: str = ""
     place: str = ""
     released: bool = False
+    pod: HolderPod | None = None
+    """The holder's Pod; None where it says none."""
     extra: tuple[tuple[str, str], ...] = ()
     """Keys of a later version of the sidecar, each value as JSON text: kept on every write."""
 
     def to_json(self) -> str:
         """The annotation's value."""
-        known = {
+        known: JSON = {
             "holder": self.holder,
             "token": self.token,
             "instance": self.instance,
             "place": self.place,
             "released": self.released,
         }
+        if self.pod is not None:
+            known["pod"] = self.pod.to_json()
         members = [*self.extra, *((key, json.dumps(value)) for key, value in known.items())]
         return "{" + ",".join(f"{json.dumps(key)}:{text}" for key, text in members) + "}"
 
@@ -84,6 +107,12 @@ class Record:
     def token(self) -> int | None:
         """The present holder's fencing token; None for a client-go program (S8)."""
         return self.own_term.token if self.own_term is not None else None
+
+    @property
+    def pod(self) -> HolderPod | None:
+        """The present holder's Pod, as its own last write names it; None for whoever names none, or another write's."""
+        pod = self.own_term.pod if self.own_term is not None else None
+        return pod if pod is not None and pod.renewed_us is not None and pod.renewed_us == self.renew_time_us else None
 
     @property
     def renewal(self) -> tuple[str, str, int | None, int | None]:
@@ -201,7 +230,7 @@ def _parse_term(value: object) -> Term | None:
         if not isinstance(found, dict) or not isinstance(found.get("holder"), str):
             return None
         token = _integer(found.get("token"))
-        known = {"holder", "token", "instance", "place", "released"}
+        known = {"holder", "token", "instance", "place", "released", "pod"}
         extra = tuple((key, json.dumps(found[key])) for key in found if key not in known)
     except (ValueError, RecursionError):
         return None
@@ -211,8 +240,17 @@ def _parse_term(value: object) -> Term | None:
         instance=_text(found.get("instance")),
         place=_text(found.get("place")),
         released=found.get("released") is True,
+        pod=_parse_pod(found.get("pod")),
         extra=extra if sum(len(key) + len(text) for key, text in extra) <= _MAX_EXTRA_CHARS else (),
     )
+
+
+def _parse_pod(value: object) -> HolderPod | None:
+    """What names no Pod that there could be names none."""
+    pod = _mapping(value)
+    name, uid = _text(pod.get("name")), _text(pod.get("uid"))
+    fits = len(name) <= _MAX_POD_NAME_CHARS and _POD_NAME.fullmatch(name) and 0 < len(uid) <= _MAX_POD_NAME_CHARS
+    return HolderPod(name, uid, parse_time(pod.get("renewed"))) if fits else None
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from sidecar.durations import parse_seconds
 from sidecar.identity import Pod
-from sidecar.lease import pod_name
+from sidecar.lease import HolderPod, pod_name
 from sidecar.settings import MAX_LEASE_NAME_CHARS, PREFIX, Settings, check_identity, check_label, check_subdomain, variable
 
 MIN_CLOCK_RATIO: Final = 1.25
@@ -45,6 +45,9 @@ def load(flags: Mapping[str, str], environ: Mapping[str, str], service_account_n
         faults.append(
             f"{variable('lease_name')} has {len(settings.lease_name)} characters: with {variable('lease_unique_by')}, {longest} at most"
         )
+    if settings is not None and settings.early_takeover_on_deletion and not settings.early_takeover:
+        message = f"{variable('early_takeover_on_deletion')} is on and {variable('early_takeover')} is not: set both, or neither"
+        faults.append(f"{message}; it says what counts as a Pod's end in an early takeover")
     if settings is not None and settings.asks_for_pods:
         faults += _in_a_pod(settings, environ, service_account_namespace)
     if settings is not None and settings.yield_ and not faults:
@@ -100,9 +103,15 @@ def own_pod(environ: Mapping[str, str], service_account_namespace: str | None) -
     return Pod(namespace, environ.get("POD_NAME", ""), environ.get("POD_UID", ""))
 
 
+def holder_pod(settings: Settings, pod: Pod) -> HolderPod | None:
+    """What the record may name of `pod` (S6 x): its Pod is looked for beside the Lease, so None for one elsewhere, or not known whole."""
+    known = pod.name and pod.uid and pod.namespace == settings.lease_namespace
+    return HolderPod(pod.name, pod.uid) if known and settings.store == "kubernetes" else None
+
+
 def _in_a_pod(settings: Settings, environ: Mapping[str, str], service_account_namespace: str | None) -> list[str]:
     """What keeps the settings that ask for Pods from being served."""
-    asking = ("pod_label", "pod_condition", "events", "yield_")
+    asking = ("pod_label", "pod_condition", "events", "yield_", "early_takeover")
     on = " and ".join(variable(field) for field in asking if getattr(settings, field))
     if settings.store != "kubernetes":
         return [f"{variable('store')}={settings.store} knows no Pods: leave {on} out there"]

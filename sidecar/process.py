@@ -23,7 +23,7 @@ from sidecar.beside import works
 from sidecar.clock import SystemClock
 from sidecar.elector import Elector
 from sidecar.leadership import Leadership, Names
-from sidecar.loading import foreign_variables, load, own_pod
+from sidecar.loading import foreign_variables, holder_pod, load, own_pod
 from sidecar.settings import Settings, flag, variable
 from sidecar.stores.protocol import Store
 
@@ -199,7 +199,8 @@ async def _run(settings: Settings) -> None:
     """Listeners and the identity's socket first, then the first request (S9)."""
     asyncio.get_running_loop().set_default_executor(_Threads(_MAX_THREADS, _THREADS))
     clock = SystemClock()
-    me = settings.candidate(identity.instance(), identity.place())
+    pod = own_pod(os.environ, _service_account_namespace())
+    me = settings.candidate(identity.instance(), identity.place(), holder_pod(settings, pod))
     async with contextlib.AsyncExitStack() as stack:
         app_sockets, probe_sockets = _take_sockets(settings, me.identity, stack)
         store, access = await _open_store(settings, clock)
@@ -212,7 +213,6 @@ async def _run(settings: Settings) -> None:
             server = group.create_task(_serve(elector, clock, app_sockets, probe_sockets, served))
             await served.wait()
             _on_signals(elector)
-            pod = own_pod(os.environ, _service_account_namespace())
             loops, finish = await works(settings, pod=pod, elector=elector, clock=clock, access=access, stack=stack)
             beside = [group.create_task(work) for work in loops]
             gc.freeze()  # what start-up made stays: no collection needs to look at it again

@@ -11,7 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sidecar import health_url
 from sidecar.addresses import LISTEN, PROBE_LISTEN
 from sidecar.durations import format_seconds, parse_seconds
-from sidecar.lease import SENTINEL
+from sidecar.lease import SENTINEL, HolderPod
 from sidecar.listen import parse_listen
 from sidecar.writes import Candidate
 
@@ -160,6 +160,12 @@ class Settings(BaseSettings):
     yield_: bool = False
     """true: a leader of an old revision of its Deployment, StatefulSet or DaemonSet hands over to a Pod of the current one that has
     run for a lease duration, once a revision in ten minutes. Needs POD_NAME, POD_UID and the rights of k8s/components/yield."""
+    early_takeover: bool = False
+    """Take the Lease before it runs out when the API server shows that every process of the leader's Pod has ended. Default false.
+    Needs POD_NAME and POD_UID by the downward API in every candidate, and the rights to get and watch Pods."""
+    early_takeover_on_deletion: bool = False
+    """Take a Pod that is gone for one that has ended, and with early_takeover only. Default false. A Pod deleted with --force, or with its
+    node, may run on: that only one leads then rests on the administrator who deletes it, and no longer on this sidecar."""
     log_format: Literal["text", "json"] | None = None
     """text or json. Default: text on a terminal, else json."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -170,8 +176,8 @@ class Settings(BaseSettings):
         """The name of the Lease that is contended for."""
         return unique_name(self.lease_name, self.lease_unique_by) if self.lease_unique_by else self.lease_name
 
-    def candidate(self, instance: str, place: str) -> Candidate:
-        """This process as a contender."""
+    def candidate(self, instance: str, place: str, pod: HolderPod | None = None) -> Candidate:
+        """This process as a contender; `pod` is its own, where that is known."""
         return Candidate(
             identity=self.identity,
             instance=instance,
@@ -183,6 +189,7 @@ class Settings(BaseSettings):
             app_ends_first=self.app_ends_first,
             group=self.lease_unique_by,
             app_has_health=bool(self.app_health_url),
+            pod=pod,
         )
 
     def in_force(self) -> dict[str, object]:
@@ -201,7 +208,7 @@ class Settings(BaseSettings):
     @property
     def asks_for_pods(self) -> bool:
         """Whether anything asks the API server for more than the Lease: then `own_pod` must be known."""
-        return self.follows or self.yield_
+        return self.follows or self.yield_ or self.early_takeover
 
     @property
     def effective_log_format(self) -> Literal["text", "json"]:

@@ -6,7 +6,7 @@ from typing import Final
 from sidecar import promise, writes
 from sidecar.clock import ns
 from sidecar.events import HOLD_BACK_SECONDS, UNHEALTHY_DURATIONS, Due, Moment
-from sidecar.lease import SENTINEL, Record, pod_name
+from sidecar.lease import SENTINEL, HolderPod, Record, pod_name
 from sidecar.promise import Promise
 from sidecar.view import State, View
 from sidecar.writes import Candidate, Held, Kind, Request
@@ -66,6 +66,8 @@ class Situation:
     """The app's health, where it is probed: false until it is known to be good."""
     excused: bool = False
     """It contended while its app was not healthy, since nobody took the Lease: kept until the app has been healthy once (L3)."""
+    over: tuple[str, str, int | None, int | None] | None = None
+    """The renewal whose holder's processes have ended, as was proved after it was read (S6 x)."""
 
     def is_mine(self) -> bool:
         """S9 a: the Lease is as one's own last write left it: the chain of own writes is whole."""
@@ -78,7 +80,7 @@ class Situation:
     def free_ns(self) -> int:
         """From when the Lease may be contended for (S6, S7, S9), CLOCK_BOOTTIME; 0 for at once. Needs a record."""
         assert self.record is not None  # noqa: S101
-        if self.is_mine() or self.may_resume() or self.last is None:
+        if self.is_mine() or self.may_resume() or self.last is None or self.is_over():
             return 0
         if not self.record.holder and promise.is_free(self.record, self.last, self.last_token):
             return 0
@@ -86,6 +88,25 @@ class Situation:
             # S7: the former holder may take it anew, where nobody else can have held it meanwhile: inside its last write's deadline.
             return 0 if self.learned_ns < writes.deadline_ns(self.me, self.landed) else self.last.end_ns
         return self.last.end_ns
+
+    def is_over(self) -> bool:
+        """S6 x: nobody is left whom this very renewal promises anything: no sidecar, and no app that goes by its deadline (S11)."""
+        return self.over is not None and self.record is not None and self.record.renewal == self.over
+
+    def suspect(self) -> HolderPod | None:
+        """S6 x: the Pod whose end would end what is being waited for; None where no Pod's would.
+
+        Only a sidecar names its Pod, so neither the sentinel nor a client-go program has one, and nothing of one's own is ended by others.
+        """
+        record, last = self.record, self.last
+        if self.state is not State.FOLLOWING or record is None or last is None or record.holder == self.me.identity or self.is_over():
+            return None
+        if record.pod is None or (self.me.pod is not None and record.pod.uid == self.me.pod.uid):
+            return None
+        # What is waited for may be somebody else's promise, where an old record is back (S6), or a later term than this one (S8).
+        older = None not in (last.version, record.version_number) and (record.version_number or 0) < (last.version or 0)
+        outdated = record.token is None or record.token < (self.last_token or 0)
+        return None if older or outdated else record.pod
 
     def may_resume(self) -> bool:
         """S9 b: a former process of this very place left its term; we have its socket, so it is dead."""
@@ -201,13 +222,8 @@ class Situation:
             until_ns = held.deadline_ns if leading else min(held.deadline_ns, self.release_ns)
             expires_ns = held.deadline_ns if leading else None
             return replace(known, holder=self.me.identity, token=held.token, expires_ns=expires_ns, covered_until_ns=until_ns)
-        if (
-            record is None
-            or self.last is None
-            or self.is_mine()
-            or self.may_resume()
-            or record.holder in ("", SENTINEL)
-            or self.is_foreign()
-        ):
+        if record is None or self.last is None or self.is_mine() or self.may_resume() or self.is_over():
+            return known
+        if record.holder in ("", SENTINEL) or self.is_foreign():
             return known
         return replace(known, holder=record.holder, token=record.token, expires_ns=self.last.end_ns)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from sidecar.clock import ns
-from sidecar.lease import JSON, MAX_TOKEN, MAX_TRANSITIONS, SENTINEL, Record, Term, later_time_us, merge_patch
+from sidecar.lease import JSON, MAX_TOKEN, MAX_TRANSITIONS, SENTINEL, HolderPod, Record, Term, later_time_us, merge_patch
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,8 @@ class Candidate:
     """Whose Lease it contends for; one of another group is left alone. "" for one that no group has marked."""
     app_has_health: bool = False
     """The app's health is probed: not healthy until a probe has said so."""
+    pod: HolderPod | None = None
+    """Its own Pod, written with each renewal so that others may know its end (S6 x); None where that is not known for sure."""
 
     @property
     def request_limit_seconds(self) -> float:
@@ -96,7 +98,7 @@ def acquire(me: Candidate, base: Record, last_token: int | None, duration_second
         acquire_time_us=time_us,
         renew_time_us=time_us,
         transitions=transitions,
-        term=_term(me, base, token),
+        term=_term(me, base, token, time_us),
         successor="",
         group=me.group or base.group,
     )
@@ -111,7 +113,7 @@ def renew(me: Candidate, base: Record, held: Held, duration_seconds: int, time_u
         acquire_time_us=held.acquire_time_us,
         renew_time_us=time_us,
         transitions=held.transitions,
-        term=_term(me, base, held.token),
+        term=_term(me, base, held.token, time_us),
         successor="",
         group=me.group or base.group,
     )
@@ -153,6 +155,7 @@ def deadline_ns(me: Candidate, request: Request) -> int:
     return request.sent_ns + ns(me.renew_deadline_seconds)
 
 
-def _term(me: Candidate, base: Record, token: int | None, *, released: bool = False) -> Term:
+def _term(me: Candidate, base: Record, token: int | None, renewed_us: int = 0, *, released: bool = False) -> Term:
     extra = base.term.extra if base.term is not None else ()
-    return Term(me.identity, token=token, instance=me.instance, place=me.place, released=released, extra=extra)
+    pod = replace(me.pod, renewed_us=renewed_us) if me.pod is not None and not released else None
+    return Term(me.identity, token=token, instance=me.instance, place=me.place, released=released, pod=pod, extra=extra)

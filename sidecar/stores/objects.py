@@ -1,13 +1,16 @@
 """API objects other than the Lease: one request, its answer, never an exception; on connections of its own, so that no Lease is held up."""
 
 import asyncio
-from typing import Final
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any, Final
 
 from sidecar.lease import JSON
-from sidecar.stores.answers import Answer
+from sidecar.stores.answers import OK, Answer, decode
 from sidecar.stores.credentials import Access, one_line
 from sidecar.stores.protocol import Unknown
-from sidecar.stores.transport import Transport
+from sidecar.stores.transport import Transport, read
+from sidecar.stores.watch import lines
 
 MERGE_PATCH: Final = "application/merge-patch+json"
 STRATEGIC_MERGE_PATCH: Final = "application/strategic-merge-patch+json"
@@ -36,6 +39,19 @@ class Objects:
             return Unknown(f"no answer within {limit_seconds:g} s")
         except Exception as error:  # noqa: BLE001 - as the store: an outcome, never an exception
             return Unknown(one_line(f"{type(error).__name__}: {error}"))
+
+    async def watch(self, path: str) -> AsyncGenerator[Any, None]:
+        """The events of a watch as JSON, on a connection of its own; last an Answer that refuses it, or Unknown where it broke off."""
+        try:
+            async with self._transport.stream("GET", path, alone=True) as response:
+                if response.status != OK:
+                    yield await read(response)
+                    return
+                async with aclosing(lines(response.content)) as stream:
+                    async for line in stream:
+                        yield decode(line)
+        except Exception as error:  # noqa: BLE001 - as above
+            yield Unknown(one_line(f"{type(error).__name__}: {error}"))
 
     async def close(self) -> None:
         """Let go of the connections."""

@@ -12,10 +12,7 @@ from sidecar.clock import NS_PER_SECOND, ns
 from sidecar.lease import JSON, MAX_DURATION_SECONDS, SENTINEL, Record, format_time
 from sidecar.stores.protocol import Conflict, Done, Outcome
 from tests.simulation.loop import Agenda, Process
-from tests.simulation.pod import Life, Pod
-
-MANY = 64
-"""Own writes of a process that are remembered: a late one is not older than that."""
+from tests.simulation.pod import MANY, Life, Pod
 
 
 class ViolationError(AssertionError):
@@ -51,6 +48,8 @@ class Commits:
         """There are no faults but watches that are ended at once: a leader's renewals come in time (L2, schedule v)."""
         self.gone: Callable[[Pod], None] = lambda _pod: None
         """Called when a process has come to its end."""
+        self.ended_pods: set[str] = set()
+        """Owners, as `Pod.owner`: every process of theirs has ended for good."""
 
     def broken(self, rule: str, text: str) -> None:
         """Raise what was found, after a line in the timeline."""
@@ -83,6 +82,9 @@ class Commits:
         assert isinstance(process, Life)
         self.counts["requests"] += 1
         now_ns = process.boottime_ns()
+        if kind == "pod read":
+            self.counts["Pods read"] += 1
+            process.told_then = set(process.told)
         if body is not None and kind == "patch":
             if not body["metadata"].get("resourceVersion"):
                 self.broken("S5", f"{process.pod.name} patches unconditionally")
@@ -95,6 +97,13 @@ class Commits:
                 del process.sends[next(iter(process.sends))]
         if process.leading is None and not self._stepping_down(process.pod):
             self._afford(process, now_ns)
+
+    def reads_pod(self, process: Process, name: str) -> None:
+        """S6 x: the read was sent when it had been told of these renewals, and these Pods of that name had ended when it arrived."""
+        assert isinstance(process, Life)
+        for owner in self.ended_pods:
+            if owner.rpartition(".")[0].lower() == name:
+                process.read_ends_for[owner] = process.told_then
 
     def _stepping_down(self, pod: Pod) -> bool:
         return pod.elector is not None and (pod.elector._election.held is not None or pod.elector._election.to_release())
@@ -196,7 +205,7 @@ class Commits:
         self.counts["terms"] += 1
         for instance, (since_ns, promised) in self.promises.items():
             over_ns = since_ns + ns(min(promised, MAX_DURATION_SECONDS)) * 1000 // life.pod.plan.rate
-            if _owner(instance) != life.owner and self.strict and now_ns < over_ns:
+            if _owner(instance) != life.owner and self.strict and now_ns < over_ns and not self._proved(life, instance, before):
                 self.broken(
                     "S6", f"{name} takes the Lease {(over_ns - now_ns) / 1e9:.3f} s before the promise of {instance} ({promised} s) is over"
                 )
@@ -211,6 +220,17 @@ class Commits:
             self.counts["takeovers"] += 1
         self.term, self.max_token = (life.owner, token), token
         self.resource_token = self.resource_token if grows else -1
+
+    def _proved(self, life: Life, instance: str, before: Record | None) -> bool:
+        """S6 x: nobody is left whom it was promised to, and who takes the Lease has read that since it was told of that renewal."""
+        if not life.pod.plan.early or _owner(instance) not in self.ended_pods or before is None:
+            return False
+        if before.renewal not in life.read_ends_for.get(_owner(instance), ()):
+            self.broken(
+                "S6", f"{life.pod.name} takes the Lease early, and has not read that Pod's end since it was told of {shown(before)}"
+            )
+        self.counts["early takeovers"] += 1
+        return True
 
     def wrote_beside(self, who: str, before: Record, after: Record) -> None:
         """A program that is no sidecar has written the Lease: nobody of ours may act beside it, and its promise counts (S1, S6)."""

@@ -10,11 +10,12 @@ from tests.simulation.judge import Judge
 from tests.simulation.loop import Agenda
 from tests.simulation.network import Weather
 from tests.simulation.pod import Pod
+from tests.simulation.pod_faults import PodFaults
 from tests.simulation.server import Server
 from tests.simulation.steps import Schedule, Step, rolled
 
 
-class Faults:
+class Faults(PodFaults):
     """Carries out one step after the other; one that does not fit the moment does nothing."""
 
     def __init__(self, schedule: Schedule, agenda: Agenda, judge: Judge, server: Server, pods: list[Pod]) -> None:
@@ -27,6 +28,8 @@ class Faults:
             self.server.fragile_since = None
         for index, pod in enumerate(self.pods):
             pod.link.weather = Weather()
+            if pod.kubelet is not None:
+                pod.kubelet.silent_until_ns = pod.kubelet.slow_ns = 0
             if pod.plan.identity and index:  # of twins the first remains
                 pod.replace(replace(pod.plan, identity=""))
             self.agenda.at(self.agenda.now_ns, None, self.start, pod)

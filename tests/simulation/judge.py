@@ -25,6 +25,8 @@ class Judge(Commits):
         """S4: once a process knows of a loss, its next answer is false, and older news ends nothing; S9: a twin is told."""
         assert isinstance(process, Life)
         version, term, me = record.version_number or 0, record.term, process.me
+        if record.renewal not in process.told:
+            process.told.append(record.renewal)
         newest = version > process.newest_version and (process.newest is None or not process.newest.same_renewal(record))
         process.misled = process.misled or (not watched and version < process.newest_version)
         process.read_version = process.read_version if watched else version
@@ -63,7 +65,7 @@ class Judge(Commits):
         if pod.life is not life or pod.elector is None or pod.link.weather != Weather() or life.stopped_until_ns > self.agenda.now_ns:
             return False
         election = pod.elector._election
-        free = election.flight is None and pod.elector._budget.opens_ns() <= now_ns and election.next_ns <= now_ns
+        free = election.flight is None and pod.elector.budget.opens_ns() <= now_ns and election.next_ns <= now_ns
         return free and election.renew_ns > now_ns + ns(2 * FOUND_SECONDS)
 
     def _should_have_read(self, life: Life, token: int, record: Record) -> None:

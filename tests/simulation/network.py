@@ -1,6 +1,7 @@
 """What lies between one Pod and the API server: requests and replies that are lost, late, doubled or refused, and watches that lie."""
 
 import asyncio
+import json
 import random
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable
@@ -8,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from sidecar.clock import NS_PER_SECOND
-from sidecar.lease import JSON, Record
+from sidecar.lease import JSON, TERM_ANNOTATION, Record
 from sidecar.stores.protocol import (
     Busy,
     Changed,
@@ -76,6 +77,9 @@ class Observer(Protocol):
     def sending(self, process: Process, body: JSON | None, kind: str) -> None:
         """A request leaves a process: a `read`, `patch`, `create` or `watch`."""
 
+    def reads_pod(self, process: Process, name: str) -> None:
+        """A read of that Pod has arrived."""
+
     def committed(self, process: Process, before: Record | None, outcome: Outcome) -> None:
         """The server has carried out a write, or refused it."""
 
@@ -125,7 +129,18 @@ class LinkStore(Store):
 
     async def patch(self, patch: JSON) -> Outcome:
         """A conditional merge patch."""
-        return await self._request(patch, "patch", lambda: self._write(patch, self._link.server.patch))
+        return await self._request(patch, "patch", lambda: self._write(self._carried_on(patch), self._link.server.patch))
+
+    def _carried_on(self, patch: JSON) -> JSON:
+        """The version before keeps the keys of the annotation that it does not know, whoever's they are."""
+        plan, lease = getattr(getattr(self._process, "pod", None), "plan", None), self._link.server.lease
+        if plan is None or not plan.former or lease is None:
+            return patch
+        present = json.loads(lease.get("metadata", {}).get("annotations", {}).get(TERM_ANNOTATION, "{}"))
+        annotations = patch["metadata"]["annotations"]
+        unknown = {key: present[key] for key in present if key == "pod"}
+        text = json.dumps(json.loads(annotations[TERM_ANNOTATION]) | unknown)
+        return patch | {"metadata": patch["metadata"] | {"annotations": annotations | {TERM_ANNOTATION: text}}}
 
     async def create(self, body: JSON) -> Outcome:
         """A create."""

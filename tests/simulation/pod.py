@@ -8,13 +8,19 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from sidecar.clock import SystemClock, ns
+from sidecar.early import EarlyTakeover
 from sidecar.elector import Elector, OutOfSeason
 from sidecar.leadership import Answer, Leadership, Names
-from sidecar.lease import Record
+from sidecar.lease import HolderPod, Record
 from sidecar.view import State, View
 from sidecar.writes import Candidate
+from tests.simulation.kubelet import Kubelet
+from tests.simulation.link_pods import LinkPods
 from tests.simulation.loop import Agenda, Process
 from tests.simulation.network import Link, LinkStore
+
+MANY = 64
+"""Renewals and own writes of a process that are remembered: a late one is not older than that."""
 
 EPOCH_US = 1_790_000_000_000_000
 
@@ -34,6 +40,10 @@ class Plan:
     retry_period_seconds: float = 2.0
     drain_timeout_seconds: float = 10.0
     app_ends_first: bool = False
+    early: bool = False
+    """Early takeover is on."""
+    former: bool = False
+    """A sidecar of the version before: it names no Pod, and carries on what it does not know."""
     app: str = "eager"
     """`eager` asks at every change and goes by each deadline; `sporadic` asks now and then; `none` never asks."""
 
@@ -83,6 +93,12 @@ class Life(Process):
         self.recent: deque[int] = deque(maxlen=6)
         self.bucket_ns = 0
         """When its requests would be paid for at one a retry period, by CLOCK_BOOTTIME."""
+        self.told: deque[tuple[str, str, int | None, int | None]] = deque(maxlen=MANY)
+        """The last renewals that it was told of."""
+        self.told_then: set[tuple[str, str, int | None, int | None]] = set()
+        """The same, when it last sent a read of a Pod."""
+        self.read_ends_for: dict[str, set[tuple[str, str, int | None, int | None]]] = {}
+        """By the owner that had ended when the read arrived: those that it had been told of when it last sent one."""
 
 
 class LifeClock(SystemClock):
@@ -152,6 +168,13 @@ class Pod:
         self.life: Life | None = None
         self.elector: Elector | None = None
         self.leadership: ToldLeadership | None = None
+        self.kubelets: dict[str, Kubelet] = {}
+        """By name, of every Pod; empty where nobody looks at Pods."""
+
+    @property
+    def kubelet(self) -> Kubelet | None:
+        """Its own."""
+        return self.kubelets.get(self.name.lower())
 
     @property
     def owner(self) -> str:
@@ -177,6 +200,7 @@ class Pod:
             retry_period_seconds=plan.retry_period_seconds,
             drain_timeout_seconds=plan.drain_timeout_seconds,
             app_ends_first=plan.app_ends_first,
+            pod=HolderPod(self.name.lower(), self.owner) if self.kubelets and not plan.former else None,
         )
         life = Life(self._agenda, self, me, self._offset_ns)  # type: ignore[abstract]  # what a loop does with sockets is not needed
         clock = LifeClock(life, self)
@@ -184,10 +208,22 @@ class Pod:
         leadership.pod, leadership.life = self, life
         elector = Elector(LinkStore(self.link, life), clock, leadership, me, random.Random(f"{self._seed}:{me.instance}"))
         self.life, self.elector, self.leadership = life, elector, leadership
-        life.start(elector.run()).add_done_callback(lambda task: self._ended(life, task))
+        early = self._look_at_pods(life, elector, clock)
+        if self.kubelet is not None:
+            self.kubelet.started(self.owner)
+        life.start(elector.run()).add_done_callback(lambda task: self._ended(life, task, early))
 
-    def _ended(self, life: Life, task: "asyncio.Task[None]") -> None:
+    def _look_at_pods(self, life: Life, elector: Elector, clock: LifeClock) -> "asyncio.Task[None] | None":
+        if not (self.plan.early and self.kubelets):
+            return None
+        pods = LinkPods(self.link, life, self.kubelets)
+        early = EarlyTakeover(elector, pods, clock, random.Random(f"{self._seed}:{life.me.instance}:early"))
+        return life.start(early.run())
+
+    def _ended(self, life: Life, task: "asyncio.Task[None]", early: "asyncio.Task[None] | None") -> None:
         if life.alive:
+            if early is not None:
+                early.cancel()
             life.failure = None if task.cancelled() else task.exception()
             life.alive = False
             self._judge.ended(self, life)
@@ -197,12 +233,16 @@ class Pod:
         if self.life is not None:
             life, self.life = self.life, None
             life.kill()
+            if self.kubelet is not None:
+                self.kubelet.stopped("leader")
 
     def replace(self, plan: Plan | None = None) -> None:
         """The Pod is gone, its application with it; the next has another uid."""
         self.kill()
-        self.uid += 1
         self.acts_until_ns = 0
+        if self.kubelet is not None:
+            self.kubelet.over()
+        self.uid += 1
         self.plan = plan or self.plan
 
     def retime(self, plan: Plan) -> None:
@@ -242,6 +282,10 @@ class Pod:
         if self.elector is not None and self.life is not None:
             elector = self.elector
             self._inside(lambda: command(elector))
+
+    def app_ends(self) -> None:
+        """Its container has ended."""
+        self._stop_app()
 
     def _stop_app(self) -> None:
         self.app_stopped, self.acts_until_ns = True, 0

@@ -13,6 +13,7 @@ from tests.simulation.commits import ViolationError
 from tests.simulation.faults import Faults
 from tests.simulation.go_program import NAME, GoProgram
 from tests.simulation.judge import Judge
+from tests.simulation.kubelet import Kubelet
 from tests.simulation.loop import Agenda, SpinError
 from tests.simulation.network import Link, Weather
 from tests.simulation.pod import Pod
@@ -44,6 +45,13 @@ class Simulation:
         self.pods = judge.pods
         for plan in schedule.plans:
             self.pods.append(Pod(plan, self._link(plan.name), judge, self.agenda, str(schedule.seed)))
+        if schedule.early:
+            kubelets = {
+                pod.name.lower(): Kubelet(self.agenda, pod.name, f"{schedule.seed}:kubelet:{pod.name}", judge.ended_pods)
+                for pod in self.pods
+            }
+            for pod in self.pods:
+                pod.kubelets = kubelets
         self.faults = Faults(schedule, self.agenda, judge, self.server, self.pods)
         judge.gone = self.faults.gone
         self.program: GoProgram | None = None

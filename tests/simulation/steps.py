@@ -31,6 +31,8 @@ class Schedule:
     seconds: float
     client_go: bool = False
     """A client-go program contends as well."""
+    early: bool = False
+    """The cluster shows Pods, and some candidates take the Lease early."""
 
     @property
     def lease_seconds(self) -> int:
@@ -76,6 +78,15 @@ WEIGHTS: dict[str, float] = {
 }
 """How often each step comes up, before a seed's own taste."""
 
+POD_WEIGHTS: dict[str, float] = {
+    "pod ends": 6,
+    "pod is forced": 2,
+    "pod is deleted": 2,
+    "pod crashes": 2,
+    "kubelet is silent": 1,
+    "pod is collected": 1,
+}
+"""The steps of schedules that show Pods, beside the others."""
 WITHOUT_CLIENT_GO = frozenset({"delete", "wipe", "empty", "duration"})
 """A client-go program takes an empty Lease at once and creates a missing one in its own name: outside of S1."""
 
@@ -122,7 +133,26 @@ def schedule(seed: int, *, leases: int = 120, rates: tuple[int, int] | None = No
     while at < seconds and any(weights):
         steps.append(Step(round(at, 3), rng.choices(names, weights)[0], rng.randrange(len(plans)), rng.randrange(1 << 30)))
         at += rng.expovariate(1 / pace) if rng.random() < 0.7 else rng.random() * times[2] / 10
-    return Schedule(seed, tuple(plans), tuple(steps), seconds, client_go)
+    plain = Schedule(seed, tuple(plans), tuple(steps), seconds, client_go)
+    return _with_pods(plain, pace, often)
+
+
+def _with_pods(plain: Schedule, pace: float, often: tuple[str, ...]) -> Schedule:
+    """Where it is asked for (`early`), schedules show Pods and have steps of theirs among the others; every other one stays as it is."""
+    if "early" not in often:
+        return plain
+    rng = random.Random(f"{plain.seed}:early")
+    plans = tuple(
+        replace(plan, early=rng.random() < 0.7, former=rng.random() < (0.5 if "former" in often else 0.15)) for plan in plain.plans
+    )
+    plans = tuple(replace(plan, early=plan.early and not plan.former) for plan in plans)
+    weights = [POD_WEIGHTS[name] * (10 if name in often else rng.choice((0.3, 1, 3))) for name in POD_WEIGHTS]
+    steps, at = list(plain.steps), plans[0].lease_duration_seconds * rng.random()
+    while at < plain.seconds:
+        steps.append(Step(round(at, 3), rng.choices(list(POD_WEIGHTS), weights)[0], rng.randrange(len(plans)), rng.randrange(1 << 30)))
+        at += rng.expovariate(1 / max(pace, 2 * plans[0].lease_duration_seconds))
+    steps.sort(key=lambda step: step.at_seconds)
+    return replace(plain, plans=plans, steps=tuple(steps), early=True)
 
 
 def _plan(rng: random.Random, name: str, times: tuple[int, float, float], rates: tuple[int, int] | None) -> Plan:

@@ -9,7 +9,7 @@ import pytest
 from tests.simulation.__main__ import Total, simulate
 from tests.simulation.replay import shrunk, timeline
 from tests.simulation.simulation import Simulation
-from tests.simulation.steps import schedule
+from tests.simulation.steps import POD_WEIGHTS, schedule
 
 HOURS = float(os.environ.get("SIMULATE_HOURS", "10000"))
 """Candidate-hours, shared out evenly; a night's run sets more."""
@@ -82,8 +82,20 @@ def test_no_fresh_schedule_breaks_a_rule() -> None:
     run(FRESH, HOURS / PARTS)
 
 
+@pytest.mark.timeout(600)
+def test_no_schedule_that_shows_pods_breaks_a_rule() -> None:
+    """Early takeover: these come up in three schedules of ten only, so here is nothing else, with short times."""
+    counts: Counter[str] = Counter()
+    for seed in range(1, 30):
+        outcome = Simulation(schedule(seed, leases=60, often=("early", "short"))).run()
+        assert outcome.violation is None, f"seed {seed}: {outcome.violation}"
+        counts += outcome.counts
+    quiet = [what for what in ("early takeovers", "Pods read", *(f"step: {name}" for name in POD_WEIGHTS)) if not counts[what]]
+    assert not quiet, f"a quiet simulator proves nothing: {quiet} never came up"
+
+
 def test_a_seed_replays_exactly() -> None:
-    first, second = (Simulation(schedule(7, leases=20), tell=True).run() for _ in range(2))
+    first, second = (Simulation(schedule(7, leases=20, often=("early",)), tell=True).run() for _ in range(2))
     assert first.timeline == second.timeline
     assert first.counts == second.counts
     assert len(first.timeline) > 100

@@ -141,7 +141,7 @@ def test_each_bound_is_checked_and_says_what_is_allowed(
 
 
 FOLLOWING = ("LEADER_POD_LABEL", "LEADER_POD_CONDITION", "LEADER_EVENTS")
-ASKING = (*FOLLOWING, "LEADER_YIELD")
+ASKING = (*FOLLOWING, "LEADER_YIELD", "LEADER_EARLY_TAKEOVER")
 
 
 @pytest.mark.parametrize("setting", FOLLOWING)
@@ -267,3 +267,14 @@ def test_help_has_every_setting_with_its_reason(monkeypatch: pytest.MonkeyPatch,
 def test_durations_are_read_as_people_write_them(text: str, seconds: float) -> None:
     """Seconds without a unit."""
     assert parse_seconds(text) == seconds
+
+
+def test_an_early_takeover_is_off_and_its_second_setting_is_refused_without_the_first(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = configure(monkeypatch)
+    assert not settings.early_takeover
+    assert not settings.early_takeover_on_deletion
+    assert configure(monkeypatch, "--early-takeover", "--early-takeover-on-deletion", POD_NAMESPACE="shop").early_takeover_on_deletion
+    (said,) = refused(monkeypatch, capsys, LEADER_EARLY_TAKEOVER_ON_DELETION="true")
+    assert "LEADER_EARLY_TAKEOVER is not" in said
