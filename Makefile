@@ -29,10 +29,10 @@ demo: runtime
 test: lint typecheck
 	$(BIN)/python -m tests.binaries.build
 	$(PYTEST) -n 2 --dist loadgroup $(ENDS) $(addprefix --ignore=,$(MEASURED) $(E2E)) tests
-	$(PYTEST) $(MEASURED)
+	$(PYTEST) --durations=10 $(MEASURED)
 
 e2e: testing
-	$(PYTEST) -rP --durations=0 $(E2E)
+	$(PYTEST) --durations=10 $(E2E)
 
 simulate: testing
 	$(BIN)/python -m tests.simulation --hours $(or $(HOURS),10000) $(if $(SEED),--first-seed $(SEED))
