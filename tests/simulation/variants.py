@@ -17,6 +17,8 @@ class Variant:
     new: str
     often: tuple[str, ...] = ()
     """What a schedule should have more of, to meet it soon (`steps.schedule`)."""
+    seed: int = 1
+    """Where the hunt begins: a later one for what comes up rarely."""
 
 
 def _all() -> tuple[Variant, ...]:
