@@ -42,6 +42,7 @@ class Workload:
         replicas: int = 3,
         components: tuple[str, ...] = (),
         settings: Mapping[str, str] | None = None,
+        container: Mapping[str, Any] | None = None,
         script: str = SCRIPT,
         spec: Mapping[str, Any] | None = None,
         pod_spec: Mapping[str, Any] | None = None,
@@ -49,11 +50,12 @@ class Workload:
         """Apply it and wait until every replica runs; gives the Pods.
 
         `components` of k8s/components beside the sidecar, and the guard where the cluster has it; `settings` are LEADER_ variables of
-        the sidecar; `spec` and `pod_spec` go over the workload's.
+        the sidecar, `container` is merged over its container; `spec` and `pod_spec` go over the workload's.
         """
         self.apply(
-            kind, replicas=replicas, components=components, settings=settings or {}, script=script, spec=spec or {}, pod_spec=pod_spec or {}
-        )
+            kind, replicas=replicas, components=components, settings=settings or {}, container=container or {}, script=script,
+            spec=spec or {}, pod_spec=pod_spec or {},
+        )  # fmt: skip
         return self.running(replicas)
 
     def apply(  # noqa: PLR0913 - likewise
@@ -63,6 +65,7 @@ class Workload:
         replicas: int,
         components: tuple[str, ...],
         settings: Mapping[str, str],
+        container: Mapping[str, Any],
         script: str,
         spec: Mapping[str, Any],
         pod_spec: Mapping[str, Any],
@@ -80,7 +83,7 @@ class Workload:
                 "resources": [os.path.relpath(K8S / "base", folder), "workload.yaml"],
                 "components": [os.path.relpath(K8S / "components" / name, folder) for name in ("sidecar", *guard, *components)],
                 "images": [{"name": "leader-sidecar", "newName": image, "newTag": tag}],
-                "patches": [_patch(settings)] if settings else [],
+                "patches": [_patch(settings, container, "containers" if "plain" in components else "initContainers")],
             }
             (folder / "kustomization.yaml").write_text(yaml.safe_dump(kustomization), encoding="utf-8")
             self.cluster.apply_kustomization(folder, self.namespace)
@@ -148,6 +151,15 @@ class Workload:
         """The name of the Pod of that uid."""
         return str(self.pod(uid)["metadata"]["name"])
 
+    def ask(self, pod: str, path: str) -> str:
+        """What the sidecar of the Pod of that name answers its application; empty where it does not."""
+        command = ["exec", pod, "-c", "app", "--", "curl", "-s", "--max-time", "5", f"localhost:4040{path}"]
+        return self.cluster.attempt("--namespace", self.namespace, *command).stdout
+
+    def log(self, pod: str) -> str:
+        """What the sidecar of the Pod of that name has said; empty where it has not begun."""
+        return self.cluster.attempt("--namespace", self.namespace, "logs", pod, "-c", "leader").stdout
+
     def lease(self) -> JSON:
         """The Lease, as the API server has it."""
         return self.cluster.get("lease", NAME, "--namespace", self.namespace)
@@ -166,13 +178,8 @@ class Workload:
         self.ledger.end()
 
 
-def _patch(settings: Mapping[str, str]) -> JSON:
-    """Of the sidecar's environment."""
-    container = {"name": "leader", "env": [{"name": name, "value": value} for name, value in settings.items()]}
-    patch = {
-        "apiVersion": "apps/v1",
-        "kind": "any",
-        "metadata": {"name": "any"},
-        "spec": {"template": {"spec": {"initContainers": [container]}}},
-    }
+def _patch(settings: Mapping[str, str], container: Mapping[str, Any], where: str) -> JSON:
+    """Of the sidecar's container, which stands in that list of the Pod."""
+    leader = {"name": "leader", "env": [{"name": name, "value": value} for name, value in settings.items()], **container}
+    patch = {"apiVersion": "apps/v1", "kind": "any", "metadata": {"name": "any"}, "spec": {"template": {"spec": {where: [leader]}}}}
     return {"target": {"kind": "Deployment|StatefulSet|DaemonSet"}, "patch": yaml.safe_dump(patch)}
