@@ -4,7 +4,8 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.binaries.build import NODE as NODE_PROGRAMS
@@ -151,3 +152,12 @@ class Node:
     def end_kubelet(self) -> None:
         """End the kubelet: containers run on."""
         self.space.end("kubelet")
+
+    @contextmanager
+    def paused_kubelet(self) -> Iterator[None]:
+        """The kubelet stands still: containers run on, and it reports nothing."""
+        self.space.pause("kubelet")
+        try:
+            yield
+        finally:
+            self.space.resume("kubelet")

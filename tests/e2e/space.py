@@ -112,9 +112,10 @@ class Space:
         return done.stdout
 
     def start(self, name: str, *command: str) -> None:
-        """Start a program in there."""
+        """Start a program in there. The nsenter around it ends with this process, also where both stand still (`pause`)."""
+        whole = ["setpriv", "--pdeathsig", "KILL", *self.enter(), *command]
         with self.log(name).open("ab") as log:
-            self._processes[name] = subprocess.Popen([*self.enter(), *command], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+            self._processes[name] = subprocess.Popen(whole, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
 
     def log(self, name: str) -> Path:
         """What a program has said."""
@@ -132,6 +133,15 @@ class Space:
         """Send a signal to the program itself, which nsenter is the parent of."""
         for pid in children(self._processes[name].pid):
             os.kill(pid, number)
+
+    def pause(self, name: str) -> None:
+        """Make the program stand still, by SIGSTOP."""
+        self.send(name, signal.SIGSTOP)
+
+    def resume(self, name: str) -> None:
+        """Let it go on. nsenter stops itself when its child is stopped, so it is woken too."""
+        self.send(name, signal.SIGCONT)
+        self._processes[name].send_signal(signal.SIGCONT)
 
     def end(self, name: str, number: signal.Signals = signal.SIGTERM, limit_seconds: float = 30) -> None:
         """Send a signal and wait for the program's end; SIGKILL where it takes longer than that."""

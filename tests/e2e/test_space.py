@@ -41,6 +41,11 @@ def _traces(name: str) -> list[Path]:
     return [*CGROUPS.glob(name), *CGROUPS.glob(f"*/{name}")]
 
 
+def _state(pid: int) -> str:
+    """As /proc has it: S sleeps, T is stopped."""
+    return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
+
+
 def test_what_runs_in_a_space_ends_with_it(pause: Path) -> None:
     """With all that was started there, its folder, its cgroups; what is mounted in there is never seen outside."""
     space = Space(pause)
@@ -57,6 +62,24 @@ def test_what_runs_in_a_space_ends_with_it(pause: Path) -> None:
     assert not space.running("sleeper")
     assert not space.folder.exists()
     assert not _traces(space.name)
+
+
+def test_what_stood_still_in_a_space_goes_on_and_ends_with_it(pause: Path) -> None:
+    """With the nsenter around it, which stops when its child does."""
+    space = Space(pause)
+    try:
+        space.open()
+        space.start("sleeper", "sleep", "600")
+        around = space._processes["sleeper"].pid
+        until("the sleeper sleeps", lambda: space.running("sleeper") and children(around))
+        space.pause("sleeper")
+        until("both stand still", lambda: {_state(pid) for pid in (around, *children(around))} == {"T"})
+        space.resume("sleeper")
+        until("both go on", lambda: {_state(pid) for pid in (around, *children(around))} == {"S"})
+    finally:
+        space.close()
+    assert not space.running("sleeper")
+    assert not started(space.pid)
 
 
 def test_a_run_that_is_killed_leaves_no_process_and_the_next_one_removes_the_rest(pause: Path) -> None:

@@ -58,6 +58,19 @@ class Workload:
         )  # fmt: skip
         return self.running(replicas)
 
+    def deploy_bare(self, replicas: int, *, components: tuple[str, ...] = ()) -> list[JSON]:
+        """As `deploy`, but Pods that nobody owns and that nothing restarts: what ends in them has ended for good."""
+        self.apply("Deployment", replicas=0, components=components, settings={}, script=SCRIPT, spec={}, pod_spec={})
+        template = self.cluster.get("deployment", NAME, "--namespace", self.namespace)["spec"]["template"]
+        spec = template["spec"] | {"restartPolicy": "Never"}
+        labels = template["metadata"]["labels"]
+        pods = [
+            {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": f"{NAME}-{n}", "labels": labels}, "spec": spec}
+            for n in range(replicas)
+        ]
+        self.cluster.apply(*pods, namespace=self.namespace)
+        return self.running(replicas)
+
     def apply(  # noqa: PLR0913 - likewise
         self,
         kind: str,
@@ -98,6 +111,7 @@ class Workload:
             "image": self.cluster.app_image,
             "command": ["sh", "-c", script],
             "env": [{"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}} for name, path in named.items()],
+            "ports": [{"name": "http", "containerPort": 8080}],
             "volumeMounts": [{"name": "ledger", "mountPath": "/ledger"}],
             "securityContext": _RESTRICTED,
         }
