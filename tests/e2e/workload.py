@@ -60,7 +60,7 @@ class Workload:
 
     def deploy_bare(self, replicas: int, *, components: tuple[str, ...] = ()) -> list[JSON]:
         """As `deploy`, but Pods that nobody owns and that nothing restarts: what ends in them has ended for good."""
-        self.apply("Deployment", replicas=0, components=components, settings={}, script=SCRIPT, spec={}, pod_spec={})
+        self.apply("Deployment", replicas=0, components=components, settings={}, container={}, script=SCRIPT, spec={}, pod_spec={})
         template = self.cluster.get("deployment", NAME, "--namespace", self.namespace)["spec"]["template"]
         spec = template["spec"] | {"restartPolicy": "Never"}
         labels = template["metadata"]["labels"]
