@@ -84,8 +84,8 @@ class Rollout:
         """A Pod and its sidecar, started; the Pod's containers run, and have for an hour."""
         uid = self.pod(name, of)
         self.runs(name, since_seconds=3600)
-        sidecar = self.ground.sidecar(name, uid=uid, times=SETTINGS)
-        self.ground.grant(sidecar, role or shipped("yield/role.yaml"))
+        sidecar = self.ground.sidecar(name, uid=uid, times=SETTINGS | {"POD_NAMESPACE": self.ground.namespace})
+        self.ground.grant(sidecar, role or shipped("components/yield/role.yaml"))
         return sidecar.start().serving()
 
 
@@ -96,7 +96,7 @@ def template(labels: JSON) -> JSON:
 
 def role_without(verb: str, resource: str) -> JSON:
     """The shipped Role to yield, less one right."""
-    role = copy.deepcopy(shipped("yield/role.yaml"))
+    role = copy.deepcopy(shipped("components/yield/role.yaml"))
     role["metadata"]["name"] = f"without-{verb}-{resource}"
     rules: list[Any] = []
     for rule in role["rules"]:
@@ -209,7 +209,7 @@ def test_a_stateful_set_and_a_daemon_set_are_followed_too(ground: Field, kind: s
         metadata = {"name": name, "labels": labels, "ownerReferences": controlled_by(kind, "web", uid)}
         pod = rollout.post("pods", {"metadata": metadata, "spec": pod_spec(native=True) | {"nodeName": "nowhere"}}, "/api/v1/namespaces")
         rollout.runs(name, since_seconds=3600)
-        sidecars.append(ground.sidecar(name, uid=pod["metadata"]["uid"], times=SETTINGS))
+        sidecars.append(ground.sidecar(name, uid=pod["metadata"]["uid"], times=SETTINGS | {"POD_NAMESPACE": ground.namespace}))
         ground.grant(sidecars[-1], role_without(verb, resource))
         sidecars[-1].start().serving().informed("web-0")
     old, new = sidecars
