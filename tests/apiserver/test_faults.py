@@ -18,15 +18,14 @@ SEED = int(os.environ.get("FAULT_SEED", "0")) or random.SystemRandom().randrange
 
 
 @pytest.mark.timeout(MINUTES * 60 + 240)
-def test_under_random_faults_no_deadline_is_broken(ground: Field, capsys: pytest.CaptureFixture[str]) -> None:
+def test_under_random_faults_no_deadline_is_broken(ground: Field) -> None:
     """Never two leaders, and one in the end: kill -9, SIGSTOP, SIGTERM, cut-offs, slow and lost replies, requests that land late, the
     Lease deleted; each sidecar behind a proxy of its own.
     """
     dice = random.Random(SEED)
     sidecars = ground.three(proxied=True, create=True, times=SHORT)
     done: Counter[str] = Counter()
-    with capsys.disabled():
-        print(f"\n{MINUTES:g} minutes of faults with FAULT_SEED={SEED}")
+    print(f"{MINUTES:g} minutes of faults with FAULT_SEED={SEED}")
     with Witness(sidecars, every_seconds=0.01) as witness:
         faults = Faults(ground, sidecars, dice)
         end = time.monotonic() + MINUTES * 60
@@ -39,8 +38,7 @@ def test_under_random_faults_no_deadline_is_broken(ground: Field, capsys: pytest
         the_leader(sidecars, within_seconds=3 + 3 + 2)
         time.sleep(1)
     terms = witness.check()
-    with capsys.disabled():
-        print(f"{sum(done.values())} faults {dict(done)}, {witness.answers} answers, {len(terms)} terms seen")
+    print(f"{sum(done.values())} faults {dict(done)}, {witness.answers} answers, {len(terms)} terms seen")
     assert len(terms) > MINUTES * 4, "a quiet run shows nothing"
     assert "Traceback" not in "".join(sidecar.log for sidecar in sidecars)
 

@@ -45,7 +45,7 @@ def _renewed_at_us(ground: Field) -> str:
     return str(ground.lease()["spec"]["renewTime"])
 
 
-def test_a_graceful_stop_hands_over_in_milliseconds_twenty_times(ground: Field, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_graceful_stop_hands_over_in_milliseconds_twenty_times(ground: Field) -> None:
     """Under LEADER_APP_ENDS_FIRST SIGTERM releases at once: another leads and its app has been told by its long-poll; the old one said
     false before it released, and ends with 0.
     """
@@ -71,9 +71,8 @@ def test_a_graceful_stop_hands_over_in_milliseconds_twenty_times(ground: Field, 
     witness.check()
     assert tokens == sorted(set(tokens))
     handovers_ms.sort()
-    with capsys.disabled():
-        middle, worst, exits = handovers_ms[ROUNDS // 2], handovers_ms[-1], max(exits_ms)
-        print(f"\nSIGTERM -> the next leader's app told: p50 {middle:.0f} ms, max {worst:.0f} ms (n {ROUNDS}); exit within {exits:.0f} ms")
+    middle, worst, exits = handovers_ms[ROUNDS // 2], handovers_ms[-1], max(exits_ms)
+    print(f"SIGTERM -> the next leader's app told: p50 {middle:.0f} ms, max {worst:.0f} ms (n {ROUNDS}); exit within {exits:.0f} ms")
     assert handovers_ms[-1] < ROOM_SECONDS * 1000
 
 
@@ -149,9 +148,7 @@ def test_drained_with_the_token_ends_that_term_alone(ground: Field) -> None:
 
 
 @pytest.mark.parametrize("times", [{}, SHORT], ids=["15/10/2", "3/2/0.5"])
-def test_after_a_kill_another_leads_when_the_lease_has_run_out_and_soon(
-    ground: Field, times: dict[str, str], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_after_a_kill_another_leads_when_the_lease_has_run_out_and_soon(ground: Field, times: dict[str, str]) -> None:
     """Never before lease_duration after the last renewal, and within lease_duration + 1 s of it."""
     lease_duration = 3 if times else 15
     sidecars = ground.three(times=times)
@@ -168,8 +165,7 @@ def test_after_a_kill_another_leads_when_the_lease_has_run_out_and_soon(
         until(lambda: [row for row in witness.acting if row.token != token], within_seconds=5)
     first = next(row for row in witness.terms() if row.token != token)
     elapsed = (first.from_ns - renewed_ns) / 1e9
-    with capsys.disabled():
-        print(f"\nSIGKILL -> the next leader: {elapsed - lease_duration:+.3f} s beside the lease duration of {lease_duration} s")
+    print(f"SIGKILL -> the next leader: {elapsed - lease_duration:+.3f} s beside the lease duration of {lease_duration} s")
     witness.check()
     assert following.leader()["fencing_token"] > token
     assert (first.from_ns - not_before_ns) / 1e9 >= lease_duration, "never before lease_duration has run"

@@ -107,17 +107,16 @@ class Round:
         return one.sidecar, (one.at_ns - began_ns) / 1e6
 
 
-def say(capsys: pytest.CaptureFixture[str], what: str, took_ms: list[float]) -> None:
+def say(what: str, took_ms: list[float]) -> None:
     """For who looks."""
     took_ms.sort()
-    with capsys.disabled():
-        print(f"\n{what}, drained -> the next leader's app told: p50 {took_ms[len(took_ms) // 2]:.0f} ms, max {took_ms[-1]:.0f} ms")
+    print(f"{what}, drained -> the next leader's app told: p50 {took_ms[len(took_ms) // 2]:.0f} ms, max {took_ms[-1]:.0f} ms")
     assert took_ms[-1] < ROOM_SECONDS * 1000
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("to", ["", "name", "identity"])
-def test_a_resignation_is_heard_then_released_and_the_named_one_leads(ground: Field, capsys: pytest.CaptureFixture[str], to: str) -> None:
+def test_a_resignation_is_heard_then_released_and_the_named_one_leads(ground: Field, to: str) -> None:
     """Twenty times, to anyone and to a candidate by its Pod's name or identity; `/campaign` brings back who resigned."""
     sidecars, took_ms = ground.three(times=SHORT), []
     with Witness(sidecars, every_seconds=0.005) as witness:
@@ -133,11 +132,11 @@ def test_a_resignation_is_heard_then_released_and_the_named_one_leads(ground: Fi
                 it.becomes("resigned")
                 assert it.leader.ask("/campaign", method="POST").status == 200
     assert len(witness.check()) >= ROUNDS
-    say(capsys, f"resign{f' to {to}' if to else ''}", took_ms)
+    say(f"resign{f' to {to}' if to else ''}", took_ms)
 
 
 @pytest.mark.timeout(300)
-def test_a_stop_is_heard_then_released_at_the_apps_word(ground: Field, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_stop_is_heard_then_released_at_the_apps_word(ground: Field) -> None:
     """SIGTERM in a plain container, twenty times: the app hears it by its poll, drains, says so, and the process ends with 0."""
     sidecars, took_ms = ground.three(times=SHORT), []
     with Witness(sidecars, every_seconds=0.005) as witness:
@@ -149,11 +148,11 @@ def test_a_stop_is_heard_then_released_at_the_apps_word(ground: Field, capsys: p
                 assert it.leader.wait(5) == 0
             it.leader.start().serving()
     assert len(witness.check()) >= ROUNDS
-    say(capsys, "stop", took_ms)
+    say("stop", took_ms)
 
 
 @pytest.mark.timeout(300)
-def test_drained_with_the_token_is_released_at_once(ground: Field, capsys: pytest.CaptureFixture[str]) -> None:
+def test_drained_with_the_token_is_released_at_once(ground: Field) -> None:
     """While leading, twenty times, for an app that stopped by itself."""
     sidecars, took_ms = ground.three(times=SHORT), []
     with Witness(sidecars, every_seconds=0.005) as witness:
@@ -165,7 +164,7 @@ def test_drained_with_the_token_is_released_at_once(ground: Field, capsys: pytes
                 it.becomes("resigned")
                 assert it.leader.ask("/campaign", method="POST").status == 200
     assert len(witness.check()) >= ROUNDS
-    say(capsys, "drained with the token", took_ms)
+    say("drained with the token", took_ms)
 
 
 @pytest.mark.timeout(300)
