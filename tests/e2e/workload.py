@@ -111,7 +111,7 @@ class Workload:
             "image": self.cluster.app_image,
             "command": ["sh", "-c", script],
             "env": [{"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}} for name, path in named.items()],
-            "ports": [{"name": "http", "containerPort": 8080}],
+            "ports": [] if pod_spec.get("hostNetwork") else [{"name": "http", "containerPort": 8080}],  # they would be the node's
             "volumeMounts": [{"name": "ledger", "mountPath": "/ledger"}],
             "securityContext": _RESTRICTED,
         }
