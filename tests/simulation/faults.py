@@ -146,6 +146,8 @@ class Faults(PodFaults):
         self._start_later(pod, number)
 
     def _do_roll(self, pod: Pod, number: int) -> object:
+        if self.server.lease is None:
+            return False  # who comes with shorter times and finds it missing cannot wait out a promise that it never saw: outside of S1
         if self.schedule.lease_seconds > 60 or pod.plan.lease_duration_seconds < 1.5 * pod.plan.renew_deadline_seconds:
             return False  # the clocks' rates may differ by too much for what it would be rolled to
         pod.replace(rolled(pod.plan, number))
@@ -153,6 +155,8 @@ class Faults(PodFaults):
         return f"to {pod.plan.lease_duration_seconds}/{pod.plan.renew_deadline_seconds:g}/{pod.plan.retry_period_seconds:g}"
 
     def _do_retime(self, pod: Pod, number: int) -> object:
+        if self.server.lease is None:
+            return False  # likewise
         if self.schedule.lease_seconds > 60 or pod.plan.lease_duration_seconds < 1.5 * pod.plan.renew_deadline_seconds:
             return False
         pod.retime(rolled(pod.plan, number))
