@@ -10,7 +10,6 @@ import logging
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
@@ -21,7 +20,7 @@ from sidecar.identity import Pod
 from sidecar.lease import JSON, format_time, parse_time
 from sidecar.logs import event as log_event
 from sidecar.revisions import Owner, Waiting
-from sidecar.stores.answers import Answer, decode, retry_after_seconds
+from sidecar.stores.answers import FORBIDDEN, OK, TOO_MANY_REQUESTS, UNAUTHORIZED, Answer, Target, decode, refusal
 from sidecar.stores.objects import Objects
 from sidecar.stores.protocol import Busy, Denied, Unknown
 
@@ -80,11 +79,10 @@ class _Resource:
         root = f"/apis/{self.group}" if self.group else "/api"
         return f"{root}/{self.version}/namespaces/{self.namespace}/{self.plural}" + (f"/{quote(self.name)}" if self.name else "")
 
-    def __str__(self) -> str:
-        """In RBAC's words."""
-        kind = f"{self.plural}.{self.group}" if self.group else self.plural
-        named = f' "{self.name}"' if self.name else ""
-        return f'{kind}{named} in namespace "{self.namespace}"'
+    @property
+    def target(self) -> Target:
+        """The same, as an answer's meaning is told."""
+        return Target(self.namespace, self.name, f"{self.plural}.{self.group}" if self.group else self.plural)
 
 
 def is_barred(annotation: str, revision: str, now_us: int) -> bool:
@@ -240,18 +238,14 @@ class Yielding:
         self._asked += 1
         limit_seconds = self._elector.candidate.request_limit_seconds
         answer = await self._objects.ask(method, path, body, limit_seconds=limit_seconds)
-        asked = f"verb {verb} on {what}"
         if isinstance(answer, Unknown):
-            raise _CannotTell(Unknown(f"{asked}: {answer.message}"))
-        match answer.status:
-            case HTTPStatus.OK:
-                self._now_us = _date_us(answer)
-                return answer
-            case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
-                raise _CannotTell(Denied(f"not allowed: {asked}: {answer.reason}"))
-            case HTTPStatus.TOO_MANY_REQUESTS:
-                raise _CannotTell(Busy(retry_after_seconds(answer.headers)))
-        raise _CannotTell(Unknown(f"{asked}: {answer.reason}"))
+            raise _CannotTell(Unknown(f"{what.target.asked(verb)}: {answer.message}"))
+        if answer.status == OK:
+            self._now_us = _date_us(answer)
+            return answer
+        if answer.status in (UNAUTHORIZED, FORBIDDEN, TOO_MANY_REQUESTS):
+            raise _CannotTell(refusal(what.target, verb, answer))
+        raise _CannotTell(Unknown(f"{what.target.asked(verb)}: {answer.reason}"))
 
 
 def _object(answer: Answer) -> JSON:
