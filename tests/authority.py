@@ -2,7 +2,7 @@
 
 import ipaddress
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-_YEARS = datetime(2000, 1, 1, tzinfo=timezone.utc), timedelta(days=36500)
+_YEARS = datetime(2000, 1, 1, tzinfo=UTC), timedelta(days=36500)
 
 
 @dataclass

@@ -75,8 +75,10 @@ async def test_a_ca_that_is_not_as_asked_is_refused_and_the_message_says_what_to
 
 @IN_POD_AND_OUTSIDE
 @NOT_AS_ASKED
-async def test_with_the_setting_it_is_accepted(service_account: Path, make: Callable[[], Authority], said: str, *, kubeconfig: bool) -> None:
-    """By a request, and by its changed file too."""
+async def test_with_the_setting_it_is_accepted(
+    service_account: Path, make: Callable[[], Authority], said: str, *, kubeconfig: bool
+) -> None:
+    """Also after the file has changed."""
     del said
     async with (
         api_server(make(), service_account) as server,
