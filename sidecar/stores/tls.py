@@ -11,10 +11,11 @@ X509_V_ERR_EXTENSIONS_REQUIRE_VERSION_3). All but the first come up under X509_V
 def context(configuration: Any, *, strict: bool) -> ssl.SSLContext:
     """From the files that a `kubernetes_asyncio.client.Configuration` names, as they are now.
 
-    OSError (ssl.SSLError is one) where they are no good. `strict`: certificates must be as RFC 5280 asks; said either way, since Python
-    asks for it by itself from 3.13 on only.
+    OSError (ssl.SSLError is one) where they are no good. `strict`: certificates must be as RFC 5280 asks. An intermediate CA in the bundle
+    is trusted without its root, as in Go. Both are said here, since Python's own defaults changed with 3.13.
     """
     made = ssl.create_default_context(cafile=configuration.ssl_ca_cert)
+    made.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     made.verify_flags = made.verify_flags | ssl.VERIFY_X509_STRICT if strict else made.verify_flags & ~ssl.VERIFY_X509_STRICT
     if configuration.cert_file:
         made.load_cert_chain(configuration.cert_file, keyfile=configuration.key_file)

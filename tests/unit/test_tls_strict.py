@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from sidecar.stores import credentials
 from sidecar.stores.credentials import Access
@@ -114,6 +115,23 @@ async def test_chain_and_host_name_are_verified_either_way_and_blamed_on_nothing
             assert "LEADER_TLS_STRICT" not in outcome.message
             (service_account / "ca.crt").write_text(Authority().pem)
         assert server.requests == []
+
+
+@pytest.mark.parametrize("strict", [True, False])
+async def test_an_intermediate_ca_is_trusted_without_its_root_as_kubectl_does(service_account: Path, *, strict: bool) -> None:
+    """On every Python, and it alone."""
+    root = trustme.CA()
+    middle = root.create_child_ca()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    middle.issue_cert("127.0.0.1").configure_cert(context)
+    middle.cert_pem.write_to_path(service_account / "ca.crt")
+    async with (
+        scripted(reply(200, LEASE), tls=context) as server,
+        connected("", await access(server, service_account, strict=strict)) as store,
+    ):
+        assert isinstance(await store.read(), Done)
+        root.create_child_ca().cert_pem.write_to_path(service_account / "ca.crt")
+        assert isinstance(await store.read(), Unknown), "another one of that root"
 
 
 async def test_a_strict_sidecar_goes_on_by_itself_when_the_ca_is_replaced(service_account: Path) -> None:
