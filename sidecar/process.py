@@ -187,7 +187,7 @@ async def _open_store(settings: Settings, clock: SystemClock) -> "tuple[Store, A
     from sidecar.stores.kubernetes import KubernetesStore  # noqa: PLC0415
 
     try:
-        access = await credentials.load(os.environ)
+        access = await credentials.load(os.environ, tls_strict=settings.tls_strict)
     except credentials.ConfigurationError as error:
         raise Unusable(str(error)) from None
     timeout_seconds = settings.renew_deadline

@@ -129,6 +129,9 @@ class Settings(BaseSettings):
     """Time between renewals; renew deadline > 1.2 x this, with room for two requests of 100ms. Default 2s, as client-go."""
     store: Annotated[str, AfterValidator(_store)] = "kubernetes"
     """`kubernetes`, or `local:PATH`: one SQLite file for the processes of one machine. Never chosen by itself: nobody leads by accident."""
+    tls_strict: bool = True
+    """false: accept certificates of the API server and its CA that are not as RFC 5280 asks, such as a CA without key identifiers, as
+    kubectl does; chain and host name are verified either way. Default true, as Python from 3.13 on: the same on every Python."""
     listen: Annotated[str, AfterValidator(_app_listen)] = LISTEN
     """Where the app asks: host:port, [::1]:port, unix:/path, several with commas; localhost is 127.0.0.1 and, where it is up, ::1."""
     probe_listen: Annotated[str, AfterValidator(_listen)] = PROBE_LISTEN

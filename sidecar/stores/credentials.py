@@ -13,6 +13,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from sidecar.stores import tls
+
 SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """Where a Pod's token, CA certificate and namespace are mounted."""
 
@@ -75,6 +77,8 @@ class Access:
         self._token_file = token_file
         self._load_again = load_again
         self._loading: asyncio.Task[None] | None = None
+        self.tls_strict = True
+        """Whether certificates must be as RFC 5280 asks."""
 
     @property
     def shown(self) -> tuple[str | None, Stamp, Stamp]:
@@ -106,15 +110,7 @@ class Access:
 
     def tls_context(self) -> ssl.SSLContext:
         """A TLS context from those files as they are now; OSError (ssl.SSLError is one) where they are no good."""
-        context = ssl.create_default_context(cafile=self.configuration.ssl_ca_cert)
-        # RFC 5280 to the letter, as Python 3.13 and later ask for it, refuses CAs that kubectl and the kubelet work with.
-        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-        if self.configuration.cert_file:
-            context.load_cert_chain(self.configuration.cert_file, keyfile=self.configuration.key_file)
-        if not self.configuration.verify_ssl:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        return context
+        return tls.context(self.configuration, strict=self.tls_strict)
 
     def close(self) -> None:
         """Wait for no credential plugin."""
@@ -137,10 +133,11 @@ class Access:
             setattr(self.configuration, name, getattr(fresh, name))
 
 
-async def load(environ: Mapping[str, str], service_account: Path = SERVICE_ACCOUNT) -> Access:
+async def load(environ: Mapping[str, str], service_account: Path = SERVICE_ACCOUNT, *, tls_strict: bool = True) -> Access:
     """In a Pod its service account, else the kubeconfig that kubectl would take. Raises ConfigurationError."""
     in_cluster = bool(environ.get("KUBERNETES_SERVICE_HOST"))
     access = _in_cluster(environ, service_account) if in_cluster else await _kubeconfig(environ)
+    access.tls_strict = tls_strict
     if not access.configuration.host.startswith("http://"):
         try:
             access.tls_context()

@@ -16,6 +16,7 @@ from kubernetes_asyncio.client.api_client import ApiClient
 
 from sidecar import __version__
 from sidecar.lease import JSON
+from sidecar.stores import tls
 from sidecar.stores.answers import UNAUTHORIZED, Answer
 from sidecar.stores.credentials import Access
 
@@ -28,6 +29,10 @@ _log = logging.getLogger(__name__)
 
 class BrokenAnswerError(Exception):
     """There is no answer, or none that can be taken in."""
+
+
+class UntrustedError(Exception):
+    """The API server's certificate is refused, and a setting would accept it."""
 
 
 class _Session:
@@ -149,8 +154,10 @@ class Transport:
             )
             line.answers.add(response)
             yield response
-        except aiohttp.ClientConnectorCertificateError:
+        except aiohttp.ClientConnectorCertificateError as error:
             self._distrusted = True
+            if said := tls.complaint(error.certificate_error):
+                raise UntrustedError(said) from error
             raise
         finally:
             # Half an answer must not be taken for the beginning of the next one.

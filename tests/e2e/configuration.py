@@ -6,10 +6,14 @@ from pathlib import Path
 import trustme
 import yaml
 
+from tests.authority import Authority
+
 NODE = "n1"
 NODE_ADDRESS = "10.250.0.1"
 API_ADDRESS = "10.96.0.1"
 PODS = "10.244.0.0/24"
+TRUSTED = "trusted.crt"
+"""The CA bundle that the API server is verified by, in the node's folder: in kubeconfigs, and as the cluster hands it to Pods."""
 PAUSE_IMAGE = "leader-sidecar.test/pause:1"
 
 _CONTAINERD = f"""
@@ -29,13 +33,10 @@ disabled_plugins = ["io.containerd.snapshotter.v1.aufs", "io.containerd.snapshot
 
 
 def write_certificates(folder: Path) -> None:
-    """A CA, the API server's certificate, the key that service accounts' tokens are signed with, kubeconfigs for admin and node."""
+    """The CA of the API server's clients, the key that service accounts' tokens are signed with, kubeconfigs for admin and node."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(folder / "ca.crt")
-    server = authority.issue_cert(API_ADDRESS, NODE_ADDRESS, "127.0.0.1", "localhost", "kubernetes", "kubernetes.default.svc")
-    server.private_key_pem.write_to_path(folder / "apiserver.key")
-    server.cert_chain_pems[0].write_to_path(folder / "apiserver.crt")
-    authority.issue_cert("service-accounts.test").private_key_pem.write_to_path(folder / "sa.key")
+    write_token_key(folder / "sa.key")
     for name, user, group in (("admin", "admin", "system:masters"), ("kubelet", f"system:node:{NODE}", "system:nodes")):
         client = authority.issue_cert(f"{name}.test", common_name=user, organization_name=group)
         client.private_key_pem.write_to_path(folder / f"{name}.key")
@@ -44,8 +45,19 @@ def write_certificates(folder: Path) -> None:
         _write_kubeconfig(folder, name)
 
 
+def write_token_key(path: Path) -> None:
+    """A key to sign service accounts' tokens with."""
+    trustme.CA().issue_cert("service-accounts.test").private_key_pem.write_to_path(path)
+
+
+def write_server_certificate(folder: Path, authority: Authority) -> None:
+    """The API server's certificate, of that CA."""
+    names = (API_ADDRESS, NODE_ADDRESS, "127.0.0.1", "localhost", "kubernetes", "kubernetes.default.svc")
+    authority.issue(*names, certificate=folder / "apiserver.crt", key=folder / "apiserver.key")
+
+
 def _write_kubeconfig(folder: Path, name: str) -> None:
-    cluster = {"server": f"https://{API_ADDRESS}", "certificate-authority": str(folder / "ca.crt")}
+    cluster = {"server": f"https://{API_ADDRESS}", "certificate-authority": str(folder / TRUSTED)}
     user = {"client-certificate": str(folder / f"{name}.crt"), "client-key": str(folder / f"{name}.key")}
     config = {
         "apiVersion": "v1",

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.authority import Authority
 from tests.binaries.build import NODE as NODE_PROGRAMS
 from tests.binaries.build import ensure
 from tests.e2e import configuration
@@ -25,12 +26,18 @@ class Node:
         self._programs = {name: str(path) for name, path in ensure("etcd", "kube-apiserver", "kubectl", *NODE_PROGRAMS).items()}
         self.space = Space(Path(self._programs["pause"]))
         self.folder = self.space.folder
+        self.authority = Authority()
+        """The CA of the API server's certificate."""
+        self._trusted = self.folder / configuration.TRUSTED
+        self._token_keys: tuple[str, ...] = ("sa.key",)
 
     def start(self) -> "Node":
         """All of it, until the node is ready for Pods. Raises RuntimeError with the logs' ends where it does not get there."""
         self.space.open()
         self._start_network()
         configuration.write_certificates(self.folder)
+        configuration.write_server_certificate(self.folder, self.authority)
+        self._trusted.write_text(self.authority.pem, encoding="utf-8")
         self.space.start("etcd", self._programs["etcd"], "--data-dir=/var/lib/etcd", "--unsafe-no-fsync")
         self.start_containerd()
         self.start_apiserver()
@@ -62,15 +69,16 @@ class Node:
             "--secure-port=443", "--bind-address=0.0.0.0", f"--advertise-address={configuration.NODE_ADDRESS}",
             "--service-cluster-ip-range=10.96.0.0/16", f"--tls-cert-file={self.folder}/apiserver.crt",
             f"--tls-private-key-file={self.folder}/apiserver.key", f"--client-ca-file={self.folder}/ca.crt",
-            "--service-account-issuer=https://kubernetes.default.svc", f"--service-account-key-file={self.folder}/sa.key",
-            f"--service-account-signing-key-file={self.folder}/sa.key", "--authorization-mode=Node,RBAC",
+            "--service-account-issuer=https://kubernetes.default.svc", "--authorization-mode=Node,RBAC",
+            f"--service-account-signing-key-file={self.folder}/{self._token_keys[0]}",
+            *(f"--service-account-key-file={self.folder}/{name}" for name in self._token_keys),
             "--enable-admission-plugins=NodeRestriction", "--allow-privileged", "--kubelet-preferred-address-types=InternalIP",
             f"--kubelet-client-certificate={self.folder}/admin.crt", f"--kubelet-client-key={self.folder}/admin.key", "--profiling=false",
         )  # fmt: skip
         self._until("kube-apiserver", lambda: self.kubectl("get", "--raw", "/readyz").returncode == 0)
 
     def _start_controller(self, name: str) -> None:
-        mine = [f"--root-ca-file={self.folder}/ca.crt", f"--service-account-private-key-file={self.folder}/sa.key"]
+        mine = [f"--root-ca-file={self._trusted}", f"--service-account-private-key-file={self.folder}/sa.key"]
         self.space.start(
             name, self._programs[name], f"--kubeconfig={self.folder}/admin.kubeconfig", "--leader-elect=false", "--bind-address=127.0.0.1",
             "--profiling=false", *(mine if name == "kube-controller-manager" else []),
@@ -148,6 +156,41 @@ class Node:
     def end_apiserver(self) -> None:
         """End the API server: SIGTERM, and no long wait for the watches it serves. Connections are refused until `start_apiserver`."""
         self.space.end("kube-apiserver", limit_seconds=2)
+
+    def restart_apiserver(self, *, authority: Authority | None = None, token_keys: tuple[str, ...] = ()) -> float:
+        """End the API server and start it; gives for how many seconds none was ready.
+
+        From then on it has a certificate of that CA, and signs tokens with the first of these keys, files in the node's folder, and accepts
+        those of the others: what is left out stays as it is.
+        """
+        if authority is not None:
+            self.authority = authority
+            configuration.write_server_certificate(self.folder, authority)
+        for name in token_keys:
+            if not (self.folder / name).exists():
+                configuration.write_token_key(self.folder / name)
+        self._token_keys = token_keys or self._token_keys
+        began = time.monotonic()
+        self.end_apiserver()
+        self.start_apiserver()
+        return time.monotonic() - began
+
+    def trust(self, pem: str) -> None:
+        """Publish another CA bundle: everything of the node goes by it, and the cluster puts it into every namespace."""
+        self._trusted.write_text(pem, encoding="utf-8")
+        for name in ("kube-controller-manager", "kube-scheduler"):
+            self.space.end(name, limit_seconds=5)
+            self._start_controller(name)
+        self.restart_kubelet()
+
+    def restart_kubelet(self) -> None:
+        """It begins with no token in its memory, and sees to every Pod's volumes at once."""
+        self.end_kubelet()
+        self.start_kubelet()
+
+    def mounted(self, pod_uid: str, volume: str, file: str) -> str:
+        """What stands in a projected volume of a Pod now, as its containers read it."""
+        return self.space.call("cat", f"/var/lib/kubelet/pods/{pod_uid}/volumes/kubernetes.io~projected/{volume}/{file}")
 
     def end_kubelet(self) -> None:
         """End the kubelet: containers run on."""

@@ -45,6 +45,7 @@ def test_the_settings_table_names_every_setting_and_no_other() -> None:
         "renew_deadline",
         "retry_period",
         "store",
+        "tls_strict",
         "listen",
         "probe_listen",
         "app_ends_first",
