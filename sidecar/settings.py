@@ -130,7 +130,7 @@ class Settings(BaseSettings):
     store: Annotated[str, AfterValidator(_store)] = "kubernetes"
     """`kubernetes`, or `local:PATH`: one SQLite file for the processes of one machine. Never chosen by itself: nobody leads by accident."""
     listen: Annotated[str, AfterValidator(_app_listen)] = LISTEN
-    """Where the app asks: host:port, [::1]:port, unix:/path, several with commas; localhost is 127.0.0.1 and, where it is up, ::1."""
+    """Where the app asks: host:port, [::1]:port, unix:/path, several with commas; localhost is 127.0.0.1 and ::1, whichever is up."""
     probe_listen: Annotated[str, AfterValidator(_listen)] = PROBE_LISTEN
     """Where a kubelet asks: it comes to the Pod's address, so every address is the default. Empty: off."""
     socket_mode: Annotated[int, BeforeValidator(_mode)] = 0o660
