@@ -13,6 +13,8 @@ from sidecar import addresses
 from sidecar.addresses import ALLOWED
 
 BACKLOG: Final = 1024
+_OFF: Final = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT})
+"""What a bind to an address of `localhost` or `*` ends in where the machine has no such addresses."""
 
 
 class CannotListen(Exception):  # noqa: N818 - said to the user
@@ -53,19 +55,22 @@ def _bind_tcp(address: Address) -> list[socket.socket]:
     pairs = {"localhost": ("127.0.0.1", "::1"), "*": ("0.0.0.0", "::")}.get(address.host)  # noqa: S104 - the probe listener's default
     if pairs is None:
         return [_bind(address.host, address.port)]
-    first = _bind(pairs[0], address.port)
-    try:
-        return [first, _bind(pairs[1], first.getsockname()[1])]
-    except CannotListen as error:
-        # IPv6 that is switched off is no fault; a port that is taken on it is one.
-        if isinstance(error.__cause__, OSError) and error.__cause__.errno in {
-            errno.EADDRNOTAVAIL,
-            errno.EAFNOSUPPORT,
-            errno.EPROTONOSUPPORT,
-        }:
-            return [first]
-        first.close()
-        raise
+    bound: list[socket.socket] = []
+    off: CannotListen | None = None
+    for host in pairs:
+        try:
+            bound.append(_bind(host, bound[0].getsockname()[1] if bound else address.port))
+        except CannotListen as error:
+            # IPv4 or IPv6 that is switched off is no fault; a port that is taken on it is one.
+            if isinstance(error.__cause__, OSError) and error.__cause__.errno in _OFF:
+                off = off or error
+                continue
+            for listener in bound:
+                listener.close()
+            raise
+    if off is not None and not bound:
+        raise off
+    return bound
 
 
 def _bind(host: str, port: int) -> socket.socket:

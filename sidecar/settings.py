@@ -133,7 +133,7 @@ class Settings(BaseSettings):
     """false: accept certificates of the API server and its CA that are not as RFC 5280 asks, such as a CA without key identifiers, as
     kubectl does; chain and host name are verified either way. Default true, as Python from 3.13 on: the same on every Python."""
     listen: Annotated[str, AfterValidator(_app_listen)] = LISTEN
-    """Where the app asks: host:port, [::1]:port, unix:/path, several with commas; localhost is 127.0.0.1 and, where it is up, ::1."""
+    """Where the app asks: host:port, [::1]:port, unix:/path, several with commas; localhost is 127.0.0.1 and ::1, whichever is up."""
     probe_listen: Annotated[str, AfterValidator(_listen)] = PROBE_LISTEN
     """Where a kubelet asks: it comes to the Pod's address, so every address is the default. Empty: off."""
     socket_mode: Annotated[int, BeforeValidator(_mode)] = 0o660

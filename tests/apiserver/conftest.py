@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.apiserver.gate import Gate
 from tests.apiserver.guarded import guarded, policy  # noqa: F401 - fixtures
 from tests.apiserver.ports import free_port
 from tests.apiserver.proxy import FaultProxy
@@ -178,3 +179,10 @@ def ground(apiserver: ApiServer, tmp_path: Path) -> Iterator[Field]:
         finally:
             for proxy in here.proxies:
                 proxy.stop()
+
+
+@pytest.fixture
+def gate(apiserver: ApiServer) -> Iterator[Gate]:
+    """What the requests of those sidecars pass through that are given its port."""
+    with Gate(apiserver) as mine:
+        yield mine

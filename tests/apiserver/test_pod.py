@@ -1,113 +1,29 @@
-"""The own Pod's label and condition, and Events on the Lease, at a real API server: in which order they come, and with which rights.
-
-No kubelet is there, so a Pod stays Pending: enough of an object to carry both.
-"""
+"""The own Pod's label and condition, and Events on the Lease, at a real API server: in which order they come, and with which rights."""
 
 import json
 import signal
 import time
-from typing import Any
 
 import pytest
 
-from tests.apiserver.conftest import SHORT, Field
+from tests.apiserver.conftest import Field
+from tests.apiserver.own_pod import (
+    RULES,
+    changes,
+    condition,
+    create_pod,
+    delete_pod,
+    events,
+    in_its_pod,
+    label,
+    pod,
+    role,
+    says,
+    two,
+    version,
+)
 from tests.apiserver.proxy import Mode
-from tests.apiserver.sidecar_process import Sidecar, the_leader, until
-
-ALL_ON = {"LEADER_POD_LABEL": "true", "LEADER_POD_CONDITION": "true", "LEADER_EVENTS": "true", "LEADER_APP_ENDS_FIRST": "true"}
-RULES = {
-    "pods": {"apiGroups": [""], "resources": ["pods"], "verbs": ["patch"]},
-    "pods/status": {"apiGroups": [""], "resources": ["pods/status"], "verbs": ["patch"]},
-    "events.events.k8s.io": {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"]},
-}
-"""All that the three need beside the Lease's Role."""
-
-JSON = dict[str, Any]
-
-
-def role(*resources: str) -> JSON:
-    """A Role with those of the rules."""
-    name = "-".join(["own-pod", *(resource.replace("/", "-") for resource in resources)])
-    kind = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": name}}
-    return kind | {"rules": [RULES[resource] for resource in resources]}
-
-
-def create_pod(ground: Field, name: str, **labels: str) -> str:
-    """A Pod of that name; its uid."""
-    spec = {"containers": [{"name": "app", "image": "registry.example/app"}], "automountServiceAccountToken": False}
-    body = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": {"app": "web"} | labels}, "spec": spec}
-    status, found = ground.server.request("POST", f"/api/v1/namespaces/{ground.namespace}/pods", body)
-    assert status == 201, found
-    return str(found["metadata"]["uid"])
-
-
-def delete_pod(ground: Field, name: str) -> None:
-    """Gone at once."""
-    body = {"gracePeriodSeconds": 0}
-    assert ground.server.request("DELETE", f"/api/v1/namespaces/{ground.namespace}/pods/{name}", body)[0] == 200
-
-
-def in_its_pod(ground: Field, name: str, uid: str = "", **environment: str) -> Sidecar:
-    """A sidecar of a new Pod (or of that uid), with all on and every right, not yet started."""
-    made = uid or create_pod(ground, name)
-    proxied = environment.pop("proxied", "") != ""
-    wanted = SHORT | ALL_ON | {"POD_NAMESPACE": ground.namespace} | environment
-    return ground.sidecar(name, uid=made, proxied=proxied, times=wanted)
-
-
-def two(ground: Field, **environment: str) -> list[Sidecar]:
-    """web-0 and web-1 with every right, serving."""
-    sidecars = [in_its_pod(ground, f"web-{number}", **environment) for number in range(2)]
-    for sidecar in sidecars:
-        ground.grant(sidecar, role(*RULES))
-        sidecar.start()
-    for sidecar in sidecars:
-        sidecar.serving().informed()
-    return sidecars
-
-
-def pod(ground: Field, name: str) -> JSON:
-    """As it stands."""
-    status, found = ground.server.request("GET", f"/api/v1/namespaces/{ground.namespace}/pods/{name}")
-    assert status == 200, found
-    return found
-
-
-def label(of: JSON) -> str | None:
-    """Its role."""
-    return dict(of["metadata"].get("labels", {})).get("leader-sidecar/role")
-
-
-def condition(of: JSON) -> JSON:
-    """Its condition; {} for none."""
-    return next((dict(entry) for entry in of.get("status", {}).get("conditions", []) if entry["type"] == "leader-sidecar/leading"), {})
-
-
-def says(ground: Field, name: str, role_: str) -> bool:
-    """Whether label and condition both say that."""
-    found = pod(ground, name)
-    return label(found) == role_ and condition(found).get("status") == {"leader": "True", "follower": "False"}[role_]
-
-
-def changes(ground: Field, path: str, since: str) -> list[JSON]:
-    """Every state of the objects there since that version, as a watch replays them."""
-    status, found = ground.server.request("GET", f"{path}?watch=1&resourceVersion={since}&timeoutSeconds=1")
-    assert status == 200, found
-    lines = [json.loads(line) for line in found["text"].splitlines()] if "text" in found else [found]
-    return [line["object"] for line in lines if "object" in line]
-
-
-def version(of: JSON) -> int:
-    """Its resourceVersion: one count for all objects of an etcd."""
-    return int(of["metadata"]["resourceVersion"])
-
-
-def events(ground: Field) -> list[JSON]:
-    """The Events on the Lease, the oldest first."""
-    status, found = ground.server.request("GET", f"/apis/events.k8s.io/v1/namespaces/{ground.namespace}/events")
-    assert status == 200, found
-    about = [item for item in found["items"] if item["regarding"]["kind"] == "Lease"]
-    return sorted(about, key=lambda item: str(item["eventTime"]))
+from tests.apiserver.sidecar_process import the_leader, until
 
 
 @pytest.mark.parametrize("how", ["SIGTERM", "resign"])
@@ -193,9 +109,7 @@ def test_a_leader_that_is_cut_off_keeps_its_label_until_the_api_server_is_back(g
     until(lambda: "pod label works again" in old.log, within_seconds=2)
 
 
-@pytest.mark.parametrize(
-    ("resource", "what"), [("pods", "pod label"), ("pods/status", "pod condition"), ("events.events.k8s.io", "events")]
-)
+@pytest.mark.parametrize(("resource", "what"), [("pods", "pod label"), ("pods/status", "pod condition"), ("events", "events")])
 def test_each_right_is_needed_and_a_missing_one_is_said_once_and_holds_nothing_up(ground: Field, resource: str, what: str) -> None:
     """Verb and resource in the log and in /readyz?verbose; it leads and hands over as ever; granted, it works without a restart."""
     sidecar = in_its_pod(ground, "web-0")
@@ -205,13 +119,22 @@ def test_each_right_is_needed_and_a_missing_one_is_said_once_and_holds_nothing_u
     until(lambda: f"[-]{what} failed" in sidecar.ask("/readyz?verbose").body.decode(), within_seconds=5)
     time.sleep(2)
     (line,) = [line for line in sidecar.log.splitlines() if f"{what} failed" in line]
-    assert f"verb {'create' if what == 'events' else 'patch'} on {resource}" in line
+    ((verb,),) = (rule["verbs"] for rule in RULES[resource])
+    assert f"verb {verb} on {resource}" in line
     assert sidecar.ask("/readyz").status == 200
     assert sidecar.leads()
+    assert done(ground) == {one: one != resource for one in RULES}, "what is allowed is done, and nothing else"
     ground.grant(sidecar, role(resource))
     if what == "events":  # what was refused is dropped: the next one tries anew
         assert sidecar.ask("/drained", method="POST", body={"token": sidecar.leader()["fencing_token"]}).status == 200
     until(lambda: f"{what} works again" in sidecar.log, within_seconds=0.5 * (2 * 15 + 2))
+    assert done(ground) == dict.fromkeys(RULES, True)
+
+
+def done(ground: Field) -> dict[str, bool]:
+    """By the resource of the right: what has been written for web-0."""
+    found = pod(ground, "web-0")
+    return {"pods": label(found) is not None, "pods/status": condition(found) != {}, "events": bool(events(ground))}
 
 
 def test_a_namesake_of_another_life_is_not_touched(ground: Field) -> None:

@@ -1,14 +1,13 @@
 """Yielding on a real API server: its objects, rights and timestamps; what controllers and a kubelet would write, a test writes."""
 
-import copy
 import signal
 import time
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 
 from tests.apiserver.conftest import Field, shipped
+from tests.apiserver.roles import rights, without
 from tests.apiserver.sidecar_process import Sidecar, the_leader, until
 from tests.workloads import JSON, ago, controlled_by, pod_spec
 
@@ -94,18 +93,13 @@ def template(labels: JSON) -> JSON:
     return {"metadata": {"labels": labels}, "spec": pod_spec(native=True)}
 
 
-def role_without(verb: str, resource: str) -> JSON:
-    """The shipped Role to yield, less one right."""
-    role = copy.deepcopy(shipped("components/yield/role.yaml"))
-    role["metadata"]["name"] = f"without-{verb}-{resource}"
-    rules: list[Any] = []
-    for rule in role["rules"]:
-        for one in rule["resources"]:
-            verbs = [word for word in rule["verbs"] if (word, one) != (verb, resource)]
-            if verbs:
-                rules.append({"apiGroups": rule["apiGroups"], "resources": [one], "verbs": verbs})
-    role["rules"] = rules
-    return role
+OF_A_DEPLOYMENT = [("get", "pods"), ("list", "pods"), ("get", "replicasets"), ("get", "deployments")]
+OF_OTHERS = [("get", "statefulsets"), ("get", "daemonsets"), ("list", "controllerrevisions")]
+
+
+def test_no_right_of_the_shipped_role_is_left_out_below() -> None:
+    """Who adds one shows here what it is for."""
+    assert sorted(rights(shipped("components/yield/role.yaml"))) == sorted(OF_A_DEPLOYMENT + OF_OTHERS)
 
 
 def test_y_a_leader_of_an_old_revision_yields_and_an_undone_rollout_is_followed_back(ground: Field) -> None:
@@ -156,12 +150,12 @@ def test_a_revision_that_crashes_is_not_yielded_to_again(ground: Field) -> None:
     assert "yielding" not in second.log
 
 
-@pytest.mark.parametrize(("verb", "resource"), [("get", "pods"), ("list", "pods"), ("get", "replicasets"), ("get", "deployments")])
+@pytest.mark.parametrize(("verb", "resource"), OF_A_DEPLOYMENT)
 def test_each_right_of_the_shipped_role_is_needed_and_missed_by_name(ground: Field, verb: str, resource: str) -> None:
     """For a Deployment; in the log once, and in /readyz?verbose."""
     rollout = Rollout(ground)
     rollout.is_at(2, of="new")
-    old = rollout.sidecar("web-old-a", "old", role_without(verb, resource))
+    old = rollout.sidecar("web-old-a", "old", without(shipped("components/yield/role.yaml"), (verb, resource)))
     until(old.leads, within_seconds=10)
     said = f"not allowed: verb {verb} on {resource}"
     until(lambda: said in old.ask("/readyz?verbose").body.decode(), within_seconds=LOOKS_SECONDS)
@@ -173,9 +167,7 @@ def test_each_right_of_the_shipped_role_is_needed_and_missed_by_name(ground: Fie
 @pytest.mark.parametrize(
     ("kind", "resource", "verb"),
     [
-        ("StatefulSet", "statefulsets", "get"),
-        ("DaemonSet", "daemonsets", "get"),
-        ("DaemonSet", "controllerrevisions", "list"),
+        *(("StatefulSet" if resource == "statefulsets" else "DaemonSet", resource, verb) for verb, resource in OF_OTHERS),
         ("StatefulSet", "", ""),
         ("DaemonSet", "", ""),
     ],
@@ -210,7 +202,8 @@ def test_a_stateful_set_and_a_daemon_set_are_followed_too(ground: Field, kind: s
         pod = rollout.post("pods", {"metadata": metadata, "spec": pod_spec(native=True) | {"nodeName": "nowhere"}}, "/api/v1/namespaces")
         rollout.runs(name, since_seconds=3600)
         sidecars.append(ground.sidecar(name, uid=pod["metadata"]["uid"], times=SETTINGS | {"POD_NAMESPACE": ground.namespace}))
-        ground.grant(sidecars[-1], role_without(verb, resource))
+        shipped_role = shipped("components/yield/role.yaml")
+        ground.grant(sidecars[-1], without(shipped_role, (verb, resource)) if resource else shipped_role)
         sidecars[-1].start().serving().informed("web-0")
     old, new = sidecars
     if resource:

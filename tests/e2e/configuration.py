@@ -1,6 +1,7 @@
 """Certificates, and the files that the node's programs are configured by."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import trustme
@@ -9,12 +10,40 @@ import yaml
 from tests.authority import Authority
 
 NODE = "n1"
-NODE_ADDRESS = "10.250.0.1"
-API_ADDRESS = "10.96.0.1"
-PODS = "10.244.0.0/24"
 TRUSTED = "trusted.crt"
 """The CA bundle that the API server is verified by, in the node's folder: in kubeconfigs, and as the cluster hands it to Pods."""
 PAUSE_IMAGE = "leader-sidecar.test/pause:1"
+NO_IPV6 = "net.ipv6.conf.all.disable_ipv6"
+"""A setting of the kernel, for each Pod's network on its own, that a Pod here may ask for."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """The addresses of one node, of one family; 127.0.0.1 is there besides, as every Linux has it."""
+
+    node: str
+    api: str
+    """The first address of `services`."""
+    dns: str
+    """Of `services` as well; nobody answers there."""
+    services: str
+    pods: str
+    any: str
+    """Every address, as a program that listens writes it."""
+
+    @property
+    def has_ipv6(self) -> bool:
+        """Which family it is."""
+        return ":" in self.node
+
+    @property
+    def api_url(self) -> str:
+        """Where kubectl and the kubelet find the API server."""
+        return f"https://[{self.api}]" if self.has_ipv6 else f"https://{self.api}"
+
+
+IPV4 = Network("10.250.0.1", "10.96.0.1", "10.96.0.10", "10.96.0.0/16", "10.244.0.0/24", "0.0.0.0")  # noqa: S104 - in a network of its own
+IPV6 = Network("fd10:250::1", "fd10:96::1", "fd10:96::a", "fd10:96::/112", "fd10:244::/64", "::")
 
 _CONTAINERD = f"""
 version = 2
@@ -32,7 +61,7 @@ disabled_plugins = ["io.containerd.snapshotter.v1.aufs", "io.containerd.snapshot
 """
 
 
-def write_certificates(folder: Path) -> None:
+def write_certificates(folder: Path, network: Network) -> None:
     """The CA of the API server's clients, the key that service accounts' tokens are signed with, kubeconfigs for admin and node."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(folder / "ca.crt")
@@ -42,7 +71,7 @@ def write_certificates(folder: Path) -> None:
         client.private_key_pem.write_to_path(folder / f"{name}.key")
         client.cert_chain_pems[0].write_to_path(folder / f"{name}.crt")
         (folder / f"{name}.key").chmod(0o600)
-        _write_kubeconfig(folder, name)
+        _write_kubeconfig(folder, name, network)
 
 
 def write_token_key(path: Path) -> None:
@@ -50,14 +79,14 @@ def write_token_key(path: Path) -> None:
     trustme.CA().issue_cert("service-accounts.test").private_key_pem.write_to_path(path)
 
 
-def write_server_certificate(folder: Path, authority: Authority) -> None:
+def write_server_certificate(folder: Path, authority: Authority, network: Network) -> None:
     """The API server's certificate, of that CA."""
-    names = (API_ADDRESS, NODE_ADDRESS, "127.0.0.1", "localhost", "kubernetes", "kubernetes.default.svc")
+    names = (network.api, network.node, "127.0.0.1", "localhost", "kubernetes", "kubernetes.default.svc")
     authority.issue(*names, certificate=folder / "apiserver.crt", key=folder / "apiserver.key")
 
 
-def _write_kubeconfig(folder: Path, name: str) -> None:
-    cluster = {"server": f"https://{API_ADDRESS}", "certificate-authority": str(folder / TRUSTED)}
+def _write_kubeconfig(folder: Path, name: str, network: Network) -> None:
+    cluster = {"server": network.api_url, "certificate-authority": str(folder / TRUSTED)}
     user = {"client-certificate": str(folder / f"{name}.crt"), "client-key": str(folder / f"{name}.key")}
     config = {
         "apiVersion": "v1",
@@ -70,9 +99,9 @@ def _write_kubeconfig(folder: Path, name: str) -> None:
     (folder / f"{name}.kubeconfig").write_text(yaml.safe_dump(config), encoding="utf-8")
 
 
-def write_containerd(folder: Path) -> Path:
+def write_containerd(folder: Path, network: Network) -> Path:
     """The configuration of containerd, and the network of Pods: a bridge, with addresses from a range."""
-    network = {
+    pods = {
         "cniVersion": "0.4.0",
         "name": "pods",
         "plugins": [
@@ -80,23 +109,25 @@ def write_containerd(folder: Path) -> Path:
                 "type": "bridge",
                 "bridge": "cni0",
                 "isDefaultGateway": True,
-                "ipam": {"type": "host-local", "ranges": [[{"subnet": PODS}]]},
+                "ipam": {"type": "host-local", "ranges": [[{"subnet": network.pods}]]},
             }
         ],
     }
     (folder / "cni").mkdir()
-    (folder / "cni" / "10-pods.conflist").write_text(json.dumps(network), encoding="utf-8")
+    (folder / "cni" / "10-pods.conflist").write_text(json.dumps(pods), encoding="utf-8")
     path = folder / "containerd.toml"
     path.write_text(_CONTAINERD.replace("CNI", str(folder / "cni")), encoding="utf-8")
     return path
 
 
-def write_kubelet(folder: Path, cgroup: str) -> Path:
+def write_kubelet(folder: Path, cgroup: str, network: Network) -> Path:
     """The kubelet's configuration: nothing in it changes what a Pod's end or restart looks like."""
     (folder / "resolv.conf").write_text("nameserver 127.0.0.1\n", encoding="utf-8")
     config = {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
+        "address": network.any,
+        "allowedUnsafeSysctls": [NO_IPV6],
         "authentication": {
             "anonymous": {"enabled": False},
             "webhook": {"enabled": False},
@@ -113,7 +144,7 @@ def write_kubelet(folder: Path, cgroup: str) -> Path:
         "evictionHard": {"memory.available": "1Mi", "nodefs.available": "1Mi", "imagefs.available": "1Mi"},
         "imageGCHighThresholdPercent": 100,
         "serializeImagePulls": False,
-        "clusterDNS": ["10.96.0.10"],
+        "clusterDNS": [network.dns],
         "clusterDomain": "cluster.local",
         "resolvConf": str(folder / "resolv.conf"),
         "nodeStatusUpdateFrequency": "2s",

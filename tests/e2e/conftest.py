@@ -4,12 +4,13 @@ import os
 import shutil
 import subprocess
 from collections.abc import Generator, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 
 import pytest
 
 from tests.binaries.build import NODE, BinariesUnavailable, ensure
 from tests.e2e.cluster import Cluster
+from tests.e2e.configuration import IPV4, Network
 from tests.e2e.image import ImageUnavailable
 from tests.e2e.images import APP_IMAGE, SIDECAR_IMAGE, app_image, sidecar_image
 from tests.e2e.node import Node
@@ -50,11 +51,18 @@ def cluster(pytestconfig: pytest.Config) -> Iterator[Cluster]:
     if os.environ.get("KUBECONFIG"):
         yield _given()
         return
+    with made(pytestconfig, IPV4) as mine:
+        yield mine
+
+
+@contextmanager
+def made(pytestconfig: pytest.Config, network: Network) -> Iterator[Cluster]:
+    """A cluster of one node on this machine, with both images and the guard. Skips, or fails, where there can be none."""
     if missing := pytestconfig.stash.get(_MISSING, ""):
         if os.environ.get("CI") == "true":
             pytest.fail(f"no node: {missing}", pytrace=False)
         pytest.skip(missing)
-    node = Node()
+    node = Node(network)
     try:
         node.start()
         node.import_image(app_image())

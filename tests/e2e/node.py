@@ -21,8 +21,9 @@ _ETCD = "http://127.0.0.1:2379"
 class Node:
     """etcd, the API server, its controllers and scheduler, containerd and the kubelet. `start` once, `stop` always."""
 
-    def __init__(self) -> None:
+    def __init__(self, network: configuration.Network = configuration.IPV4) -> None:
         sweep()
+        self.network = network
         self._programs = {name: str(path) for name, path in ensure("etcd", "kube-apiserver", "kubectl", *NODE_PROGRAMS).items()}
         self.space = Space(Path(self._programs["pause"]))
         self.folder = self.space.folder
@@ -35,8 +36,8 @@ class Node:
         """All of it, until the node is ready for Pods. Raises RuntimeError with the logs' ends where it does not get there."""
         self.space.open()
         self._start_network()
-        configuration.write_certificates(self.folder)
-        configuration.write_server_certificate(self.folder, self.authority)
+        configuration.write_certificates(self.folder, self.network)
+        configuration.write_server_certificate(self.folder, self.authority, self.network)
         self._trusted.write_text(self.authority.pem, encoding="utf-8")
         self.space.start("etcd", self._programs["etcd"], "--data-dir=/var/lib/etcd", "--unsafe-no-fsync")
         self.start_containerd()
@@ -44,30 +45,32 @@ class Node:
         for name in ("kube-controller-manager", "kube-scheduler"):
             self._start_controller(name)
         self.import_image(pause_image(Path(self._programs["pause"])))
-        configuration.write_kubelet(self.folder, self.space.name)
+        configuration.write_kubelet(self.folder, self.space.name, self.network)
         self.start_kubelet()
         self.wait_ready()
         return self
 
     def _start_network(self) -> None:
+        six = self.network.has_ipv6
+        network_bits, host_bits, no_wait = ("64", "128", " nodad") if six else ("24", "32", "")
         for command in (
             "link set lo up",
             "link add node0 type veth peer name node1",
-            f"address add {configuration.NODE_ADDRESS}/24 dev node0",
-            f"address add {configuration.API_ADDRESS}/32 dev node0",
+            f"address add {self.network.node}/{network_bits} dev node0{no_wait}",
+            f"address add {self.network.api}/{host_bits} dev node0{no_wait}",
             "link set node0 up",
             "link set node1 up",
-            "route add default dev node0",
+            f"{'-6 ' if six else ''}route add default dev node0",
         ):
             self.space.call("ip", *command.split())
-        self.space.call("sysctl", "-q", "-w", "net.ipv4.ip_forward=1")
+        self.space.call("sysctl", "-q", "-w", "net.ipv6.conf.all.forwarding=1" if six else "net.ipv4.ip_forward=1")
 
     def start_apiserver(self) -> None:
         """Start kube-apiserver and wait until it is ready."""
         self.space.start(
             "kube-apiserver", self._programs["kube-apiserver"], f"--etcd-servers={_ETCD}", f"--cert-dir={self.folder}",
-            "--secure-port=443", "--bind-address=0.0.0.0", f"--advertise-address={configuration.NODE_ADDRESS}",
-            "--service-cluster-ip-range=10.96.0.0/16", f"--tls-cert-file={self.folder}/apiserver.crt",
+            "--secure-port=443", f"--bind-address={self.network.any}", f"--advertise-address={self.network.node}",
+            f"--service-cluster-ip-range={self.network.services}", f"--tls-cert-file={self.folder}/apiserver.crt",
             f"--tls-private-key-file={self.folder}/apiserver.key", f"--client-ca-file={self.folder}/ca.crt",
             "--service-account-issuer=https://kubernetes.default.svc", "--authorization-mode=Node,RBAC",
             f"--service-account-signing-key-file={self.folder}/{self._token_keys[0]}",
@@ -86,14 +89,14 @@ class Node:
 
     def start_containerd(self) -> None:
         """Start containerd and wait until it answers."""
-        self.space.start("containerd", "containerd", "--config", str(configuration.write_containerd(self.folder)))
+        self.space.start("containerd", "containerd", "--config", str(configuration.write_containerd(self.folder, self.network)))
         self._until("containerd", lambda: self._ctr("version").returncode == 0)
 
     def start_kubelet(self) -> None:
         """Start the kubelet; `wait_ready` waits until the API server knows."""
         self.space.start(
             "kubelet", self._programs["kubelet"], f"--config={self.folder}/kubelet.yaml", f"--kubeconfig={self.folder}/kubelet.kubeconfig",
-            f"--hostname-override={configuration.NODE}", f"--node-ip={configuration.NODE_ADDRESS}",
+            f"--hostname-override={configuration.NODE}", f"--node-ip={self.network.node}",
         )  # fmt: skip
 
     def wait_ready(self) -> None:
@@ -165,7 +168,7 @@ class Node:
         """
         if authority is not None:
             self.authority = authority
-            configuration.write_server_certificate(self.folder, authority)
+            configuration.write_server_certificate(self.folder, authority, self.network)
         for name in token_keys:
             if not (self.folder / name).exists():
                 configuration.write_token_key(self.folder / name)

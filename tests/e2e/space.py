@@ -111,6 +111,15 @@ class Space:
             raise RuntimeError(f"{' '.join(command)}: {done.stderr or done.stdout}")
         return done.stdout
 
+    @staticmethod
+    def call_in(pid: int, *command: str) -> None:
+        """Run a command in the network of that process, with the files of this machine. Raises RuntimeError where it fails."""
+        done = subprocess.run(
+            ["nsenter", f"--target={pid}", "--net", "--", *command], capture_output=True, text=True, timeout=60, check=False
+        )
+        if done.returncode != 0:
+            raise RuntimeError(f"{' '.join(command)}: {done.stderr or done.stdout}")
+
     def start(self, name: str, *command: str) -> None:
         """Start a program in there. The nsenter around it ends with this process, also where both stand still (`pause`)."""
         whole = ["setpriv", "--pdeathsig", "KILL", *self.enter(), *command]

@@ -11,7 +11,7 @@ import pytest
 from tests.authority import Authority
 from tests.e2e.app import SCRIPT
 from tests.e2e.cluster import until
-from tests.e2e.configuration import API_ADDRESS, TRUSTED
+from tests.e2e.configuration import IPV4, TRUSTED
 from tests.e2e.node import Node
 from tests.e2e.workload import NAME, Workload
 
@@ -129,7 +129,7 @@ def _keys(node: Node, pods: list[str]) -> set[str]:
 
 def _status(node: Node, workload: Workload, token: str) -> int:
     """What the API server answers a reader of the Lease who shows that token: the HTTP status."""
-    path = f"https://{API_ADDRESS}/apis/coordination.k8s.io/v1/namespaces/{workload.namespace}/leases/{NAME}"
+    path = f"{IPV4.api_url}/apis/coordination.k8s.io/v1/namespaces/{workload.namespace}/leases/{NAME}"
     bearer = f"Authorization: Bearer {token.strip()}"
     command = ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "--cacert", f"{node.folder}/{TRUSTED}", "-H", bearer, path]
     return int(node.space.call(*command))

@@ -1,4 +1,4 @@
-"""Where a platform runs its Pods: an uid of its choice, the node's own network, a proxy in the environment."""
+"""Where a platform runs its Pods: an uid of its choice, the node's own network, no IPv6, a proxy in the environment."""
 
 import re
 from collections.abc import Iterator
@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.cluster import container_id, until
+from tests.e2e.configuration import NO_IPV6
 from tests.e2e.node import Node
 from tests.e2e.workload import Workload
 
@@ -51,9 +52,30 @@ def test_a_proxy_in_the_environment_is_not_asked_for_the_api_server(workload: Wo
     assert "[-]" not in said
 
 
+def test_where_ipv6_is_off_it_serves_on_127_0_0_1_alone_and_has_nothing_to_complain_of(workload: Workload, node: Node) -> None:
+    """By the kernel's setting in the Pods' own networks: a leader, its application told, probes passed, a handover."""
+    _allow_what_is_not_restricted(workload)  # a Pod with a kernel setting of its own
+    workload.deploy(replicas=2, pod_spec={"securityContext": {"sysctls": [{"name": NO_IPV6, "value": "1"}]}})
+    first = workload.leader()
+    name = workload.name_of(first)
+    process = Path("/proc") / str(node.container_pids(container_id(workload.pod(first), "leader"))[0])
+    assert (process / "net" / "if_inet6").read_text(encoding="utf-8") == "", "not even the loopback interface has an address"
+    log = workload.log(name)
+    starting = next(line for line in log.splitlines() if "listens" in line)
+    print(starting)
+    assert "127.0.0.1:4040" in starting
+    assert "[::1]" not in starting
+    assert not re.search("warning|error", log, re.IGNORECASE)
+    assert "[-]" not in workload.ask(name, "/readyz?verbose")
+    assert all(entry["started"] for pod in workload.running(2) for entry in pod["status"]["initContainerStatuses"]), "the kubelet has asked"
+    mark = workload.ledger.length()
+    workload.kubectl("delete", "pod", name, "--wait=false")
+    assert workload.ledger.next("told", after=mark).uid != first
+
+
 def test_on_the_nodes_network_the_scheduler_keeps_a_second_pod_away(workload: Workload) -> None:
     """By the port that the manifest declares: the second Pod waits for another node, and says so."""
-    _allow_the_nodes_network(workload)
+    _allow_what_is_not_restricted(workload)
     workload.deploy(replicas=1, pod_spec={"hostNetwork": True})
     first = workload.leader()
     workload.kubectl("scale", "deployment/web", "--replicas=2")
@@ -72,7 +94,7 @@ def test_on_the_nodes_network_the_scheduler_keeps_a_second_pod_away(workload: Wo
 def test_on_the_nodes_network_a_port_that_is_taken_is_named(workload: Workload, another: Workload) -> None:
     """Another application, with a probe port of its own and :4040 as well: exit code 2, a clear line, and its application never begins."""
     for each in (workload, another):
-        _allow_the_nodes_network(each)
+        _allow_what_is_not_restricted(each)
     workload.deploy(replicas=1, pod_spec={"hostNetwork": True})
     first = workload.leader()
     probe = {"httpGet": {"port": 5041}}
@@ -100,7 +122,7 @@ def test_on_the_nodes_network_a_port_that_is_taken_is_named(workload: Workload, 
     assert workload.leader() == first
 
 
-def _allow_the_nodes_network(workload: Workload) -> None:
+def _allow_what_is_not_restricted(workload: Workload) -> None:
     """No Pod Security level but *privileged* does."""
     label = "pod-security.kubernetes.io/enforce=privileged"
     workload.cluster.kubectl("label", "namespace", workload.namespace, label, "--overwrite")

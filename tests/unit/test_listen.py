@@ -74,6 +74,32 @@ def test_ipv6_that_is_off_is_no_fault(monkeypatch: pytest.MonkeyPatch, number: i
     four.close()
 
 
+def test_ipv4_that_is_off_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    """[::1] alone then, on the port that was asked for."""
+    six = socket.socket()
+
+    def only_ipv6(host: str, port: int) -> socket.socket:
+        if ":" not in host:
+            raise CannotListen(host) from OSError(errno.EADDRNOTAVAIL, "not available")
+        assert (host, port) == ("::1", 4040)
+        return six
+
+    monkeypatch.setattr(listen, "_bind", only_ipv6)
+    assert bind([Address("localhost", 4040)]) == [six]
+    six.close()
+
+
+def test_a_machine_with_neither_is_told_of_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sidecar that nobody can ask is none."""
+
+    def neither(host: str, port: int) -> socket.socket:
+        raise CannotListen(f"cannot listen on {host}:{port}") from OSError(errno.EADDRNOTAVAIL, "not available")
+
+    monkeypatch.setattr(listen, "_bind", neither)
+    with pytest.raises(CannotListen, match=r"127\.0\.0\.1:4040"):
+        bind([Address("localhost", 4040)])
+
+
 def test_a_port_that_is_taken_on_ipv6_alone_is_a_fault_and_leaves_nothing_open(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else half of the clients would speak to somebody else."""
     four = socket.socket()
