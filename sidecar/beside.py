@@ -1,4 +1,4 @@
-"""What runs beside the election where a setting asks for it: each imported, connected and started only then."""
+"""What runs beside the election: standing by, and what a setting asks for, each imported, connected and started only then."""
 
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
@@ -8,6 +8,8 @@ from sidecar.clock import Clock
 from sidecar.elector import Elector
 from sidecar.identity import Pod
 from sidecar.settings import Settings
+from sidecar.standby import StandBy
+from sidecar.stores.protocol import Store
 
 if TYPE_CHECKING:
     from sidecar.stores.credentials import Access
@@ -15,19 +17,16 @@ if TYPE_CHECKING:
 Work = Coroutine[Any, Any, None]
 
 
-async def nothing() -> None:
-    """What is to be finished where nothing is."""
-
-
 async def works(  # noqa: PLR0913 - each is what some part needs
-    settings: Settings, *, pod: Pod, elector: Elector, clock: Clock, access: "Access | None", stack: AsyncExitStack
-) -> tuple[list[Work], Callable[[], Awaitable[None]]]:
-    """Loops that end by being cancelled alone, and what to await before that once the election has ended.
+    settings: Settings, *, pod: Pod, elector: Elector, store: Store, clock: Clock, access: "Access | None", stack: AsyncExitStack
+) -> tuple[list[Work], list[Callable[[], Awaitable[None]]]]:
+    """Loops that end by being cancelled alone, and what to await before that once the election has ended, all at once.
 
     `stack` closes what they use. `access` is None without an API server, `pod` the own one.
     """
-    loops: list[Work] = []
-    finish: Callable[[], Awaitable[None]] = nothing
+    standby = StandBy(elector, store, clock)
+    loops: list[Work] = [standby.run()]
+    last: list[Callable[[], Awaitable[None]]] = [standby.finish]
     if settings.app_health_url:
         from sidecar import app_health  # noqa: PLC0415 - only where it is used
 
@@ -36,7 +35,7 @@ async def works(  # noqa: PLR0913 - each is what some part needs
         verdict = app_health.Verdict(settings.app_health_failures, settings.app_health_successes)
         loops.append(app_health.follow(elector, clock, probe, settings.app_health_period, verdict))
     if access is None or not settings.asks_for_pods:
-        return loops, finish
+        return loops, last
     from sidecar.stores.objects import Objects  # noqa: PLC0415 - likewise
 
     objects = await Objects.connect(access, settings.renew_deadline)
@@ -46,7 +45,7 @@ async def works(  # noqa: PLR0913 - each is what some part needs
 
         own = OwnPod(pod, objects, elector, clock, label=settings.pod_label, condition=settings.pod_condition, events=settings.events)
         loops.append(own.run())
-        finish = own.finish
+        last.append(own.finish)
     if settings.early_takeover:
         from sidecar.early import EarlyTakeover  # noqa: PLC0415 - likewise
         from sidecar.stores.pods import KubernetesPods  # noqa: PLC0415
@@ -57,4 +56,4 @@ async def works(  # noqa: PLR0913 - each is what some part needs
         from sidecar.yielding import Yielding  # noqa: PLC0415 - likewise
 
         loops.append(Yielding(elector, objects, clock, pod).run())
-    return loops, finish
+    return loops, last

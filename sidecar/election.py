@@ -188,7 +188,7 @@ class Election(Situation):
             confirmed_ns=at.now_ns,
             last=last,
             unresolved=(),
-            contend_ns=at.now_ns + at.spread_ns if self.held is None else 0,
+            contend_ns=at.now_ns + at.spread_ns() if self.held is None else 0,
         )
 
     # ---- own writes ---------------------------------------------------------------------------------------------------------------

@@ -55,6 +55,8 @@ class Elector:
         self.budget = Budget(candidate.retry_period_seconds)
         """Of every request for this election (L2)."""
         self._wanted = asyncio.Event()
+        self.news = asyncio.Event()
+        """Set whenever the situation is another; for one who follows it, and clears it."""
         self.left = False
         """Told to leave at once, releasing nothing."""
         self._is_awaited: Callable[[], bool] = lambda: False
@@ -170,6 +172,7 @@ class Elector:
         if after.record is not before.record:
             self.history.see(after.record, moment.wall_us)
         if after is not before:
+            self.news.set()
             self.leadership.publish(after.view())
         else:
             self.leadership.announce()

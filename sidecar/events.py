@@ -9,10 +9,16 @@ from sidecar.lease import Record
 from sidecar.stores.protocol import Outcome
 from sidecar.writes import Kind
 
-SPREAD_SECONDS: Final = 0.05
 LARGEST_GROUP: Final = 1000
-"""L2: who sees the Lease free waits SPREAD_SECONDS x (1 + log u to the base LARGEST_GROUP), u uniform in (0, 1]: in a group of any size
-below that a handful write first, and the others see it before their turn."""
+SPREAD_SECONDS: Final = 0.05
+"""L2: where nobody stands by, who sees the Lease free waits SPREAD_SECONDS x (1 + log u to the base LARGEST_GROUP), u uniform in (0, 1]: in
+a group of any size below that a handful write first, and the others see it before their turn."""
+STANDBY_STEP_SECONDS: Final = 0.05
+"""The first stand-by waits for nobody, each further one so much longer: several times what a write and the news of it take."""
+STANDBY_LEAD_SECONDS: Final = 0.25
+LATE_SPREAD_SECONDS: Final = 0.6
+"""Where somebody stands by, all others wait for so long before they spread, and spread over more: the news of one write takes a while to
+reach a thousand. Both together end within the second that L1 has."""
 HOLD_BACK_SECONDS: Final = 1.0
 """A release that names its successor gives it this much before anyone else contends: enough for it to hear, too little to miss."""
 
@@ -31,10 +37,14 @@ class Moment:
     dice: float = 1.0
     """Uniform in (0, 1]."""
 
-    @property
-    def spread_ns(self) -> int:
+    def spread_ns(self, longest_seconds: float = SPREAD_SECONDS) -> int:
         """How long to wait for others to go first (L2)."""
-        return ns(SPREAD_SECONDS * max(0.0, 1 + log(self.dice, LARGEST_GROUP)))
+        return ns(spread_seconds(self.dice, longest_seconds))
+
+
+def spread_seconds(dice: float, longest_seconds: float) -> float:
+    """A wait that few of any group up to LARGEST_GROUP draw near 0, and most near the longest; `dice` uniform in (0, 1]."""
+    return longest_seconds * max(0.0, 1 + log(dice, LARGEST_GROUP))
 
 
 @dataclass(frozen=True, slots=True)

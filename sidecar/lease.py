@@ -14,6 +14,8 @@ from typing import Any, Final
 TERM_ANNOTATION: Final = "leader-sidecar/term"
 SUCCESSOR_ANNOTATION: Final = "leader-sidecar/successor"
 GROUP_ANNOTATION: Final = "leader-sidecar/group"
+STANDBY_ANNOTATION: Final = "leader-sidecar/standby"
+"""JSON: the identities of the followers that take a free Lease before all others, in this order (L2)."""
 SENTINEL: Final = "leader-sidecar_sentinel"
 
 MAX_DURATION_SECONDS: Final = 3600
@@ -24,6 +26,10 @@ MAX_TRANSITIONS: Final = 2**31 - 1
 """S10: leaseTransitions is an int32."""
 _MAX_EXTRA_CHARS: Final = 4096
 """No version of the sidecar writes more into its annotation; a larger value is somebody's junk and not carried on."""
+
+_MAX_STANDBYS: Final = 8
+"""More than any version of the sidecar names; the rest of somebody's junk is not carried on."""
+_MAX_IDENTITY_CHARS: Final = 512
 
 _POD_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", re.ASCII)
 """It becomes part of a path: letters of a DNS name alone (RFC 1123)."""
@@ -97,6 +103,8 @@ class Record:
     successor: str = ""
     group: str = ""
     """Whose Lease this is, where several instances of one product share a namespace; "" for whoever asks."""
+    standbys: tuple[str, ...] = ()
+    """Who goes first when it is free (L2): it gives no right. Never the holder."""
 
     @property
     def own_term(self) -> Term | None:
@@ -166,6 +174,7 @@ def parse(lease: object) -> Record:
         term=_parse_term(annotations.get(TERM_ANNOTATION)),
         successor=_text(annotations.get(SUCCESSOR_ANNOTATION)),
         group=_text(annotations.get(GROUP_ANNOTATION)),
+        standbys=_parse_standbys(annotations.get(STANDBY_ANNOTATION), _text(spec.get("holderIdentity"))),
     )
 
 
@@ -180,6 +189,7 @@ def merge_patch(record: Record, base_version: str | None) -> JSON:
     if record.group:
         annotations[GROUP_ANNOTATION] = record.group
     annotations[SUCCESSOR_ANNOTATION] = record.successor or None
+    annotations[STANDBY_ANNOTATION] = _standbys(record.standbys)
     if base_version is None:
         annotations = {key: value for key, value in annotations.items() if value is not None}
     metadata: JSON = {"annotations": annotations}
@@ -193,6 +203,11 @@ def merge_patch(record: Record, base_version: str | None) -> JSON:
         "leaseTransitions": record.transitions,
     }
     return {"metadata": metadata, "spec": spec}
+
+
+def standby_patch(standbys: tuple[str, ...], base_version: str) -> JSON:
+    """The merge patch that names these stand-bys and touches nothing else, conditional on `base_version` (S5)."""
+    return {"metadata": {"annotations": {STANDBY_ANNOTATION: _standbys(standbys)}, "resourceVersion": base_version}}
 
 
 def parse_time(value: object) -> int | None:
@@ -251,6 +266,20 @@ def _parse_pod(value: object) -> HolderPod | None:
     name, uid = _text(pod.get("name")), _text(pod.get("uid"))
     fits = len(name) <= _MAX_POD_NAME_CHARS and _POD_NAME.fullmatch(name) and 0 < len(uid) <= _MAX_POD_NAME_CHARS
     return HolderPod(name, uid, parse_time(pod.get("renewed"))) if fits else None
+
+
+def _standbys(standbys: tuple[str, ...]) -> str | None:
+    return json.dumps(standbys, separators=(",", ":")) if standbys else None
+
+
+def _parse_standbys(value: object, holder: str) -> tuple[str, ...]:
+    """Each name once; what is no name, or junk as a whole, names nobody."""
+    try:
+        found = json.loads(value) if isinstance(value, str) and len(value) <= _MAX_EXTRA_CHARS else None
+    except (ValueError, RecursionError):
+        return ()
+    named = [one for one in found if isinstance(one, str) and 0 < len(one) <= _MAX_IDENTITY_CHARS] if isinstance(found, list) else []
+    return tuple(one for one in dict.fromkeys(named) if one != holder)[:_MAX_STANDBYS]
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

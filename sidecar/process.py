@@ -213,11 +213,11 @@ async def _run(settings: Settings) -> None:
             server = group.create_task(_serve(elector, clock, app_sockets, probe_sockets, served))
             await served.wait()
             _on_signals(elector)
-            loops, finish = await works(settings, pod=pod, elector=elector, clock=clock, access=access, stack=stack)
+            loops, last = await works(settings, pod=pod, elector=elector, store=store, clock=clock, access=access, stack=stack)
             beside = [group.create_task(work) for work in loops]
             gc.freeze()  # what start-up made stays: no collection needs to look at it again
             await elector.run()
-            await finish()
+            await asyncio.gather(*(finish() for finish in last))
             for task in (*beside, server):
                 task.cancel()
     logs.event(_log, logging.INFO, "stopped")

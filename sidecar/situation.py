@@ -5,7 +5,15 @@ from typing import Final
 
 from sidecar import promise, writes
 from sidecar.clock import ns
-from sidecar.events import HOLD_BACK_SECONDS, UNHEALTHY_DURATIONS, Due, Moment
+from sidecar.events import (
+    HOLD_BACK_SECONDS,
+    LATE_SPREAD_SECONDS,
+    STANDBY_LEAD_SECONDS,
+    STANDBY_STEP_SECONDS,
+    UNHEALTHY_DURATIONS,
+    Due,
+    Moment,
+)
 from sidecar.lease import SENTINEL, HolderPod, Record, pod_name
 from sidecar.promise import Promise
 from sidecar.view import State, View
@@ -127,12 +135,18 @@ class Situation:
         return min(back_ns, max(self.free_ns(), self.learned_ns) + ns(self.me.lease_duration_seconds))
 
     def turn_ns(self, at: Moment) -> int:
-        """How long to let others go first once the Lease is free (L2); its last holder may have named who is first."""
+        """How long to let others go first once the Lease is free (L2): whom its last holder named, then who stands by, then the rest."""
         record = self.record
         named = record.successor if record is not None and record.term is not None and record.term.released else ""
         if named and named in (self.me.identity, pod_name(self.me.identity)):
             return 0
-        return at.spread_ns + (ns(HOLD_BACK_SECONDS) if named else 0)
+        held_back_ns = ns(HOLD_BACK_SECONDS) if named else 0
+        standbys = record.standbys if record is not None else ()
+        if self.me.identity in standbys:
+            return held_back_ns + standbys.index(self.me.identity) * ns(STANDBY_STEP_SECONDS)
+        if standbys:
+            return held_back_ns + ns(STANDBY_LEAD_SECONDS) + at.spread_ns(LATE_SPREAD_SECONDS)
+        return held_back_ns + at.spread_ns()
 
     def due(self, now_ns: int) -> Due | None:
         """The request that this state asks for next; None while one is under way, or before something happens."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from sidecar.clock import ns
-from sidecar.lease import JSON, MAX_TOKEN, MAX_TRANSITIONS, SENTINEL, HolderPod, Record, Term, later_time_us, merge_patch
+from sidecar.lease import JSON, MAX_TOKEN, MAX_TRANSITIONS, SENTINEL, HolderPod, Record, Term, later_time_us, merge_patch, pod_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +101,7 @@ def acquire(me: Candidate, base: Record, last_token: int | None, duration_second
         term=_term(me, base, token, time_us),
         successor="",
         group=me.group or base.group,
+        standbys=_behind(me, base),
     )
 
 
@@ -153,6 +154,15 @@ def next_time_us(wall_us: int, base: Record | None, sent_us: int) -> int:
 def deadline_ns(me: Candidate, request: Request) -> int:
     """S3: until when a write that has landed may be acted on: from just before it was sent, never from its answer."""
     return request.sent_ns + ns(me.renew_deadline_seconds)
+
+
+def _behind(me: Candidate, base: Record) -> tuple[str, ...]:
+    """L2: who still stands by when this candidate has taken the Lease; those before it had their turn, unless it was named out of turn."""
+    if me.identity not in base.standbys:
+        return base.standbys if base.successor in (me.identity, pod_name(me.identity)) else ()
+    if base.successor:
+        return tuple(one for one in base.standbys if one != me.identity)
+    return base.standbys[base.standbys.index(me.identity) + 1 :]
 
 
 def _term(me: Candidate, base: Record, token: int | None, renewed_us: int = 0, *, released: bool = False) -> Term:

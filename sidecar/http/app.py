@@ -45,11 +45,13 @@ def _reading(elector: Elector) -> Sequence[web.RouteDef]:
         return json_response({"terms": [term.to_json() for term in reversed(elector.history.terms)]})
 
     async def members(_: web.Request) -> web.Response:
-        """Oneself and who leads: a Lease names its holder alone, and who waits is not known to the others."""
-        answer = leadership.read()
+        """Oneself, who leads and who stands by: who else waits is not known to the others."""
+        answer, record = leadership.read(), elector.situation().record
         found = [{"name": pod_name(answer.identity), "identity": answer.identity, "state": answer.state, "self": True}]
-        if answer.holder not in ("", answer.identity):
-            found.append({"name": answer.name, "identity": answer.holder, "state": State.LEADING, "self": False})
+        others = [(answer.holder, State.LEADING), *((one, State.FOLLOWING) for one in (record.standbys if record is not None else ()))]
+        for one, state in others:
+            if one not in ("", answer.identity):
+                found.append({"name": pod_name(one), "identity": one, "state": state, "self": False})
         return json_response({"members": found, "complete": False})
 
     async def root(request: web.Request) -> web.Response:

@@ -1,10 +1,11 @@
 """The guard over the Lease on the real API server: what a Pod's token may write, what is refused; and the election runs under it."""
 
+import json
 import signal
 from pathlib import Path
 from typing import Any
 
-from sidecar.lease import SENTINEL, SUCCESSOR_ANNOTATION, TERM_ANNOTATION, Term
+from sidecar.lease import SENTINEL, STANDBY_ANNOTATION, SUCCESSOR_ANNOTATION, TERM_ANNOTATION, Term
 from tests.apiserver.conftest import SHORT
 from tests.apiserver.guarded import Guarded, refused
 from tests.apiserver.kustomized import BoundPod
@@ -122,6 +123,29 @@ def test_what_others_put_on_the_lease_is_theirs(guarded: Guarded) -> None:
         body["metadata"] |= changed
         assert refused(pod.patch(pod.leases("web"), body), "labels, owners"), change
     assert pod.patch(pod.leases("web"), write(pod.identity, term(pod.identity)))[0] == 200
+
+
+def test_a_follower_stands_by_and_writes_nothing_beside_it(guarded: Guarded) -> None:
+    """It adds itself, or strikes somebody off, while another holds the Lease; to name others or to change anything else is refused."""
+    leader, pod, other = guarded.pod("web-0"), guarded.pod("web-1"), guarded.pod("web-2")
+    lease = pod.leases("web")
+
+    def stand_by(*names: str) -> JSON:
+        return {"metadata": {"annotations": {STANDBY_ANNOTATION: json.dumps(names, separators=(",", ":")) if names else None}}}
+
+    assert leader.patch(lease, write(leader.identity, term(leader.identity)))[0] == 200
+    for who, names in ((pod, (pod,)), (other, (pod, other)), (pod, (other,)), (other, ())):
+        assert who.patch(lease, stand_by(*(one.identity for one in names))) == (200, "")
+    own = stand_by(pod.identity)
+    for body in (
+        stand_by(other.identity),
+        stand_by(pod.identity, "x"),
+        own | {"spec": {"leaseDurationSeconds": 1}},
+        {"metadata": {"annotations": own["metadata"]["annotations"] | {SUCCESSOR_ANNOTATION: pod.name}}},
+        {"metadata": {"annotations": own["metadata"]["annotations"] | {TERM_ANNOTATION: None}}},
+    ):
+        assert refused(pod.patch(lease, body)), body
+    assert leader.patch(lease, write(leader.identity, term(leader.identity), **{STANDBY_ANNOTATION: None}))[0] == 200
 
 
 def test_the_missing_lease_is_created_in_nobodys_name(guarded: Guarded) -> None:

@@ -14,6 +14,7 @@ from sidecar.history import History
 from sidecar.http import app, probes
 from sidecar.http.waiting import Waiting
 from sidecar.leadership import Leadership, Names
+from sidecar.situation import Situation
 from sidecar.status import Status
 from sidecar.view import State, View
 from sidecar.writes import Candidate
@@ -38,6 +39,11 @@ class FakeElector:
     resigned_with: list[tuple[float | None, str]] = field(default_factory=list)
     campaigns: int = 0
     season: bool = True
+    known: Situation = field(default_factory=lambda: Situation(ME))
+
+    def situation(self) -> Situation:
+        """What the election knows."""
+        return self.known
 
     def drained(self, token: int | None) -> None:
         """Note the command."""

@@ -1,6 +1,7 @@
 """`/metrics`: Prometheus can read it, names and units are by its conventions, and the numbers are those of the election."""
 
 import math
+from dataclasses import replace
 
 import pytest
 from prometheus_client import Metric
@@ -121,12 +122,14 @@ async def test_history_is_served_newest_first(client: Client, elector: FakeElect
     }  # fmt: skip
 
 
-async def test_members_are_oneself_and_who_leads(client: Client, elector: FakeElector) -> None:
-    """A Lease names its holder alone, and the answer says so."""
+async def test_members_are_oneself_who_leads_and_who_stands_by(client: Client, elector: FakeElector) -> None:
+    """A Lease names no others, and the answer says so."""
     elector.follow()
+    elector.known = replace(elector.known, record=Record("1", holder="web-1_u2", standbys=("web-0_u1", "web-2_u3")))
     body = await (await client.get("/members")).json()
     assert body["complete"] is False
     assert [(member["name"], member["state"], member["self"]) for member in body["members"]] == [
         ("web-0", "following", True),
         ("web-1", "leading", False),
+        ("web-2", "following", False),
     ]

@@ -6,6 +6,7 @@ until every promise made before it is over.
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 
 from sidecar.budget import BURST
 from sidecar.clock import NS_PER_SECOND, ns
@@ -88,9 +89,10 @@ class Commits:
         if body is not None and kind == "patch":
             if not body["metadata"].get("resourceVersion"):
                 self.broken("S5", f"{process.pod.name} patches unconditionally")
-        elif body is not None and body["spec"]["holderIdentity"] != SENTINEL:
+        elif body is not None and "spec" in body and body["spec"]["holderIdentity"] != SENTINEL:
             self.broken("S7", f"{process.pod.name} creates the Lease held by {body['spec']['holderIdentity'] or 'nobody'}")
-        if body is not None:
+        self.counts["writes"] += body is not None
+        if body is not None and "spec" in body:
             promised = process.newest.duration_seconds if process.newest is not None and process.newest.holder else None
             process.sends[body["spec"]["renewTime"]] = (now_ns, process.max_token_seen, promised or 0)
             if len(process.sends) > MANY:
@@ -128,6 +130,9 @@ class Commits:
         after, pod = outcome.record, process.pod
         self.longest_seconds = max(self.longest_seconds, after.duration_seconds or 0)
         self.say(pod.name, f"→ {shown(after)}")
+        if before is not None and before.standbys != after.standbys and before.renewal == after.renewal:
+            self._stood_by(process, before, after)
+            return
         if before is not None and before.version == after.version:
             self.broken("S3", f"{pod.name}'s write changed nothing")
         if self.strict and before is not None and (before.renew_time_us or 0) >= (after.renew_time_us or 0):
@@ -140,6 +145,15 @@ class Commits:
         else:
             self._led(process, before, after)
         process.last_commit = after
+
+    def _stood_by(self, life: Life, before: Record, after: Record) -> None:
+        """L2: who stands by writes its own name, or strikes it off, and touches nothing else."""
+        self.counts["stand-bys"] += 1
+        others = tuple(one for one in after.standbys if one != life.me.identity)
+        if replace(after, version=before.version, standbys=before.standbys) != before:
+            self.broken("S5", f"{life.pod.name} stands by, and writes more than that")
+        if others != tuple(one for one in before.standbys if one != life.me.identity):
+            self.broken("L2", f"{life.pod.name} makes {before.standbys} stand by as {after.standbys}")
 
     def _stood_in(self, life: Life, after: Record) -> None:
         """S7: with the longest duration and the largest token that its maker has seen."""

@@ -12,6 +12,7 @@ from sidecar.early import EarlyTakeover
 from sidecar.elector import Elector, OutOfSeason
 from sidecar.leadership import Answer, Leadership, Names
 from sidecar.lease import HolderPod, Record
+from sidecar.standby import StandBy
 from sidecar.view import State, View
 from sidecar.writes import Candidate
 from tests.simulation.kubelet import Kubelet
@@ -42,6 +43,8 @@ class Plan:
     app_ends_first: bool = False
     early: bool = False
     """Early takeover is on."""
+    standby: bool = False
+    """It stands by; a sidecar of an older version does not."""
     former: bool = False
     """A sidecar of the version before: it names no Pod, and carries on what it does not know."""
     app: str = "eager"
@@ -133,6 +136,12 @@ class LifeClock(SystemClock):
             event._waiters.remove(woken)
 
 
+async def _whole(elector: Elector, standby: StandBy | None) -> None:
+    await elector.run()
+    if standby is not None:
+        await standby.finish()
+
+
 def _wake(future: "asyncio.Future[bool]") -> None:
     if not future.done():
         future.set_result(True)
@@ -206,24 +215,29 @@ class Pod:
         clock = LifeClock(life, self)
         leadership = ToldLeadership(clock, Names(self.identity, "web", "shop", me.instance))
         leadership.pod, leadership.life = self, life
-        elector = Elector(LinkStore(self.link, life), clock, leadership, me, random.Random(f"{self._seed}:{me.instance}"))
+        store = LinkStore(self.link, life)
+        elector = Elector(store, clock, leadership, me, random.Random(f"{self._seed}:{me.instance}"))
         self.life, self.elector, self.leadership = life, elector, leadership
-        early = self._look_at_pods(life, elector, clock)
+        beside = self._look_at_pods(life, elector, clock)
+        standby: StandBy | None = None
+        if plan.standby:
+            standby = StandBy(elector, store, clock, random.Random(f"{self._seed}:{me.instance}:standby"))
+            beside.append(life.start(standby.run()))
         if self.kubelet is not None:
             self.kubelet.started(self.owner)
-        life.start(elector.run()).add_done_callback(lambda task: self._ended(life, task, early))
+        life.start(_whole(elector, standby)).add_done_callback(lambda task: self._ended(life, task, beside))
 
-    def _look_at_pods(self, life: Life, elector: Elector, clock: LifeClock) -> "asyncio.Task[None] | None":
+    def _look_at_pods(self, life: Life, elector: Elector, clock: LifeClock) -> "list[asyncio.Task[None]]":
         if not (self.plan.early and self.kubelets):
-            return None
+            return []
         pods = LinkPods(self.link, life, self.kubelets)
         early = EarlyTakeover(elector, pods, clock, random.Random(f"{self._seed}:{life.me.instance}:early"))
-        return life.start(early.run())
+        return [life.start(early.run())]
 
-    def _ended(self, life: Life, task: "asyncio.Task[None]", early: "asyncio.Task[None] | None") -> None:
+    def _ended(self, life: Life, task: "asyncio.Task[None]", beside: "list[asyncio.Task[None]]") -> None:
         if life.alive:
-            if early is not None:
-                early.cancel()
+            for other in beside:
+                other.cancel()
             life.failure = None if task.cancelled() else task.exception()
             life.alive = False
             self._judge.ended(self, life)

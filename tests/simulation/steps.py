@@ -134,7 +134,18 @@ def schedule(seed: int, *, leases: int = 120, rates: tuple[int, int] | None = No
         steps.append(Step(round(at, 3), rng.choices(names, weights)[0], rng.randrange(len(plans)), rng.randrange(1 << 30)))
         at += rng.expovariate(1 / pace) if rng.random() < 0.7 else rng.random() * times[2] / 10
     plain = Schedule(seed, tuple(plans), tuple(steps), seconds, client_go)
-    return _with_pods(plain, pace, often)
+    return _with_pods(_standing_by(plain), pace, often)
+
+
+def _standing_by(plain: Schedule) -> Schedule:
+    """In three of four schedules they stand by, all or all but one: that one is of an older version."""
+    rng = random.Random(f"{plain.seed}:standby")
+    older = rng.choice((None, None, None, 0))
+    return (
+        replace(plain, plans=tuple(replace(plan, standby=index != older) for index, plan in enumerate(plain.plans)))
+        if rng.random() < 0.75
+        else plain
+    )
 
 
 def _with_pods(plain: Schedule, pace: float, often: tuple[str, ...]) -> Schedule:
@@ -146,7 +157,7 @@ def _with_pods(plain: Schedule, pace: float, often: tuple[str, ...]) -> Schedule
     plans = tuple(
         replace(plan, early=rng.random() < 0.7, former=rng.random() < (0.5 if "former" in often else 0.15)) for plan in plain.plans
     )
-    plans = tuple(replace(plan, early=plan.early and not plan.former) for plan in plans)
+    plans = tuple(replace(plan, early=plan.early and not plan.former, standby=plan.standby and not plan.former) for plan in plans)
     weights = [POD_WEIGHTS[name] * (10 if name in often else rng.choice((0.3, 1, 3))) for name in POD_WEIGHTS]
     steps, at = list(plain.steps), plans[0].lease_duration_seconds * rng.random()
     while at < plain.seconds:

@@ -14,6 +14,7 @@ from sidecar.lease import (
     MAX_DURATION_SECONDS,
     MAX_TOKEN,
     MAX_TRANSITIONS,
+    STANDBY_ANNOTATION,
     SUCCESSOR_ANNOTATION,
     TERM_ANNOTATION,
     Record,
@@ -176,11 +177,11 @@ def test_what_others_set_stays(top: dict[str, object], spec: dict[str, object], 
     assert after["metadata"]["labels"] == {"a": "b"}
 
 
-def test_a_patch_is_conditional_and_touches_five_fields_and_two_annotations() -> None:
+def test_a_patch_is_conditional_and_touches_five_fields_and_three_annotations() -> None:
     patch = merge_patch(Record("5", holder="a", duration_seconds=15, term=Term("a")), "5")
     assert patch["metadata"]["resourceVersion"] == "5"
     assert set(patch["metadata"]) == {"resourceVersion", "annotations"}
-    assert set(patch["metadata"]["annotations"]) == {TERM_ANNOTATION, SUCCESSOR_ANNOTATION}
+    assert set(patch["metadata"]["annotations"]) == {TERM_ANNOTATION, SUCCESSOR_ANNOTATION, STANDBY_ANNOTATION}
     assert len(patch["spec"]) == 5
 
 
