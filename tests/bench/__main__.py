@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.bench import crash, handover, report, serving, start, weight
-from tests.bench.crowd_run import crowd
+from tests.bench.crowd_run import Play, crowd
 from tests.bench.ground import Ground, ground
 from tests.bench.interpreters import NoImage, of_the_image, own
 from tests.bench.teams import SHORTER, Times
@@ -58,7 +58,7 @@ def _serving(where: Ground, given: argparse.Namespace, _: random.Random) -> dict
 
 
 def _crowd(where: Ground, given: argparse.Namespace, _: random.Random) -> dict[str, Any]:
-    return crowd(where, given.candidates, given.idle_seconds, 2 if given.short else 5, _say)
+    return crowd(where, Play(given.candidates, 2 if given.short else 5, given.idle_seconds), _say)
 
 
 PARTS: Final[dict[str, Part]] = {

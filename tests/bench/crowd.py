@@ -6,6 +6,8 @@ Driven by `crowd_run.py`: a line of JSON on standard output for each thing that 
 import argparse
 import asyncio
 import contextlib
+import importlib
+import importlib.util
 import json
 import os
 import resource
@@ -13,6 +15,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from sidecar.clock import SystemClock
 from sidecar.elector import Elector
@@ -25,8 +28,6 @@ from sidecar.view import State, View
 from sidecar.writes import Candidate
 
 CLOCK = SystemClock()
-QUIET_SECONDS = 10.0
-"""After the next leader is there: who still has something to write has written it."""
 
 
 def say(what: str, **more: object) -> None:
@@ -100,14 +101,23 @@ class Announced(Leadership):
         self._led = leading
 
 
+def stand_by(elector: Elector, store: Store) -> Any:
+    """What each sidecar runs beside its election to be named in the Lease; None for one that has no such thing."""
+    if importlib.util.find_spec("sidecar.standby") is None:
+        return None
+    return importlib.import_module("sidecar.standby").StandBy(elector, store, CLOCK)
+
+
 class Member:
-    """One candidate: a store with connections of its own, an elector, a loop."""
+    """One candidate: a store with connections of its own, an elector, a loop, and what runs beside it."""
 
     def __init__(self, me: Candidate, elector: Elector, store: Store) -> None:
         self.me = me
         self.elector = elector
         self._store = store
         self._running = asyncio.create_task(elector.run())
+        self._standby = stand_by(elector, store)
+        self._beside = asyncio.create_task(self._standby.run()) if self._standby is not None else None
 
     async def end(self, *, releases: bool) -> None:
         """As on SIGTERM, or as on SIGKILL: then the Lease stays as it stands."""
@@ -115,14 +125,23 @@ class Member:
             self.elector.stop()
         else:
             self._running.cancel()
+            if self._beside is not None:
+                self._beside.cancel()
         await asyncio.gather(self._running, return_exceptions=True)
+        if self._beside is not None:
+            if releases:
+                await self._standby.finish()
+            self._beside.cancel()
+            await asyncio.gather(self._beside, return_exceptions=True)
         await self._store.close()
 
 
 class Crowd:
     """All of them."""
 
-    def __init__(self, namespace: str, lease: str, model: Candidate) -> None:
+    def __init__(self, namespace: str, lease: str, model: Candidate, quiet_seconds: float) -> None:
+        self.quiet_seconds = quiet_seconds
+        """After the next leader is there: who still has something to write has written it."""
         self._namespace = namespace
         self._lease = lease
         self._model = model
@@ -173,7 +192,7 @@ async def _change(crowd: Crowd, leader: Member, *, releases: bool) -> Member:
     del crowd.members[leader.me.identity]
     ending = asyncio.create_task(leader.end(releases=releases))
     following, at_ns = await crowd.led()
-    await asyncio.sleep(QUIET_SECONDS)
+    await asyncio.sleep(crowd.quiet_seconds)
     await ending
     found = crowd.since(began_ns, following)
     took = (at_ns - began_ns) / 1e9 if releases else (at_ns - renewed_ns) / 1e9 - leader.me.lease_duration_seconds
@@ -189,11 +208,12 @@ async def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--namespace", required=True)
     parser.add_argument("--lease", default="web")
-    for name in ("candidates", "idle-seconds", "changes"):
+    for name in ("candidates", "lease-duration", "idle-seconds", "quiet-seconds", "changes"):
         parser.add_argument(f"--{name}", type=float, required=True)
     given = parser.parse_args()
-    model = Candidate("", "", "", 15, 10.0, 2.0, 10.0, app_ends_first=True)
-    crowd = Crowd(given.namespace, given.lease, model)
+    duration = int(given.lease_duration)
+    model = Candidate("", "", "", duration, duration * 2 / 3, duration * 2 / 15, 0.0, app_ends_first=True)
+    crowd = Crowd(given.namespace, given.lease, model, given.quiet_seconds)
     for number in range(int(given.candidates)):
         await crowd.join()
         if number % 10 == 0:

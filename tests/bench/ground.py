@@ -1,5 +1,6 @@
 """Where it is measured: one API server for all, that keeps a line for each request, and namespaces on it."""
 
+import contextlib
 import json
 import tempfile
 import threading
@@ -7,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.client import HTTPSConnection
+from http.client import HTTPException, HTTPResponse, HTTPSConnection
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,11 @@ class LeaseWatch:
         connection.request("GET", path, headers={"Authorization": f"Bearer {self.server._admin_token}"})
         response = connection.getresponse()
         self._opened.set()
+        with contextlib.suppress(OSError, HTTPException):  # the API server ends before this does
+            self._read(response)
+        connection.close()
+
+    def _read(self, response: HTTPResponse) -> None:
         while line := response.readline():
             spec = json.loads(line)["object"].get("spec", {})
             holder, renewed = spec.get("holderIdentity"), str(spec.get("renewTime"))

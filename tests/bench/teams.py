@@ -250,6 +250,7 @@ class Floor:
         self._environment = environment
         self._said: queue.Queue[tuple[int, dict[str, Any]]] = queue.Queue()
         self._processes: list[subprocess.Popen[str]] = []
+        self._listening: list[threading.Thread] = []
         self._commands = []
         for number in range(2):
             _, token = ground.user(where, shipped("base/role.yaml"))
@@ -268,7 +269,9 @@ class Floor:
         """See Team."""
         for command in self._commands:
             process = subprocess.Popen(command, env=dict(self._environment), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-            threading.Thread(target=self._listen, args=(len(self._processes), process), daemon=True).start()
+            listening = threading.Thread(target=self._listen, args=(len(self._processes), process), daemon=True)
+            listening.start()
+            self._listening.append(listening)
             self._processes.append(process)
         self._leader, _ = self._wait("acquired")
 
@@ -306,4 +309,9 @@ class Floor:
         """See Team."""
         for process in self._processes:
             process.kill()
+        for process, listening in zip(self._processes, self._listening, strict=True):
+            listening.join(10)  # it has read to the end
             process.wait(10)
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    pipe.close()

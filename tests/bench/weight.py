@@ -31,7 +31,7 @@ class Weighed:
         self.found.setdefault("memory", {})[when] = {role: memory(pid).to_json() for role, pid in self.pids.items()}
 
 
-def _roles(team: Ours | ClientGo) -> Weighed:
+def roles(team: Ours | ClientGo) -> Weighed:
     """The leader, and the followers by number."""
     if isinstance(team, Ours):
         ours = {"leader": team.leader} | {f"follower {number}": sidecar for number, sidecar in enumerate(team.followers, 1)}
@@ -51,7 +51,8 @@ def _over(seconds: float, weighed: dict[str, Weighed]) -> dict[str, dict[str, fl
     }
 
 
-def _idle(ground: Ground, seconds: float, weighed: dict[str, Weighed]) -> None:
+def idle(ground: Ground, seconds: float, weighed: dict[str, Weighed]) -> None:
+    """Let so much time pass: requests by the API server's log, and CPU time."""
     requests, began = Requests(ground.server), time.monotonic()
     cpu = _over(seconds, weighed)
     minutes = (time.monotonic() - began) / 60
@@ -93,7 +94,7 @@ def weigh(ground: Ground, idle_seconds: float, rest_seconds: float, say: Callabl
         with bare(ground.interpreter) as pid:
             ours.start()
             go.start()
-            weighed = {ours.name: _roles(ours), go.name: _roles(go)}
+            weighed = {ours.name: roles(ours), go.name: roles(go)}
             time.sleep(SETTLE_SECONDS)
             whole = {**weighed, "bare interpreter": Weighed({"process": pid}, {})}
             for each in whole.values():
@@ -102,7 +103,7 @@ def weigh(ground: Ground, idle_seconds: float, rest_seconds: float, say: Callabl
                 waiting(sidecar)  # whoever is scraped has loaded more; from here on it is to stay as it is
             weighed[ours.name].look("after a scrape")
             say(f"idle for {idle_seconds:g} s")
-            _idle(ground, idle_seconds, weighed)
+            idle(ground, idle_seconds, weighed)
             for each in whole.values():
                 each.look("idle")
             say(f"idle with {WAITING} polls waiting at each for {idle_seconds:g} s")
