@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from tests.bench import crash, handover, report, serving, start, weight
+from tests.bench import crash, flat, handover, report, serving, start, weight
 from tests.bench.crowd_run import Play, crowd
 from tests.bench.ground import Ground, ground
 from tests.bench.interpreters import NoImage, of_the_image, own
@@ -57,6 +57,10 @@ def _serving(where: Ground, given: argparse.Namespace, _: random.Random) -> dict
     return {"seconds": seconds, "rates": serving.rates(where, rounds, seconds), "wakes": serving.wakes(where, rounds)}
 
 
+def _flat(where: Ground, given: argparse.Namespace, _: random.Random) -> dict[str, Any]:
+    return flat.flat(where, given.handovers, given.outage_seconds, _say)
+
+
 def _crowd(where: Ground, given: argparse.Namespace, _: random.Random) -> dict[str, Any]:
     return crowd(where, Play(given.candidates, 2 if given.short else 5, given.idle_seconds), _say)
 
@@ -68,6 +72,7 @@ PARTS: Final[dict[str, Part]] = {
     "crash": _crash,
     "crowd": _crowd,
     "weight": _weight,
+    "flat": _flat,
 }
 
 
@@ -87,6 +92,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--rest-seconds", type=float, default=None, help="before memory is looked at for the last time; default 3600, short 0"
     )
+    parser.add_argument("--handovers", type=int, default=None, help="that memory is to stay flat over; default 500, short 15")
+    parser.add_argument("--outage-seconds", type=float, default=None, help="of the API server, likewise; default 600, short 10")
     parser.add_argument("--python", choices=("image", "own"), default="image", help="the image's Python (root on Linux), or the tests'")
     parser.add_argument("--out", type=Path, default=report.JSON_FILE, help="the JSON file; parts that are not measured stay in it")
     parser.add_argument("--report", action="store_true", help="measure nothing: write the page and the pictures from the JSON file")
@@ -94,7 +101,9 @@ def _arguments() -> argparse.Namespace:
     if unknown := set(given.parts) - set(PARTS):
         parser.error(f"no part: {', '.join(sorted(unknown))}; allowed are {', '.join(PARTS)}")
     usual = {"n": 100, "crashes": 20, "elections": 4, "starts": 20, "candidates": 1000, "idle_seconds": 120.0, "rest_seconds": 3600.0}
+    usual |= {"handovers": 500, "outage_seconds": 600.0}
     short = {"n": 8, "crashes": 2, "elections": 2, "starts": 3, "candidates": 100, "idle_seconds": 15.0, "rest_seconds": 0.0}
+    short |= {"handovers": 15, "outage_seconds": 10.0}
     for name, value in (short if given.short else usual).items():
         chosen = getattr(given, name)
         if chosen is None:

@@ -25,13 +25,10 @@ class Ground:
     server: ApiServer
     interpreter: Interpreter
     folder: Path
-    _fields: int = 0
 
     def field(self) -> Field:
         """A new namespace with the shipped Lease, empty."""
-        self._fields += 1
-        folder = self.folder / f"field-{self._fields}"
-        folder.mkdir()
+        folder = Path(tempfile.mkdtemp(dir=self.folder))
         made = Field(self.server, self.server.namespace(), folder)
         made.apply_lease()
         return made

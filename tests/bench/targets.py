@@ -32,7 +32,7 @@ def ms(seconds: float) -> str:
 
 def rows(run: Run) -> list[Row]:
     """Of the parts that the run has."""
-    makers = (_handover, _crash, _requests, _memory, _cpu, _start, _serving, _crowd)
+    makers = (_handover, _crash, _requests, _memory, _flat, _cpu, _start, _serving, _crowd)
     return [row for make in makers for row in make(run)]
 
 
@@ -89,6 +89,16 @@ def _memory(run: Run) -> Iterator[Row]:
     if last != polled:
         grew = max(rested[role]["rss_mb"] - each["rss_mb"] for role, each in ours.items())
         yield Row(f"resident memory {last}", f"{grew:+.1f} MB", "within 1 MB", grew <= 1)
+
+
+def _flat(run: Run) -> Iterator[Row]:
+    if "flat" not in run:
+        return
+    looks = list(run["flat"]["rss_mb"].items())
+    first = looks[0][1]
+    for when, each in looks[1:]:
+        grew = max(after - before for before, after in zip(first, each, strict=True))
+        yield Row(f"resident memory {when.replace('more', 'handovers')}", f"{grew:+.1f} MB", "within 1 MB", grew <= 1)
 
 
 def _cpu(run: Run) -> Iterator[Row]:
