@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from tests.bench.ground import Ground
-from tests.bench.teams import ClientGo, Floor, Ours, Team
+from tests.bench.racers import Floor
+from tests.bench.teams import ClientGo, Ours, Team
 from tests.binaries.build import ensure
 
 PYTHON_FLOOR: Final = "floor in Python"
