@@ -1,11 +1,13 @@
 # Each target sets up what it needs by itself, from the pinned and hashed requirements/*.txt into .venv; only a Python
 # of at least 3.11 must be there. Which one: make PYTHON=/path/to/python3, else the newest on the PATH.
 .DEFAULT_GOAL := help
-.PHONY: help demo test e2e simulate lint typecheck format lock clean runtime testing
+.PHONY: help demo test e2e simulate bench lint typecheck format lock clean runtime testing
 BIN := .venv/bin
 export PYTHONPATH := $(CURDIR)
 # What starts real processes and measures times runs after what keeps both cores busy; it mostly waits, so two files at a time.
 MEASURED := tests/apiserver tests/demo
+# Ratios of measured times: alone on the machine, one after the other.
+RATIOS := tests/bench
 # A whole node, as root: by make e2e alone.
 E2E := tests/e2e
 PYTEST := $(BIN)/python -m pytest
@@ -17,6 +19,7 @@ help:
 	@echo 'make test       every check and every test, on a real Kubernetes API server (built the first time)'
 	@echo 'make e2e        the image and k8s/ on a whole Kubernetes node made here (root on Linux), or on KUBECONFIG= and IMAGE='
 	@echo 'make simulate   random schedules of faults on every core: HOURS=10000 candidate-hours, from a fresh seed or SEED=...'
+	@echo 'make bench      speed and weight beside client-go and the floor, into docs/speed.md; BENCH="--short", BENCH=--help'
 	@echo 'make lint       ruff and the rules of which room may import which'
 	@echo 'make typecheck  mypy'
 	@echo 'make format     put the code into its one format'
@@ -28,14 +31,18 @@ demo: runtime
 
 test: lint typecheck
 	$(BIN)/python -m tests.binaries.build
-	$(PYTEST) -n 2 --dist loadgroup $(ENDS) $(addprefix --ignore=,$(MEASURED) $(E2E)) tests
+	$(PYTEST) -n 2 --dist loadgroup $(ENDS) $(addprefix --ignore=,$(MEASURED) $(RATIOS) $(E2E)) tests
 	$(PYTEST) -n 2 --dist loadfile $(ENDS) --durations=10 $(MEASURED)
+	$(PYTEST) --timeout-method=thread --durations=10 $(RATIOS)
 
 e2e: testing
 	$(PYTEST) -n 2 --dist loadfile $(ENDS) --durations=10 $(E2E)
 
 simulate: testing
 	$(BIN)/python -m tests.simulation --hours $(or $(HOURS),10000) $(if $(SEED),--first-seed $(SEED))
+
+bench: testing
+	$(BIN)/python -m tests.bench $(BENCH)
 
 lint: testing
 	$(BIN)/ruff check .

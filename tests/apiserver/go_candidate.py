@@ -65,6 +65,12 @@ class GoCandidate:
         lines = self._said.read_bytes().splitlines(keepends=True) if self._said.exists() else []
         return [json.loads(line) for line in lines if line.endswith(b"\n")]
 
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        assert self.process is not None
+        return self.process.pid
+
     def leads(self) -> bool:
         """Whether it was told last that it leads. It may act on that until it is told otherwise: there is no deadline to read."""
         return next((event["event"] for event in reversed(self.events()) if event["event"] != "new-leader"), "") == "started-leading"

@@ -27,7 +27,8 @@ JSON = dict[str, Any]
 class ApiServer:
     """etcd and kube-apiserver as processes. Users `sidecar-0` … have tokens and no right until `bind` gives them one."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, audit: bool = False) -> None:
+        """With `audit` each request on a Lease leaves a line in `audit_log`, when it is answered (a watch: when it begins as well)."""
         programs = ensure("kube-apiserver", "etcd", "kubectl")
         self._apiserver, self._etcd, self._kubectl = (str(programs[name]) for name in ("kube-apiserver", "etcd", "kubectl"))
         self._folder = tempfile.TemporaryDirectory(prefix="leader-sidecar-apiserver-")
@@ -39,6 +40,8 @@ class ApiServer:
         self._namespaces = 0
         self._tokens = [secrets.token_hex(16) for _ in range(USERS)]
         self._admin_token = secrets.token_hex(16)
+        self.audit_log = self.folder / "audit.jsonl"
+        self._audits = audit
         self._write_files()
 
     def _write_files(self) -> None:
@@ -52,6 +55,10 @@ class ApiServer:
             rows = csv.writer(file)
             rows.writerow([self._admin_token, "admin", "admin", "system:masters"])
             rows.writerows([token, f"sidecar-{number}", f"sidecar-{number}"] for number, token in enumerate(self._tokens))
+        leases = {"level": "Metadata", "resources": [{"group": "coordination.k8s.io", "resources": ["leases"]}]}
+        policy: JSON = {"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"]}
+        policy["rules"] = [leases, {"level": "None"}]
+        (self.folder / "audit.yaml").write_text(yaml.safe_dump(policy), encoding="utf-8")
         self.ssl = ssl.create_default_context(cafile=str(self.folder / "ca.crt"))
         self.admin_kubeconfig = self.kubeconfig(self._admin_token, self.folder / "admin.kubeconfig")
 
@@ -77,6 +84,7 @@ class ApiServer:
             f"--service-account-signing-key-file={self.folder}/sa.key", "--authorization-mode=RBAC",
             f"--token-auth-file={self.folder}/tokens.csv", "--disable-admission-plugins=ServiceAccount", "--endpoint-reconciler-type=none",
             "--shutdown-delay-duration=0s",
+            *([f"--audit-policy-file={self.folder}/audit.yaml", f"--audit-log-path={self.audit_log}"] if self._audits else []),
         )  # fmt: skip
         end = time.monotonic() + 60
         while not self._ready():
@@ -94,6 +102,11 @@ class ApiServer:
     def _run(self, name: str, *command: str) -> None:
         with (self.folder / f"{name}.log").open("ab") as log:
             self._processes[name] = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder)
+
+    @property
+    def apiserver_pid(self) -> int:
+        """The process id of kube-apiserver."""
+        return self._processes["kube-apiserver"].pid
 
     def pause(self) -> None:
         """Stop the API server's process in its tracks: connections stay open, nothing is answered."""

@@ -51,6 +51,8 @@ class Sidecar:
     uid: str = "u1"
     launcher: tuple[str, ...] = ()
     """Put before the command: `nsenter …` for another network namespace."""
+    program: tuple[str, ...] = (sys.executable, "-m", "sidecar")
+    """The command itself."""
     port: int = field(default_factory=free_port)
     probe_port: int = field(default_factory=free_port)
     process: "subprocess.Popen[bytes] | None" = None
@@ -90,9 +92,7 @@ class Sidecar:
             **more,
         }
         with self.log_path.open("ab") as log:
-            self.process = subprocess.Popen(
-                [*self.launcher, sys.executable, "-m", "sidecar"], env=environment, stdout=log, stderr=log, cwd=self.folder
-            )
+            self.process = subprocess.Popen([*self.launcher, *self.program], env=environment, stdout=log, stderr=log, cwd=self.folder)
         return self
 
     def ask(  # noqa: PLR0913 - what a request may carry

@@ -59,6 +59,7 @@ PROGRAMS = {
         Program("kubectl", "kubernetes", "k8s.io/kubernetes/cmd/kubectl", "under a minute after that", _KUBERNETES_FLAGS),
         Program("etcd", "etcd", "go.etcd.io/etcd/server/v3", "under a minute"),
         Program("candidate", "candidate", ".", "1 to 3 minutes"),
+        Program("bench", "bench", ".", "a few seconds"),
         Program("kube-controller-manager", "node", "k8s.io/kubernetes/cmd/kube-controller-manager", "2 to 6 minutes", _KUBERNETES_FLAGS),
         Program("kube-scheduler", "node", "k8s.io/kubernetes/cmd/kube-scheduler", "10 to 20 s after that", _KUBERNETES_FLAGS),
         Program("kubelet", "node", "k8s.io/kubernetes/cmd/kubelet", "30 to 60 s after that", _KUBERNETES_FLAGS),

@@ -37,15 +37,20 @@ class ImageUnavailable(Exception):  # noqa: N818 - it is said, not a bug
 
 def ensure() -> Path:
     """The image as an archive (docker-archive), built where it is missing. Raises ImageUnavailable."""
-    path = build.cache() / f"image-{_key()}" / "leader-sidecar.tar"
-    if path.exists():
-        return path
+    archive = path()
+    if archive.exists():
+        return archive
     _check()
     base = _ensure_base()
-    with build._alone(path.parent):
-        if not path.exists():
-            _build(base, path)
-    return path
+    with build._alone(archive.parent):
+        if not archive.exists():
+            _build(base, archive)
+    return archive
+
+
+def path() -> Path:
+    """Where the archive of this state of the code lies, once it is built."""
+    return build.cache() / f"image-{_key()}" / "leader-sidecar.tar"
 
 
 def _key() -> str:
@@ -141,8 +146,8 @@ def _shown(command: Sequence[str]) -> str:
 def main() -> None:
     """Build it, and say where it lies, how large it is and how long that took."""
     began = time.monotonic()
-    path = ensure()
-    print(f"{NAME}: {path}, {path.stat().st_size / 1e6:.1f} MB, in {time.monotonic() - began:.1f} s")
+    archive = ensure()
+    print(f"{NAME}: {archive}, {archive.stat().st_size / 1e6:.1f} MB, in {time.monotonic() - began:.1f} s")
 
 
 if __name__ == "__main__":

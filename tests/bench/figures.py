@@ -1,0 +1,15 @@
+"""What is made of measured numbers."""
+
+from collections.abc import Sequence
+
+
+def percentile(numbers: Sequence[float], percent: float) -> float:
+    """By nearest rank: a number that was measured. Of fewer than 100 the 99th is the largest."""
+    ordered = sorted(numbers)
+    rank = -(-percent * len(ordered) // 100)  # rounded up
+    return ordered[min(max(int(rank), 1), len(ordered)) - 1]
+
+
+def median(numbers: Sequence[float]) -> float:
+    """The 50th percentile."""
+    return percentile(numbers, 50)

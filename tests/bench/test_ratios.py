@@ -1,0 +1,102 @@
+"""The guard: what was fast and light stays so. Ratios within one run alone, each with room for a noisy machine; no absolute time.
+
+Each bound stands beside what is aimed at and what docs/speed.md shows. A bound that fails says that something got slower or heavier, or
+that the machine did something else meanwhile: run it alone before you look further.
+"""
+
+import contextlib
+import random
+import time
+from dataclasses import replace
+
+import pytest
+
+from tests.bench import handover, serving, weight
+from tests.bench.crowd_run import Play, crowd
+from tests.bench.figures import median
+from tests.bench.ground import Ground
+from tests.bench.interpreters import NoImage, of_the_image
+from tests.bench.processes import memory
+from tests.bench.programs import bare
+from tests.bench.teams import ClientGo, Ours
+
+ROUNDS = 9
+HANDOVER_TO_FLOOR = 2.5
+"""Aimed at: 1.5; more room for the median of so few on a machine that does other things."""
+CLIENT_GO_TO_HANDOVER = 20
+"""Aimed at: 50. What client-go takes is mostly waiting, which a slow machine does not make longer; what we take is mostly work."""
+RATE_TO_BARE = 0.5
+"""Of the answers a second of a bare aiohttp handler, which does no routing, no guards, no limits."""
+MEMORY_TO_BARE_LAZY, MEMORY_TO_BARE = 1.5, 2.6
+"""A process against an interpreter of the same Python with ssl and aiohttp loaded: in the image's Python, whose imports are lazy, and in
+that of the tests, where what a library imports for itself is loaded as well."""
+HERD = 20
+"""Writes at a release or an expiry, however large the group."""
+
+pytestmark = pytest.mark.timeout(150)
+
+
+def test_a_graceful_handover_costs_little_more_than_it_must_and_far_less_than_client_gos(here: Ground) -> None:
+    """Against the floor in the same Python and against client-go at the same times, in turn."""
+    teams = [team for team in handover.all_teams(here) if team.name != handover.GO_FLOOR]
+    with handover.playing(teams):
+        took = handover.handovers(teams, ROUNDS, random.Random(1), settle_seconds=2.2)
+    ours, floor, go = (median(took[name]) for name in (Ours.name, handover.PYTHON_FLOOR, ClientGo.name))
+    print(f"handover p50 {ours * 1000:.1f} ms: {ours / floor:.2f} x the floor, client-go {go / ours:.0f} x slower (n {ROUNDS})")
+    assert ours <= HANDOVER_TO_FLOOR * floor, sorted(took[Ours.name])
+    assert go >= CLIENT_GO_TO_HANDOVER * ours, sorted(took[ClientGo.name])
+
+
+def test_a_sidecar_is_little_heavier_than_its_libraries_and_a_follower_asks_for_nothing(here: Ground) -> None:
+    """Memory against a bare interpreter, and requests while nothing happens: a leader its renewals, a follower one at most. In the image's
+    Python where the image of this state has been built already.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            image, bound = stack.enter_context(of_the_image(build=False)), MEMORY_TO_BARE_LAZY
+        except NoImage:
+            image, bound = here.interpreter, MEMORY_TO_BARE
+        _weighs_little(replace(here, interpreter=image), bound)
+
+
+def _weighs_little(here: Ground, bound: float) -> None:
+    ours = Ours(here, here.field())
+    try:
+        with bare(here.interpreter) as pid:
+            ours.start()
+            time.sleep(5)  # what only the start needed is let go
+            idle = weight.roles(ours)
+            weight.idle(here, 15, {ours.name: idle})
+            idle.look("idle")
+            against = memory(pid)
+    finally:
+        ours.stop()
+    largest = max(role["rss_mb"] for role in idle.found["memory"]["idle"].values())
+    asked = idle.found["requests_a_minute"]
+    ratio = largest / against.rss_mb
+    print(
+        f"{here.interpreter.about}: resident {largest:.1f} MB, {ratio:.2f} x a bare one's {against.rss_mb:.1f}; requests a minute {asked}"
+    )
+    assert ratio <= bound
+    for role, verbs in asked.items():
+        beside = sum(count for verb, count in verbs.items() if (role, verb) != ("leader", "patch"))
+        assert beside * 15 / 60 <= 1.1, f"{role}: more than one request beside renewals in 15 s: {verbs}"
+
+
+def test_an_answer_costs_little_more_than_aiohttp_itself(here: Ground) -> None:
+    """Answers a second of one core, against a bare handler that sends the same JSON, in turn."""
+    rates = serving.rates(here, rounds=3, seconds=2)
+    ours, bare_handler = (median([one["per_second"] for one in rates[name]]) for name in (Ours.name, "bare aiohttp"))
+    print(f"GET /leader {ours:.0f} a second: {ours / bare_handler:.2f} x a bare aiohttp handler's {bare_handler:.0f}")
+    assert not sum(one["errors"] for one in rates[Ours.name])
+    assert ours >= RATE_TO_BARE * bare_handler
+
+
+def test_a_crowd_makes_a_handful_of_writes(here: Ground) -> None:
+    """A hundred candidates: at a release and at an expiry, conflicts included."""
+    found = crowd(here, Play(candidates=100, changes=1, idle_seconds=5, quiet_seconds=4, lease_duration=6), lambda _: None)
+    writes = {what: [one["writes"] for one in found[what]] for what in ("release", "expiry")}
+    print(f"writes of 100 candidates: {writes}")
+    # The first release came before the group had stood together for long: it is not the steady state.
+    assert writes["release"][-1] <= HERD
+    assert writes["expiry"][-1] <= HERD

@@ -1,0 +1,124 @@
+"""What a candidate takes while nothing happens: memory, CPU, requests. And what remains of 10,000 polls."""
+
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from tests.apiserver.sidecar_process import Sidecar, until
+from tests.bench.ground import Ground, Requests
+from tests.bench.processes import cpu_seconds, memory
+from tests.bench.programs import asking, bare, load
+from tests.bench.teams import ClientGo, Ours
+
+POLLS: Final = 10_000
+WAITING: Final = 100
+SETTLE_SECONDS: Final = 10.0
+"""After the start: connections that only the start needed are still open for a while, as in a Pod."""
+
+
+@dataclass
+class Weighed:
+    """Roles to process ids and users; each look adds to `found`."""
+
+    pids: dict[str, int]
+    users: dict[str, str]
+    found: dict[str, Any] = field(default_factory=dict)
+
+    def look(self, when: str) -> None:
+        """Each process's memory."""
+        self.found.setdefault("memory", {})[when] = {role: memory(pid).to_json() for role, pid in self.pids.items()}
+
+
+def roles(team: Ours | ClientGo) -> Weighed:
+    """The leader, and the followers by number."""
+    if isinstance(team, Ours):
+        ours = {"leader": team.leader} | {f"follower {number}": sidecar for number, sidecar in enumerate(team.followers, 1)}
+        return Weighed({role: each.pid for role, each in ours.items()}, {role: team.where.users[each.name] for role, each in ours.items()})
+    go = {"leader": team.leader} | {f"follower {number}": candidate for number, candidate in enumerate(team.followers, 1)}
+    return Weighed({role: each.pid for role, each in go.items()}, {role: team.users[each.identity] for role, each in go.items()})
+
+
+def _over(seconds: float, weighed: dict[str, Weighed]) -> dict[str, dict[str, float]]:
+    """Each process's CPU time in so many seconds, as a share of a core in percent."""
+    began, before = time.monotonic(), {team: {role: cpu_seconds(pid) for role, pid in each.pids.items()} for team, each in weighed.items()}
+    time.sleep(seconds)
+    elapsed = time.monotonic() - began
+    return {
+        team: {role: round(100 * (cpu_seconds(pid) - before[team][role]) / elapsed, 3) for role, pid in each.pids.items()}
+        for team, each in weighed.items()
+    }
+
+
+def idle(ground: Ground, seconds: float, weighed: dict[str, Weighed]) -> None:
+    """Let so much time pass: requests by the API server's log, and CPU time."""
+    requests, began = Requests(ground.server), time.monotonic()
+    cpu = _over(seconds, weighed)
+    minutes = (time.monotonic() - began) / 60
+    for team, each in weighed.items():
+        each.found["cpu_idle_percent"] = cpu[team]
+        counted = {role: requests.by_verb([user]) for role, user in each.users.items()}
+        each.found["requests_a_minute"] = {
+            role: {verb: round(count / minutes, 2) for verb, count in sorted(verbs.items())} for role, verbs in counted.items()
+        }
+
+
+def _waited_on(seconds: float, sidecars: dict[str, Sidecar], ours: Weighed) -> None:
+    """The CPU time with so many polls parked at each."""
+    polls: list[subprocess.Popen[str]] = []
+    try:
+        for sidecar in sidecars.values():
+            version = sidecar.leader()["version"]
+            polls.append(asking("wake", url=f"http://127.0.0.1:{sidecar.port}/leader?since={version}&wait=10m", polls=WAITING))
+        for sidecar in sidecars.values():
+            until(lambda sidecar=sidecar: waiting(sidecar) >= WAITING, within_seconds=20, message="the polls are parked")  # type: ignore[misc]
+        (ours.found["cpu_with_100_polls_percent"],) = _over(seconds, {"": ours}).values()
+    finally:
+        for poll in polls:
+            poll.kill()
+            poll.communicate()
+
+
+def waiting(sidecar: Sidecar) -> int:
+    """How many polls are parked there, by its metrics."""
+    lines = sidecar.ask("/metrics").body.decode().splitlines()
+    (value,) = (line.rpartition(" ")[2] for line in lines if line.startswith("leader_sidecar_parked_polls "))
+    return int(float(value))
+
+
+def weigh(ground: Ground, idle_seconds: float, rest_seconds: float, say: Callable[[str], None]) -> dict[str, Any]:
+    """Fresh sidecars beside fresh client-go programs and a bare interpreter: at the start, idle, polled, rested."""
+    ours, go = Ours(ground, ground.field()), ClientGo(ground, ground.field())
+    try:
+        with bare(ground.interpreter) as pid:
+            ours.start()
+            go.start()
+            weighed = {ours.name: roles(ours), go.name: roles(go)}
+            time.sleep(SETTLE_SECONDS)
+            whole = {**weighed, "bare interpreter": Weighed({"process": pid}, {})}
+            for each in whole.values():
+                each.look("after the start")
+            for sidecar in ours.sidecars:
+                waiting(sidecar)  # whoever is scraped has loaded more; from here on it is to stay as it is
+            weighed[ours.name].look("after a scrape")
+            say(f"idle for {idle_seconds:g} s")
+            idle(ground, idle_seconds, weighed)
+            for each in whole.values():
+                each.look("idle")
+            say(f"idle with {WAITING} polls waiting at each for {idle_seconds:g} s")
+            sidecars = {"leader": ours.leader} | {f"follower {number}": each for number, each in enumerate(ours.followers, 1)}
+            _waited_on(idle_seconds, sidecars, weighed[ours.name])
+            say(f"{POLLS} polls at each")
+            for sidecar in sidecars.values():
+                load(f"http://127.0.0.1:{sidecar.port}/leader?since=another&wait=30s", requests=POLLS, connections=8)
+            weighed[ours.name].look(f"after {POLLS} polls")
+            if rest_seconds:
+                say(f"at rest for {rest_seconds:g} s")
+                time.sleep(rest_seconds)
+                for each in whole.values():
+                    each.look(f"after {rest_seconds:g} s more")
+            return {team: each.found for team, each in whole.items()}
+    finally:
+        ours.stop()
+        go.stop()

@@ -1,0 +1,3 @@
+module leader-sidecar.test/bench
+
+go 1.26.0
