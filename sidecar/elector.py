@@ -32,6 +32,9 @@ HOLD_SECONDS: Final = 0.2
 """How long a release waits until the Pod says that it leads no more: some twenty times what a patch takes; the next leader comes within
 300 ms all the same, and a native sidecar that has 2 s left releases in time."""
 
+LONGEST_PATIENCE: Final = 1.8
+"""When a holder dies its whole group hears nothing: they look at various times (L2), and all before its promise has run out."""
+
 LONGEST_TURN_SECONDS: Final = 60.0
 """The loop turns at least this often, with nothing to do as well: `/livez` can tell that it still does."""
 
@@ -54,6 +57,7 @@ class Elector:
         self._election = Election(candidate, healthy=not candidate.app_has_health)
         self.budget = Budget(candidate.retry_period_seconds)
         """Of every request for this election (L2)."""
+        self._patience = random.Random(candidate.instance).uniform(1, LONGEST_PATIENCE)  # noqa: S311 - not for secrets
         self._wanted = asyncio.Event()
         self.news = asyncio.Event()
         """Set whenever the situation is another; for one who follows it, and clears it."""
@@ -282,10 +286,10 @@ class Elector:
                 pass
 
     def _silence_seconds(self) -> float:
-        """How long a watch may say nothing: two retry periods, or half of what the holder promises (its renewals are slower)."""
+        """How long a watch may say nothing: two retry periods, or half of what the holder promises (its renewals are slower), and more."""
         last = self._election.last
         promised = last.seconds if last is not None else 0
-        return max(2 * self.candidate.retry_period_seconds, promised / 2)
+        return self._patience * max(2 * self.candidate.retry_period_seconds, promised / 2)
 
     async def allowed(self, requests: int = 1) -> None:
         """Wait until the budget opens, and take so many out of it (L2): for what is asked of the API server beside the election, too."""

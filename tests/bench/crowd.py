@@ -6,8 +6,6 @@ Driven by `crowd_run.py`: a line of JSON on standard output for each thing that 
 import argparse
 import asyncio
 import contextlib
-import importlib
-import importlib.util
 import json
 import os
 import resource
@@ -15,12 +13,12 @@ import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 from sidecar.clock import SystemClock
 from sidecar.elector import Elector
 from sidecar.leadership import Leadership, Names
 from sidecar.lease import JSON
+from sidecar.standby import StandBy
 from sidecar.stores import credentials
 from sidecar.stores.kubernetes import KubernetesStore
 from sidecar.stores.protocol import Outcome, Store, WatchEvent
@@ -101,13 +99,6 @@ class Announced(Leadership):
         self._led = leading
 
 
-def stand_by(elector: Elector, store: Store) -> Any:
-    """What each sidecar runs beside its election to be named in the Lease; None for one that has no such thing."""
-    if importlib.util.find_spec("sidecar.standby") is None:
-        return None
-    return importlib.import_module("sidecar.standby").StandBy(elector, store, CLOCK)
-
-
 class Member:
     """One candidate: a store with connections of its own, an elector, a loop, and what runs beside it."""
 
@@ -116,8 +107,8 @@ class Member:
         self.elector = elector
         self._store = store
         self._running = asyncio.create_task(elector.run())
-        self._standby = stand_by(elector, store)
-        self._beside = asyncio.create_task(self._standby.run()) if self._standby is not None else None
+        self._standby = StandBy(elector, store, CLOCK)
+        self._beside = asyncio.create_task(self._standby.run())
 
     async def end(self, *, releases: bool) -> None:
         """As on SIGTERM, or as on SIGKILL: then the Lease stays as it stands."""
@@ -125,14 +116,12 @@ class Member:
             self.elector.stop()
         else:
             self._running.cancel()
-            if self._beside is not None:
-                self._beside.cancel()
-        await asyncio.gather(self._running, return_exceptions=True)
-        if self._beside is not None:
-            if releases:
-                await self._standby.finish()
             self._beside.cancel()
-            await asyncio.gather(self._beside, return_exceptions=True)
+        await asyncio.gather(self._running, return_exceptions=True)
+        if releases:
+            await self._standby.finish()
+        self._beside.cancel()
+        await asyncio.gather(self._beside, return_exceptions=True)
         await self._store.close()
 
 
