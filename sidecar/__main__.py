@@ -10,9 +10,16 @@ def main() -> int:
     code = commands.run(sys.argv[1:])
     if code is not None:
         return code
-    from sidecar import process  # noqa: PLC0415 - most of the start, which no command pays for
+    from sidecar import checking  # noqa: PLC0415 - no command pays for it
 
-    return process.main()
+    try:
+        check = checking.begin(sys.argv[1:])
+    except OSError as error:
+        sys.stderr.write(f"leader-sidecar: cannot start the process that checks the settings, two must be allowed: {error.strerror}\n")
+        return 1
+    from sidecar import process  # noqa: PLC0415 - most of the start, while the settings are checked
+
+    return process.main(check)
 
 
 if __name__ == "__main__":

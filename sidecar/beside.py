@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sidecar.clock import Clock
 from sidecar.elector import Elector
 from sidecar.identity import Pod
-from sidecar.settings import Settings
+from sidecar.resolved import Resolved
 from sidecar.standby import StandBy
 from sidecar.stores.protocol import Store
 
@@ -18,7 +18,7 @@ Work = Coroutine[Any, Any, None]
 
 
 async def works(  # noqa: PLR0913 - each is what some part needs
-    settings: Settings, *, pod: Pod, elector: Elector, store: Store, clock: Clock, access: "Access | None", stack: AsyncExitStack
+    settings: Resolved, *, pod: Pod, elector: Elector, store: Store, clock: Clock, access: "Access | None", stack: AsyncExitStack
 ) -> tuple[list[Work], list[Callable[[], Awaitable[None]]]]:
     """Loops that end by being cancelled alone, and what to await before that once the election has ended, all at once.
 

@@ -10,8 +10,8 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from sidecar.durations import parse_seconds
-from sidecar.identity import Pod
-from sidecar.lease import HolderPod, pod_name
+from sidecar.lease import pod_name
+from sidecar.resolved import Resolved, own_pod
 from sidecar.settings import MAX_LEASE_NAME_CHARS, PREFIX, Settings, check_identity, check_label, check_subdomain, variable
 
 MIN_CLOCK_RATIO: Final = 1.25
@@ -19,7 +19,7 @@ JITTER_FACTOR: Final = 1.2
 MIN_REQUEST_LIMIT_SECONDS: Final = 0.1
 
 
-def load(flags: Mapping[str, str], environ: Mapping[str, str], service_account_namespace: str | None) -> tuple[Settings | None, list[str]]:
+def load(flags: Mapping[str, str], environ: Mapping[str, str], service_account_namespace: str | None) -> tuple[Resolved | None, list[str]]:
     """The settings, or every fault that they have, a line each. `flags` maps a field's name to its text."""
     given = {field: environ[variable(field)] for field in Settings.model_fields if variable(field) in environ} | dict(flags)
     faults: list[str] = []
@@ -55,9 +55,9 @@ def load(flags: Mapping[str, str], environ: Mapping[str, str], service_account_n
     return (None, faults) if faults else (settings, [])
 
 
-def _validate(values: dict[str, Any], stand_ins: dict[str, str], given: Mapping[str, str]) -> tuple[Settings | None, dict[str, str]]:
+def _validate(values: dict[str, Any], stand_ins: dict[str, str], given: Mapping[str, str]) -> tuple[Resolved | None, dict[str, str]]:
     try:
-        return Settings(**{**stand_ins, **values}), {}
+        return Resolved(**Settings(**{**stand_ins, **values}).model_dump()), {}
     except ValidationError as error:
         wrong: dict[str, str] = {}
         for detail in error.errors(include_url=False):
@@ -97,19 +97,7 @@ def _inequalities(values: Mapping[str, Any], wrong: Mapping[str, str]) -> list[s
     return faults
 
 
-def own_pod(environ: Mapping[str, str], service_account_namespace: str | None) -> Pod:
-    """This Pod, by the downward API; what is missing is ""."""
-    namespace = environ.get("POD_NAMESPACE") or service_account_namespace or ""
-    return Pod(namespace, environ.get("POD_NAME", ""), environ.get("POD_UID", ""))
-
-
-def holder_pod(settings: Settings, pod: Pod) -> HolderPod | None:
-    """What the record may name of `pod` (S6 x): its Pod is looked for beside the Lease, so None for one elsewhere, or not known whole."""
-    known = pod.name and pod.uid and pod.namespace == settings.lease_namespace
-    return HolderPod(pod.name, pod.uid) if known and settings.store == "kubernetes" else None
-
-
-def _in_a_pod(settings: Settings, environ: Mapping[str, str], service_account_namespace: str | None) -> list[str]:
+def _in_a_pod(settings: Resolved, environ: Mapping[str, str], service_account_namespace: str | None) -> list[str]:
     """What keeps the settings that ask for Pods from being served."""
     asking = ("pod_label", "pod_condition", "events", "yield_", "early_takeover")
     on = " and ".join(variable(field) for field in asking if getattr(settings, field))

@@ -1,30 +1,26 @@
 """The process's edge: settings, logging, listeners, signals, one TaskGroup, the exit code."""
 
-import argparse
 import asyncio
 import contextlib
-import difflib
 import gc
-import itertools
 import logging
 import os
 import resource
 import signal
 import socket
-import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from types import FrameType
 from typing import TYPE_CHECKING, Final
 
-from sidecar import __version__, identity, listen, logs, older
+from sidecar import __version__, checking, identity, lean, listen, logs
 from sidecar.beside import works
 from sidecar.clock import SystemClock
 from sidecar.elector import Elector
 from sidecar.leadership import Leadership, Names
-from sidecar.loading import foreign_variables, holder_pod, load, own_pod
-from sidecar.settings import Settings, flag, variable
+from sidecar.resolved import EXIT_UNUSABLE, Resolved, Unusable, holder_pod, own_pod
+from sidecar.stores.configuration import service_account_namespace
 from sidecar.stores.protocol import Store
 
 if TYPE_CHECKING:
@@ -34,18 +30,12 @@ _log: Final = logging.getLogger("sidecar")
 
 EXIT_STOPPED: Final = 0
 EXIT_BUG: Final = 1
-EXIT_UNUSABLE: Final = 2
-"""What an edit of the Pod heals: never for what heals by itself."""
 OPEN_FILES: Final = 8192
 
 _STOPPING: Final = (signal.SIGTERM, signal.SIGINT)
 _THREADS: Final = "sidecar-look-up"
 _MAX_THREADS: Final = 8
 _THREAD_GRACE_SECONDS: Final = 0.05
-
-
-class Unusable(Exception):  # noqa: N818 - said to the user
-    """It cannot start; an edit of the Pod heals it. Each line is one fault."""
 
 
 class _Threads(ThreadPoolExecutor):
@@ -56,10 +46,10 @@ class _Threads(ThreadPoolExecutor):
         super().shutdown(wait=False, cancel_futures=True)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(check: checking.Check) -> int:
     """Run the sidecar until it is told to stop; the exit code."""
     with _stoppable():
-        code = _to_the_end(arguments)
+        code = _to_the_end(check)
     _leave_hung_threads(code)
     return code
 
@@ -93,77 +83,22 @@ def _leave_hung_threads(code: int) -> None:
         os._exit(code)
 
 
-def _to_the_end(arguments: Sequence[str] | None) -> int:
+def _to_the_end(check: checking.Check) -> int:
     try:
-        settings = configured(sys.argv[1:] if arguments is None else list(arguments))
+        lean.load_aiohttp()
+        settings = check.settings()
+        if settings is None:
+            return check.code
         logs.configure(settings.effective_log_format, settings.log_level)
         _raise_open_files()
         asyncio.run(_run(settings))
     except Unusable as error:
-        for line in str(error).splitlines():
-            print(f"leader-sidecar: {line}", file=sys.stderr)  # noqa: T201 - before there is a log, or in place of a traceback
+        error.say()
         return EXIT_UNUSABLE
     except (Exception, BaseExceptionGroup):  # noqa: BLE001 - the last resort before a user
         _log.exception("a bug: nothing is released, the answers end with their deadline")
         return EXIT_BUG
     return EXIT_STOPPED
-
-
-def configured(arguments: Sequence[str]) -> Settings:
-    """The settings of flags and environment. Raises Unusable with every fault at once; ends the process for --help and --version."""
-    parser = _parser()
-    try:
-        found, rest = parser.parse_known_args(arguments)
-    except argparse.ArgumentError as error:
-        raise Unusable(f"{error}; --help lists the flags") from None
-    given = {name: text for name, text in vars(found).items() if text is not None}
-    flags = older.translated(given) | {field: text for field, text in given.items() if field in Settings.model_fields}
-    known_flags = [flag(field) for field in Settings.model_fields]
-    known_variables = [variable(field) for field in Settings.model_fields]
-    values = {word for flag_, word in itertools.pairwise(rest) if flag_.startswith("-") and "=" not in flag_ and not word.startswith("-")}
-    faults = [f"{word} is no flag{_nearest(word.split('=')[0], known_flags)}" for word in rest if word not in values]
-    faults += [f"{name} is no setting{_nearest(name, known_variables)}" for name in foreign_variables()]
-    settings, wrong = load(flags, os.environ, _service_account_namespace())
-    faults += wrong
-    if settings is None or faults:
-        raise Unusable("\n".join(faults))
-    return settings
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="leader-sidecar",
-        description="Contends for a Kubernetes Lease and answers on localhost who leads, until when, and what changed.",
-        epilog="Each flag can stand in the environment: --lease-name is LEADER_LEASE_NAME. Durations: 15, 15s, 500ms, 2m, 1h. "
-        "A command instead: leader-sidecar probe --help.",
-        allow_abbrev=False,
-        exit_on_error=False,
-    )
-    parser.add_argument("--version", action="version", version=f"leader-sidecar {__version__}")
-    for field, about in Settings.model_fields.items():
-        text = " ".join((about.description or "").split()).replace("%", "%%")
-        if about.annotation is bool:
-            parser.add_argument(flag(field), dest=field, nargs="?", const="true", metavar="BOOL", help=text)
-        else:
-            parser.add_argument(flag(field), dest=field, metavar=field.rpartition("_")[2].upper(), help=text)
-    group = parser.add_argument_group("flags of the older leader-elector sidecars, so that only the image need change")
-    for name, field in older.FLAGS.items():  # with one dash as well, as Go takes them
-        means = "the three times in proportion, 15 to 10 to 2" if name == "ttl" else flag(field)
-        group.add_argument(f"--{name}", f"-{name}", dest=name, metavar=name.upper(), help=means)
-    for name in older.IGNORED:
-        group.add_argument(f"--{name}", f"-{name}", dest=name, nargs="?", const="true", metavar="BOOL", help="accepted, says nothing here")
-    return parser
-
-
-def _nearest(name: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-    return f": did you mean {near[0]}?" if near else f": known are {', '.join(known)}"
-
-
-def _service_account_namespace() -> str | None:
-    from sidecar.stores.credentials import in_cluster_namespace  # noqa: PLC0415 - its library is heavy
-
-    return in_cluster_namespace() if "KUBERNETES_SERVICE_HOST" in os.environ else None
 
 
 def _raise_open_files() -> None:
@@ -174,7 +109,7 @@ def _raise_open_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-async def _open_store(settings: Settings, clock: SystemClock) -> "tuple[Store, Access | None]":
+async def _open_store(settings: Resolved, clock: SystemClock) -> "tuple[Store, Access | None]":
     """The store, and what other objects of its API server are reached with; sends nothing yet. Raises Unusable."""
     if settings.store.startswith("local:"):
         from sidecar.stores.local import LocalStore, StoreUnusable  # noqa: PLC0415 - sqlite only where it is used
@@ -195,11 +130,11 @@ async def _open_store(settings: Settings, clock: SystemClock) -> "tuple[Store, A
     return store, access
 
 
-async def _run(settings: Settings) -> None:
+async def _run(settings: Resolved) -> None:
     """Listeners and the identity's socket first, then the first request (S9)."""
     asyncio.get_running_loop().set_default_executor(_Threads(_MAX_THREADS, _THREADS))
     clock = SystemClock()
-    pod = own_pod(os.environ, _service_account_namespace())
+    pod = own_pod(os.environ, service_account_namespace(os.environ))
     me = settings.candidate(identity.instance(), identity.place(), holder_pod(settings, pod))
     async with contextlib.AsyncExitStack() as stack:
         app_sockets, probe_sockets = _take_sockets(settings, me.identity, stack)
@@ -224,7 +159,7 @@ async def _run(settings: Settings) -> None:
 
 
 def _take_sockets(
-    settings: Settings, own_identity: str, stack: contextlib.AsyncExitStack
+    settings: Resolved, own_identity: str, stack: contextlib.AsyncExitStack
 ) -> tuple[list[socket.socket], list[socket.socket]]:
     """The identity's socket and both listeners, closed with `stack`. Raises Unusable."""
     try:
@@ -241,7 +176,7 @@ def _take_sockets(
     return bound[0], bound[1]
 
 
-def _say_start(settings: Settings, instance: str, sockets: list[socket.socket]) -> None:
+def _say_start(settings: Resolved, instance: str, sockets: list[socket.socket]) -> None:
     shown = {field: value for field, value in settings.in_force().items() if field not in {"listen", "probe_listen"}}
     shown = {field.rstrip("_"): value for field, value in shown.items()}
     where = ",".join(listen.name(listener) for listener in sockets)

@@ -1,8 +1,6 @@
 """Every knob: from the environment (`LEADER_…`) or from a flag of the same name; the flag wins. `--help` is made from the docstrings."""
 
-import hashlib
 import re
-import sys
 from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -10,10 +8,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from sidecar import health_url
 from sidecar.addresses import LISTEN, PROBE_LISTEN
-from sidecar.durations import format_seconds, parse_seconds
-from sidecar.lease import SENTINEL, HolderPod
+from sidecar.durations import parse_seconds
+from sidecar.lease import SENTINEL
 from sidecar.listen import parse_listen
-from sidecar.writes import Candidate
 
 PREFIX: Final = "LEADER_"
 MAX_IDENTITY_CHARS: Final = 512
@@ -108,7 +105,7 @@ Count = Annotated[int, Field(ge=1, le=1000)]
 
 
 class Settings(BaseSettings):
-    """The settings as given; `candidate` and `lease_namespace` are made from them."""
+    """The settings as given. In force they are `Resolved`, which needs no validator: a setting has a line here and one there."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, use_attribute_docstrings=True, extra="ignore", env_ignore_empty=False)
 
@@ -173,55 +170,6 @@ class Settings(BaseSettings):
     """text or json. Default: text on a terminal, else json."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least severe lines that are logged. Default info: each change of state and each new failure, nothing a renewal."""
-
-    @property
-    def lease(self) -> str:
-        """The name of the Lease that is contended for."""
-        return unique_name(self.lease_name, self.lease_unique_by) if self.lease_unique_by else self.lease_name
-
-    def candidate(self, instance: str, place: str, pod: HolderPod | None = None) -> Candidate:
-        """This process as a contender; `pod` is its own, where that is known."""
-        return Candidate(
-            identity=self.identity,
-            instance=instance,
-            place=place,
-            lease_duration_seconds=int(self.lease_duration),
-            renew_deadline_seconds=self.renew_deadline,
-            retry_period_seconds=self.retry_period,
-            drain_timeout_seconds=self.renew_deadline if self.drain_timeout is None else self.drain_timeout,
-            app_ends_first=self.app_ends_first,
-            group=self.lease_unique_by,
-            app_has_health=bool(self.app_health_url),
-            pod=pod,
-        )
-
-    def in_force(self) -> dict[str, object]:
-        """Every setting as it counts, for the startup line: defaults filled in, durations with their unit."""
-        drain_timeout = self.renew_deadline if self.drain_timeout is None else self.drain_timeout
-        times = {"lease_duration": self.lease_duration, "renew_deadline": self.renew_deadline, "retry_period": self.retry_period}
-        times |= {"app_health_period": self.app_health_period, "app_health_timeout": self.app_health_timeout}
-        shown = {field: format_seconds(value) for field, value in (times | {"drain_timeout": drain_timeout}).items()}
-        return self.model_dump() | shown | {"socket_mode": f"{self.socket_mode:o}", "log_format": self.effective_log_format}
-
-    @property
-    def follows(self) -> bool:
-        """Whether anything in the cluster is to follow the answer."""
-        return self.pod_label or self.pod_condition or self.events
-
-    @property
-    def asks_for_pods(self) -> bool:
-        """Whether anything asks the API server for more than the Lease: then `own_pod` must be known."""
-        return self.follows or self.yield_ or self.early_takeover
-
-    @property
-    def effective_log_format(self) -> Literal["text", "json"]:
-        """What was set, else what suits standard error."""
-        return self.log_format or ("text" if sys.stderr.isatty() else "json")
-
-
-def unique_name(lease_name: str, unique_by: str) -> str:
-    """`lease_name` with a hash of `unique_by`, as `printf %s UNIQUE_BY | sha256sum | cut -c1-8` gives it."""
-    return f"{lease_name}-{hashlib.sha256(unique_by.encode()).hexdigest()[:8]}"
 
 
 def variable(field: str) -> str:

@@ -2,7 +2,8 @@
 
 Service account: Kubernetes documentation, "Accessing the Kubernetes API from a Pod". Kubeconfig: "Organizing Cluster Access Using
 kubeconfig Files". Projected tokens and CA bundles are replaced while a Pod runs: what came from a file is followed there, by the file's
-own change and by a refusal, never by a clock. kubernetes_asyncio is imported where it is needed: whoever elects without it does not pay.
+own change and by a refusal, never by a clock. kubernetes_asyncio reads kubeconfigs, and is imported for them alone: in a Pod nobody pays
+for it.
 """
 
 import asyncio
@@ -11,12 +12,10 @@ import os
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from sidecar.stores import tls
-
-SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-"""Where a Pod's token, CA certificate and namespace are mounted."""
+from sidecar.stores.configuration import SERVICE_ACCOUNT, Configuration
 
 _log = logging.getLogger(__name__)
 
@@ -26,14 +25,6 @@ Stamp = tuple[int, int, int, int] | None
 
 class ConfigurationError(Exception):
     """There is no telling where the API server is or who to be to it. One line for the user: what is wrong, what to do."""
-
-
-def in_cluster_namespace(service_account: Path = SERVICE_ACCOUNT) -> str | None:
-    """The Pod's namespace as its service account's volume tells it, or None."""
-    try:
-        return (service_account / "namespace").read_text(encoding="utf-8").strip() or None
-    except (OSError, UnicodeDecodeError):
-        return None
 
 
 def stamp(path: str | Path) -> Stamp:
@@ -68,7 +59,7 @@ class TokenFile:
 
 
 class Access:
-    """The configuration in force (`kubernetes_asyncio.client.Configuration`), kept true to where it came from."""
+    """The configuration in force (`Configuration`, or kubernetes_asyncio's with a kubeconfig), kept true to where it came from."""
 
     def __init__(
         self, configuration: Any, token_file: TokenFile | None = None, load_again: Callable[[], Awaitable[Any]] | None = None
@@ -85,6 +76,12 @@ class Access:
         """What a request shows of the sidecar: its token, its client certificate and key."""
         cert, key = self.configuration.cert_file, self.configuration.key_file
         return (self.configuration.api_key.get("BearerToken"), stamp(cert) if cert else None, stamp(key) if key else None)
+
+    @property
+    def authorization(self) -> dict[str, str]:
+        """The header that says who asks; none where a client certificate alone does."""
+        bearer = self.configuration.api_key.get("BearerToken")
+        return {"Authorization": bearer} if bearer else {}
 
     def refresh(self) -> None:
         """Before each request: take up a token file that has changed. An empty or missing one leaves the token that was."""
@@ -160,10 +157,6 @@ def one_line(text: object, limit: int = 400) -> str:
 
 
 def _in_cluster(environ: Mapping[str, str], service_account: Path) -> Access:
-    from kubernetes_asyncio.client.configuration import Configuration  # noqa: PLC0415 - see above
-    from kubernetes_asyncio.config.config_exception import ConfigException  # noqa: PLC0415
-    from kubernetes_asyncio.config.incluster_config import InClusterConfigLoader  # noqa: PLC0415
-
     path = service_account / "token"
     if stamp(path) is None:
         raise ConfigurationError(
@@ -176,16 +169,15 @@ def _in_cluster(environ: Mapping[str, str], service_account: Path) -> Access:
         raise ConfigurationError(
             f"the token at {path} is empty or cannot be read: it must be a projected service-account token that user {os.getuid()} may read"
         )
-    configuration = Configuration()
-    try:
-        loader = InClusterConfigLoader(str(path), str(service_account / "ca.crt"), try_refresh_token=False, environ=dict(environ))
-        loader.load_and_set(configuration)
-    except (ConfigException, OSError, ValueError) as error:
+    host, port = environ["KUBERNETES_SERVICE_HOST"], environ.get("KUBERNETES_SERVICE_PORT")
+    ca = service_account / "ca.crt"
+    if not port or stamp(ca) is None:
+        missing = f"there is no {ca}" if port else "KUBERNETES_SERVICE_PORT is not set"
         raise ConfigurationError(
-            one_line(f"cannot use the Pod's service account in {service_account}: {error} Needed: token, ca.crt, KUBERNETES_SERVICE_PORT")
-        ) from error
-    configuration.api_key["BearerToken"] = f"Bearer {token}"
-    return Access(configuration, token_file)
+            f"cannot use the Pod's service account in {service_account}: {missing}; needed: token, ca.crt, KUBERNETES_SERVICE_PORT"
+        )
+    server = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
+    return Access(Configuration(server, str(ca), {"BearerToken": f"Bearer {token}"}), token_file)
 
 
 async def _kubeconfig(environ: Mapping[str, str]) -> Access:
@@ -226,7 +218,7 @@ def _kubeconfig_paths(environ: Mapping[str, str]) -> list[Path]:
 
 
 async def _load_kubeconfig(paths: list[Path]) -> tuple[Any, TokenFile | None]:
-    from kubernetes_asyncio.client.configuration import Configuration  # noqa: PLC0415 - see above
+    from kubernetes_asyncio.client.configuration import Configuration as LibraryConfiguration  # noqa: PLC0415 - see the top
     from kubernetes_asyncio.config.kube_config import KubeConfigLoader, KubeConfigMerger  # noqa: PLC0415
 
     where = ", ".join(map(str, paths))
@@ -246,7 +238,7 @@ async def _load_kubeconfig(paths: list[Path]) -> tuple[Any, TokenFile | None]:
     if entry is None and server.startswith("https://"):
         raise ConfigurationError(f"the kubeconfig {where} has no user for its current-context {context}: an entry of users is needed")
     # No default host: the library's own is http://localhost, and nobody means that.
-    configuration = Configuration(host="")
+    configuration = LibraryConfiguration(host="")
     await loader.load_and_set(configuration)
     return configuration, _user_token_file(entry["user"], configuration) if entry is not None else None
 

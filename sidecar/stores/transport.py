@@ -1,18 +1,19 @@
-"""The way to the API server: kubernetes_asyncio's client over sessions of our own.
+"""The way to the API server: requests of JSON over aiohttp's sessions.
 
-Of our own, because the client's session reads .netrc in a thread for each request, obeys the image's proxy variables, sets no keepalive
-and is built once, with the CA certificates of that moment.
+Not by kubernetes_asyncio's client: it costs memory in every Pod, its session reads .netrc in a thread for each request, obeys the image's
+proxy variables, sets no keepalive and is built once, with the CA certificates of that moment.
 """
 
-import copy
+import json
 import logging
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import urlencode
 
 import aiohttp
-from kubernetes_asyncio.client.api_client import ApiClient
 
 from sidecar import __version__
 from sidecar.lease import JSON
@@ -35,38 +36,31 @@ class UntrustedError(Exception):
     """The API server's certificate is refused, and a setting would accept it."""
 
 
-class _Session:
-    """What the client asks of its session: one request on the wire per call, neither repeated nor redirected."""
+@dataclass(frozen=True, slots=True)
+class _Request:
+    method: str
+    path: str
+    """With its query."""
+    headers: dict[str, str]
+    data: str | None
+
+
+class _Line:
+    """A session, and what is under way on it. One request on the wire per call, neither repeated nor redirected."""
 
     def __init__(self, session: aiohttp.ClientSession) -> None:
         # aiohttp sends an idempotent request again by itself when the connection breaks (facts that count, S3: when it was sent).
         if hasattr(session, "_retry_connection"):
             session._retry_connection = False  # noqa: SLF001 - no public switch in aiohttp 3.14
-        self._session = session
-
-    async def request(self, **arguments: Any) -> aiohttp.ClientResponse:
-        return await self._session.request(**arguments, allow_redirects=False)
-
-    async def close(self) -> None:
-        if isinstance(self._session.connector, aiohttp.TCPConnector):
-            await self._session.connector.close(abort_ssl=True)  # no farewell to wait for: the process may be about to end
-        await self._session.close()
-
-
-class _Line:
-    """A client with its own session, and what is under way on it."""
-
-    def __init__(self, api: Any, session: _Session) -> None:
-        # Shallow copies: only the session differs, and nothing is read from disk again.
-        self.api = copy.copy(api)
-        self.api.rest_client = copy.copy(api.rest_client)
-        self.api.rest_client.pool_manager = session
+        self.session = session
         self.users = 0
         self.answers: set[aiohttp.ClientResponse] = set()
         self.retired = False
 
     async def close(self) -> None:
-        await self.api.rest_client.close()
+        if isinstance(self.session.connector, aiohttp.TCPConnector):
+            await self.session.connector.close(abort_ssl=True)  # no farewell to wait for: the process may be about to end
+        await self.session.close()
         for response in list(self.answers):
             # Wakes whoever reads it; the end of its session alone does not.
             response.close()
@@ -82,9 +76,8 @@ class Transport:
     `tcp_timeout_seconds`: data or a keepalive probe that stays unacknowledged for so long breaks the connection (TCP_USER_TIMEOUT).
     """
 
-    def __init__(self, access: Access, api: Any, tcp_timeout_seconds: float) -> None:
+    def __init__(self, access: Access, tcp_timeout_seconds: float) -> None:
         self._access = access
-        self._api = api
         self._tcp_timeout_seconds = tcp_timeout_seconds
         self._secure = access.configuration.host.startswith("https://")
         self._tls = access.tls_context() if self._secure else None
@@ -97,10 +90,7 @@ class Transport:
     @classmethod
     async def open(cls, access: Access, tcp_timeout_seconds: float) -> "Transport":
         """Connects nothing yet."""
-        api: Any = ApiClient(access.configuration)
-        api.user_agent = f"leader-sidecar/{__version__}"
-        await api.rest_client.pool_manager.close()
-        return cls(access, api, tcp_timeout_seconds)
+        return cls(access, tcp_timeout_seconds)
 
     async def exchange(self, method: str, path: str, body: JSON | None = None, content_type: str = "application/json") -> Answer:
         """One request and its whole answer. A 401 is asked once more, with other credentials, if there are any."""
@@ -119,16 +109,22 @@ class Transport:
         alone: bool = False,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """The same, its body to be read by the caller; `alone`: on a connection of its own, which ends with it."""
-        headers = {"Accept": "application/json", "Accept-Encoding": "identity", "Content-Type": content_type}
-        request = {"resource_path": path, "method": method, "query_params": query, "body": body}
+        headers = {
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+            "Content-Type": content_type,
+            "User-Agent": f"leader-sidecar/{__version__}",
+        }
+        data = None if body is None else json.dumps(body)
+        request = _Request(method, f"{path}?{urlencode(query)}" if query else path, headers, data)
         self._access.refresh()
         shown = self._access.shown
-        async with self._send(request, headers, alone=alone) as response:
+        async with self._send(request, alone=alone) as response:
             if response.status != UNAUTHORIZED or not await self._access.renew(shown):
                 yield response
                 return
         # Refused before it was carried out, so this is still the one time that it is.
-        async with self._send(request, headers, alone=alone) as response:
+        async with self._send(request, alone=alone) as response:
             yield response
 
     async def close(self) -> None:
@@ -139,7 +135,7 @@ class Transport:
             await line.close()
 
     @asynccontextmanager
-    async def _send(self, request: dict[str, Any], headers: dict[str, str], *, alone: bool) -> AsyncIterator[aiohttp.ClientResponse]:
+    async def _send(self, request: "_Request", *, alone: bool) -> AsyncIterator[aiohttp.ClientResponse]:
         if self._closed:
             raise BrokenAnswerError("the store is closed")
         await self._follow_certificates()
@@ -149,8 +145,14 @@ class Transport:
         self._in_use.add(line)
         response = None
         try:
-            response = await line.api.call_api(
-                **request, header_params=dict(headers), auth_settings=["BearerToken"], _preload_content=False
+            response = await line.session.request(
+                request.method,
+                f"{self._access.configuration.host}{request.path}",
+                headers=request.headers | self._access.authorization,
+                data=request.data,
+                allow_redirects=False,
+                proxy=self._access.configuration.proxy,
+                server_hostname=self._access.configuration.tls_server_name,
             )
             line.answers.add(response)
             yield response
@@ -196,7 +198,7 @@ class Transport:
         session = aiohttp.ClientSession(
             connector=connector, trust_env=False, cookie_jar=aiohttp.DummyCookieJar(), timeout=aiohttp.ClientTimeout(total=None)
         )
-        return _Line(self._api, _Session(session))
+        return _Line(session)
 
     def _socket(self, address: Any) -> socket.socket:
         family, kind, protocol = address[:3]

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from sidecar.stores import credentials
-from sidecar.stores.credentials import ConfigurationError, in_cluster_namespace
+from sidecar.stores.configuration import in_cluster_namespace
+from sidecar.stores.credentials import ConfigurationError
 from tests.unit.accounts import in_pod, make_service_account, write_kubeconfig
 
 __all__ = ["make_service_account"]

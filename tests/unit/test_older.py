@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sidecar import older
-from sidecar.process import configured, main
+from sidecar.command_line import checked, configured
 
 
 @pytest.fixture(autouse=True)
@@ -83,13 +83,13 @@ def test_an_own_flag_wins_over_an_older_one() -> None:
 )
 def test_what_cannot_be_used_is_refused_with_what_is_allowed(capsys: pytest.CaptureFixture[str], flag: str, said: str) -> None:
     """The literal of openshift's image, with which every replica led, among it."""
-    assert main(["--election=web", "--election-namespace=shop", "--id=web-0", flag]) == 2
+    assert checked(["--election=web", "--election-namespace=shop", "--id=web-0", flag]) == (b"", 2)
     assert said in capsys.readouterr().err
 
 
 def test_help_names_them_apart_with_what_they_mean(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        main(["--help"])
+        configured(["--help"])
     said = " ".join(capsys.readouterr().out.split())
     assert "flags of the older leader-elector sidecars" in said
     assert "--election ELECTION, -election ELECTION --lease-name" in said

@@ -1,16 +1,20 @@
 """Settings: every fault at once, each with what is allowed; nothing unknown is accepted in silence."""
 
 import os
+import subprocess
+import sys
 import uuid
+from pathlib import Path
 
 import pytest
 
+from sidecar.command_line import checked, configured
 from sidecar.durations import parse_seconds
 from sidecar.identity import Pod
-from sidecar.loading import own_pod
-from sidecar.process import configured, main
+from sidecar.resolved import Resolved, own_pod
 from sidecar.settings import Settings
 
+ROOT = Path(__file__).resolve().parents[2]
 UID = uuid.uuid4().hex
 GOOD = {"LEADER_LEASE_NAME": "web", "LEADER_LEASE_NAMESPACE": "shop", "POD_NAME": "web-0", "POD_UID": UID}
 
@@ -22,7 +26,7 @@ def clean(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def configure(monkeypatch: pytest.MonkeyPatch, *flags: str, **environment: str | None) -> Settings:
+def configure(monkeypatch: pytest.MonkeyPatch, *flags: str, **environment: str | None) -> Resolved:
     """The settings of that environment."""
     for name, value in {**GOOD, **environment}.items():
         if value is None:
@@ -39,7 +43,7 @@ def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
             monkeypatch.delenv(name, raising=False)
         else:
             monkeypatch.setenv(name, value)
-    assert main(flags) == 2
+    assert checked(flags) == (b"", 2)
     said = capsys.readouterr().err
     assert "Traceback" not in said
     return said.splitlines()
@@ -229,21 +233,25 @@ def test_what_kubernetes_injects_for_a_service_named_leader_is_no_unknown_settin
     assert configure(monkeypatch).lease_name == "web"
 
 
-def test_in_a_pod_without_a_token_it_fails_loudly(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def started(tmp_path: Path, **environment: str) -> list[str]:
+    """What a process of these settings says and ends with exit code 2 for."""
+    settings = {**GOOD, "LEADER_LISTEN": "127.0.0.1:0", "LEADER_PROBE_LISTEN": "", "PYTHONPATH": str(ROOT), "HOME": str(tmp_path)}
+    command = [sys.executable, "-m", "sidecar"]
+    done = subprocess.run(command, env=settings | environment, capture_output=True, text=True, timeout=60, cwd=tmp_path, check=False)
+    assert done.returncode == 2
+    return done.stderr.splitlines()
+
+
+def test_in_a_pod_without_a_token_it_fails_loudly(tmp_path: Path) -> None:
     """Never alone, never on a local store by itself: one line, exit code 2."""
-    lines = refused(
-        monkeypatch, capsys,
-        KUBERNETES_SERVICE_HOST="127.0.0.1", KUBERNETES_SERVICE_PORT="1", LEADER_LISTEN="127.0.0.1:0", LEADER_PROBE_LISTEN="",
-    )  # fmt: skip
+    lines = started(tmp_path, KUBERNETES_SERVICE_HOST="127.0.0.1", KUBERNETES_SERVICE_PORT="1")
     assert len(lines) == 1
     assert "token" in lines[0]
 
 
-def test_outside_a_cluster_without_a_kubeconfig_it_says_so(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: object
-) -> None:
+def test_outside_a_cluster_without_a_kubeconfig_it_says_so(tmp_path: Path) -> None:
     """One line, exit code 2."""
-    lines = refused(monkeypatch, capsys, HOME=str(tmp_path), LEADER_LISTEN="127.0.0.1:0", LEADER_PROBE_LISTEN="")
+    lines = started(tmp_path)
     assert len(lines) == 1
     assert "KUBECONFIG" in lines[0]
 
@@ -252,7 +260,7 @@ def test_help_has_every_setting_with_its_reason(monkeypatch: pytest.MonkeyPatch,
     """--help is made from the settings' own docstrings."""
     monkeypatch.setenv("COLUMNS", "200")
     with pytest.raises(SystemExit) as ended:
-        main(["--help"])
+        configured(["--help"])
     assert ended.value.code == 0
     said = " ".join(capsys.readouterr().out.split())
     for field, about in Settings.model_fields.items():

@@ -1,0 +1,71 @@
+"""The settings are checked in a process that ends: the validator and all that it is made of leave no byte in the one that stays.
+
+It is forked before anything is loaded, and works while the sidecar loads what it serves with. It says itself what a user is to be told.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from sidecar.resolved import Resolved
+
+_CHUNK_BYTES: Final = 65536
+
+
+class Check:
+    """A check that has begun."""
+
+    def __init__(self, pid: int, pipe: int) -> None:
+        self._pid, self._pipe = pid, pipe
+        self.code = 0
+        """What to exit with where there are no settings."""
+
+    def settings(self) -> "Resolved | None":
+        """Wait for them; None where all has been said: faults, `--help` or `--version`."""
+        from sidecar.resolved import Resolved, Unusable  # noqa: PLC0415 - see the top
+
+        received = b""
+        while chunk := os.read(self._pipe, _CHUNK_BYTES):
+            received += chunk
+        os.close(self._pipe)
+        ended = os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
+        if ended < 0:
+            name = signal.Signals(-ended).name
+            raise Unusable(f"{name} ended the process that checks the settings: where memory is short, raise the container's limit")
+        self.code = ended
+        return Resolved.of_json(received) if received else None
+
+
+def begin(arguments: Sequence[str]) -> Check:
+    """Check the settings of flags and environment in a process of its own. Raises OSError where there can be none."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os._exit(_checked(arguments, writing))
+    os.close(writing)
+    return Check(pid, reading)
+
+
+def _checked(arguments: Sequence[str], pipe: int) -> int:
+    """The exit code; settings that are good have gone into `pipe`."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # the terminal's interrupt is the other process's to answer
+    try:
+        from sidecar.command_line import checked  # noqa: PLC0415 - the validator, here alone
+
+        found, code = checked(arguments)
+        with open(pipe, "wb") as file:
+            file.write(found)
+    except SystemExit as end:  # --help, --version
+        return end.code if isinstance(end.code, int) else 0
+    except BrokenPipeError:  # nobody waits for it any longer
+        return 1
+    except Exception:  # noqa: BLE001 - the last resort before a user
+        sys.excepthook(*sys.exc_info())
+        return 1
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    return code

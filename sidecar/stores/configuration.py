@@ -1,0 +1,39 @@
+"""Where the API server is and what it is shown, without the library that a kubeconfig needs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+"""Where a Pod's token, CA certificate and namespace are mounted."""
+
+
+@dataclass
+class Configuration:
+    """What is used of `kubernetes_asyncio.client.Configuration`, by its names."""
+
+    host: str
+    """A URL with scheme and port."""
+    ssl_ca_cert: str | None = None
+    """A file; None for the system's CA certificates."""
+    api_key: dict[str, str] = field(default_factory=dict)
+    """`BearerToken`: the whole value of the header Authorization."""
+    cert_file: str | None = None
+    key_file: str | None = None
+    verify_ssl: bool = True
+    tls_server_name: str | None = None
+    proxy: str | None = None
+
+
+def in_cluster_namespace(service_account: Path = SERVICE_ACCOUNT) -> str | None:
+    """The Pod's namespace as its service account's volume tells it, or None."""
+    try:
+        return (service_account / "namespace").read_text(encoding="utf-8").strip() or None
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def service_account_namespace(environ: Mapping[str, str]) -> str | None:
+    """The same where the environment says that this is a Pod."""
+    return in_cluster_namespace() if "KUBERNETES_SERVICE_HOST" in environ else None
