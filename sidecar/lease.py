@@ -127,6 +127,10 @@ class Record:
         """What tells one renewal from the next (S6): holder, instance, renewTime and transitions as a whole."""
         return (self.holder, self.term.instance if self.term else "", self.renew_time_us, self.transitions)
 
+    def standbys_without(self, identity: str) -> tuple[str, ...]:
+        """The others, in their order."""
+        return tuple(one for one in self.standbys if one != identity)
+
     def same_renewal(self, other: "Record") -> bool:
         """Whether no renewal lies between the two; an annotation that somebody pruned or put back makes none (S6)."""
         if self.renewal == other.renewal:

@@ -11,7 +11,7 @@ from typing import Final
 from sidecar.clock import Clock, seconds
 from sidecar.elector import Elector
 from sidecar.events import spread_seconds
-from sidecar.lease import SENTINEL, Record, standby_patch
+from sidecar.lease import SENTINEL, standby_patch
 from sidecar.situation import Situation
 from sidecar.stores.protocol import Busy, Conflict, Done, Outcome, Store, Unknown
 from sidecar.view import State
@@ -39,7 +39,7 @@ def wished(situation: Situation) -> tuple[str, ...] | None:
     if stands(situation) == (me in record.standbys):
         return None
     if me in record.standbys:
-        return tuple(one for one in record.standbys if one != me)
+        return record.standbys_without(me)
     return (*record.standbys, me) if len(record.standbys) < MOST else None
 
 
@@ -81,7 +81,7 @@ class StandBy:
 
     async def finish(self) -> None:
         """The election has ended: strike itself off, so that nobody waits for who is gone; LAST_SECONDS at most, as the budget allows."""
-        record, wish = self._elector.situation().record, wished(self._elector.situation())
+        me, record, wish = self._elector.candidate.identity, self._elector.situation().record, wished(self._elector.situation())
         try:
             async with self._clock.timeout(LAST_SECONDS):
                 while wish is not None and record is not None and not self._elector.left:
@@ -91,7 +91,7 @@ class StandBy:
                     await self._elector.allowed()
                     found = await self._store.read()
                     record = found.record if isinstance(found, Done) else None
-                    wish = self._without_me(record) if record is not None else None
+                    wish = record.standbys_without(me) if record is not None and me in record.standbys else None
         except TimeoutError:
             return
 
@@ -103,10 +103,6 @@ class StandBy:
         situation = self._elector.situation()
         tried = situation.record is None or situation.record.version == self._tried
         return None if tried or situation.leaving else wished(situation)
-
-    def _without_me(self, record: Record) -> tuple[str, ...] | None:
-        me = self._elector.candidate.identity
-        return tuple(one for one in record.standbys if one != me) if me in record.standbys else None
 
     async def _write(self, standbys: tuple[str, ...], base_version: str) -> Outcome:
         """Conditional on what it was decided on (S5)."""

@@ -161,7 +161,7 @@ def _behind(me: Candidate, base: Record) -> tuple[str, ...]:
     if me.identity not in base.standbys:
         return base.standbys if base.successor in (me.identity, pod_name(me.identity)) else ()
     if base.successor:
-        return tuple(one for one in base.standbys if one != me.identity)
+        return base.standbys_without(me.identity)
     return base.standbys[base.standbys.index(me.identity) + 1 :]
 
 

@@ -73,6 +73,18 @@ def group(count: int, news_seconds: float) -> Iterator[Group]:
         logging.disable(logging.NOTSET)
 
 
+def writes_after_death(it: Group, leader: Pod, within_seconds: float, *others: Pod) -> int:
+    """These die at once, and another takes the Lease, 10 s and so many later at most; the renewals do not count."""
+    for pod in (leader, *others):
+        pod.kill()
+    it.go(10)
+    before = it.writes()
+    took = 10 + it.until_taken(leader, within_seconds)
+    it.go(LOOK_SECONDS)
+    print(f"expiry: {it.writes() - before} writes in {LOOK_SECONDS:g} s, taken after {took:.2f} s")
+    return it.writes() - before - RENEWALS
+
+
 def test_a_thousand_make_a_handful_of_writes_at_a_release_and_at_an_expiry() -> None:
     """Though the news of a write takes up to 0.3 s to reach each of them."""
     with group(1000, 0.3) as it:
@@ -83,14 +95,7 @@ def test_a_thousand_make_a_handful_of_writes_at_a_release_and_at_an_expiry() -> 
             it.go(LOOK_SECONDS)
             print(f"release: {it.writes() - before} writes in {LOOK_SECONDS:g} s, taken after {took * 1000:.0f} ms")
             assert it.writes() - before - RENEWALS <= MOST_WRITES
-        leader = it.leader
-        leader.kill()
-        it.go(10)
-        before = it.writes()
-        took = 10 + it.until_taken(leader, 7)
-        it.go(LOOK_SECONDS)
-        print(f"expiry: {it.writes() - before} writes in {LOOK_SECONDS:g} s, taken after {took:.2f} s")
-        assert it.writes() - before - RENEWALS <= MOST_WRITES
+        assert writes_after_death(it, it.leader, 7) <= MOST_WRITES
 
 
 def test_a_thousand_whose_stand_bys_have_died_with_the_leader_make_no_herd_either() -> None:
@@ -98,14 +103,7 @@ def test_a_thousand_whose_stand_bys_have_died_with_the_leader_make_no_herd_eithe
     with group(1000, 0.05) as it:
         leader, standbys = it.leader, it.standbys
         assert len(standbys) == 2
-        for pod in (leader, *standbys):
-            pod.kill()
-        it.go(10)
-        before = it.writes()
-        took = 10 + it.until_taken(leader, 6)
-        it.go(LOOK_SECONDS)
-        print(f"expiry: {it.writes() - before} writes in {LOOK_SECONDS:g} s, taken after {took:.2f} s")
-        assert it.writes() - before - RENEWALS <= MOST_WRITES
+        assert writes_after_death(it, leader, 6, *standbys) <= MOST_WRITES
         assert it.leader not in standbys
 
 
