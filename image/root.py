@@ -5,9 +5,10 @@ interpreter, its standard library less what no sidecar needs, VENV, and each sha
 they have here; compiles byte code; gives all files one time.
 """
 
-import compileall
+import ast
+import importlib.util
+import marshal
 import os
-import py_compile
 import re
 import shutil
 import subprocess
@@ -27,6 +28,7 @@ ACCOUNTS = {
     "etc/group": "root:x:0:\nleader:x:65532:\n",
     "etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
 }
+DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 DPKG = Path("/var/lib/dpkg")
 
 
@@ -119,16 +121,24 @@ def write(root: Root, name: str, text: str) -> None:
 def compile_all(root: Root, *folders: Path) -> None:
     """Byte code that is never compared with its source: the root is read-only, and times are not its own."""
     for folder in folders:
-        done = compileall.compile_dir(
-            root.inside(folder),
-            quiet=1,
-            maxlevels=30,
-            stripdir=str(root.folder),
-            prependdir="/",
-            invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
-        )
-        if not done:
-            sys.exit(f"some of {folder} does not compile: see above")
+        for path in sorted(root.inside(folder).rglob("*.py")):
+            compiled = path.parent / "__pycache__" / f"{path.stem}.{sys.implementation.cache_tag}.pyc"
+            compiled.parent.mkdir(exist_ok=True)
+            try:
+                compiled.write_bytes(byte_code(path.read_bytes(), f"/{path.relative_to(root.folder)}"))
+            except (SyntaxError, ValueError) as error:
+                sys.exit(f"{path} does not compile: {error}")
+
+
+def byte_code(source: bytes, name: str) -> bytes:
+    """A .pyc file (PEP 552, unchecked) without docstrings, which every process would keep in memory; assertions stay, as -OO has it not."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
+            rest = node.body[1:]
+            node.body = rest or [ast.copy_location(ast.Pass(), node.body[0])]
+    code = compile(tree, name, "exec", dont_inherit=True, optimize=0)
+    return importlib.util.MAGIC_NUMBER + (1).to_bytes(4, "little") + importlib.util.source_hash(source) + marshal.dumps(code)
 
 
 def settle(root: Root) -> None:

@@ -24,12 +24,7 @@ def checked(arguments: Sequence[str]) -> tuple[bytes, int]:
 
 def configured(arguments: Sequence[str]) -> Resolved:
     """The settings of flags and environment. Raises Unusable with every fault at once; ends the process for --help and --version."""
-    parser = _parser()
-    try:
-        found, rest = parser.parse_known_args(arguments)
-    except argparse.ArgumentError as error:
-        raise Unusable(f"{error}; --help lists the flags") from None
-    given = {name: text for name, text in vars(found).items() if text is not None}
+    given, rest = _parsed(arguments) if arguments else ({}, [])
     flags = older.translated(given) | {field: text for field, text in given.items() if field in Settings.model_fields}
     known_flags = [flag(field) for field in Settings.model_fields]
     known_variables = [variable(field) for field in Settings.model_fields]
@@ -41,6 +36,15 @@ def configured(arguments: Sequence[str]) -> Resolved:
     if settings is None or faults:
         raise Unusable("\n".join(faults))
     return settings
+
+
+def _parsed(arguments: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """What each flag was given, and what is left over."""
+    try:
+        found, rest = _parser().parse_known_args(arguments)
+    except argparse.ArgumentError as error:
+        raise Unusable(f"{error}; --help lists the flags") from None
+    return {name: text for name, text in vars(found).items() if text is not None}, rest
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,10 +1,27 @@
-"""Loading what the sidecar serves with, without what no sidecar uses."""
+"""Loading what the sidecar serves with: without what no sidecar uses, and while it has to wait for its settings anyway."""
 
+import importlib
 import os
 from typing import Final
 
 _SYSTEMS_CERTIFICATES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 """Where OpenSSL looks for the system's CA certificates (SSL_CTX_set_default_verify_paths(3))."""
+
+_AHEAD: Final = (
+    "json", "asyncio.sslproto", "aiohttp.client", "aiohttp.client_proto", "aiohttp.cookiejar", "aiohttp.http_parser", "aiohttp.payload",
+    "aiohttp.tcp_helpers", "aiohttp.web_app", "aiohttp.web_exceptions", "aiohttp.web_protocol", "aiohttp.web_runner",
+    "aiohttp.web_urldispatcher", "aiohappyeyeballs.impl", "sidecar.election", "sidecar.elector", "sidecar.http.serve", "sidecar.http.app",
+    "sidecar.http.probes", "sidecar.http.openapi", "sidecar.standby", "sidecar.stores.credentials", "sidecar.stores.kubernetes",
+    "sidecar.stores.transport", "sidecar.stores.watch", "sidecar.stores.answers",
+)  # fmt: skip
+"""What every sidecar comes to load sooner or later."""
+
+
+def load_ahead() -> None:
+    """Load what serving needs, where imports are lazy as well: on another core than the one that checks the settings."""
+    load_aiohttp()
+    for name in _AHEAD:
+        importlib.import_module(name)
 
 
 def load_aiohttp() -> None:

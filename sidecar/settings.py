@@ -3,8 +3,7 @@
 import re
 from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from sidecar import health_url
 from sidecar.addresses import LISTEN, PROBE_LISTEN
@@ -104,10 +103,10 @@ Pause = Annotated[Duration, AfterValidator(_pause)]
 Count = Annotated[int, Field(ge=1, le=1000)]
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """The settings as given. In force they are `Resolved`, which needs no validator: a setting has a line here and one there."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, use_attribute_docstrings=True, extra="ignore", env_ignore_empty=False)
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
     lease_name: Annotated[str, AfterValidator(check_subdomain)]
     """The Lease to contend for, a DNS-1123 subdomain. Required: named after the product, so that two products never share one."""
