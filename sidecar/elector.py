@@ -5,6 +5,7 @@ One loop absorbs events in the order in which they came; the request under way a
 
 import asyncio
 import random
+import sys
 from collections.abc import Callable, Coroutine
 from contextlib import aclosing
 from dataclasses import replace
@@ -35,6 +36,7 @@ HOLD_SECONDS: Final = 0.2
 LONGEST_PATIENCE: Final = 1.8
 """When a holder dies its whole group hears nothing: they look at various times (L2), and all before its promise has run out."""
 
+_EAGER: Final[dict[str, Any]] = {"eager_start": True} if sys.version_info >= (3, 14) else {}
 LONGEST_TURN_SECONDS: Final = 60.0
 """The loop turns at least this often, with nothing to do as well: `/livez` can tell that it still does."""
 
@@ -50,16 +52,16 @@ class Elector:
         self.leadership = leadership
         self.history = History()
         self.status = Status(turns_by_ns=clock.boottime_ns())
-        self._store = store
-        self._clock = clock
+        self._store, self._clock = store, clock
         self.candidate = candidate
         self._random = rng if rng is not None else random.SystemRandom()
         self._election = Election(candidate, healthy=not candidate.app_has_health)
         self.budget = Budget(candidate.retry_period_seconds)
         """Of every request for this election (L2)."""
         self._patience = random.Random(candidate.instance).uniform(1, LONGEST_PATIENCE)  # noqa: S311 - not for secrets
-        self._wanted = asyncio.Event()
-        self.news = asyncio.Event()
+        self._runs = False
+        self._request: asyncio.Task[None] | None = None
+        self._wanted, self.news = asyncio.Event(), asyncio.Event()
         """Set whenever the situation is another; for one who follows it, and clears it."""
         self.left = False
         """Told to leave at once, releasing nothing."""
@@ -70,20 +72,20 @@ class Elector:
 
         Cancelled, it leaves the Lease as it stands: the answers turn false with their deadline.
         """
-        watch = self._start(self._watch())
-        request: asyncio.Task[None] | None = None
+        self._runs, watch = True, self._start(self._watch())
         try:
             while not self.left:
                 self._absorb(Tick())
                 if self._election.ended(self._clock.boottime_ns()):
                     break
-                request = self._start_due() or request
+                self._send_due()
                 await self._sleep()
-                for task in (watch, request):
+                for task in (watch, self._request):
                     if task is not None and task.done():
                         task.result()  # a bug in a task ends the process: no leader rather than two
         finally:
-            tasks = [task for task in (watch, request) if task is not None]
+            self._runs = False
+            tasks = [task for task in (watch, self._request) if task is not None]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -91,7 +93,8 @@ class Elector:
             self._absorb(StepDown("the process ends", leaving=True, app_ended=True))
 
     def _start(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
-        task = asyncio.create_task(work)
+        """At once where Python can (3.14 and newer): a write goes out before anybody else has a turn."""
+        task = asyncio.create_task(work, **_EAGER)
         task.add_done_callback(lambda _: self._wanted.set())
         return task
 
@@ -99,8 +102,7 @@ class Elector:
         """SIGTERM: say false and tell every waiter, then release (S11). `now` (a second one): leave without releasing."""
         self.left = self.left or now
         given_ns = self.leadership.given_until_ns
-        self._absorb(StepDown("the process was told to stop", given_ns, app_ended=self.candidate.app_ends_first, leaving=True))
-        self._wanted.set()
+        self._put(StepDown("the process was told to stop", given_ns, app_ended=self.candidate.app_ends_first, leaving=True))
 
     def hold_release(self, is_awaited: Callable[[], bool]) -> None:
         """Have each release wait while `is_awaited` says so, HOLD_SECONDS at most. Call `wake` when it may say otherwise."""
@@ -125,8 +127,7 @@ class Elector:
             raise OutOfSeason(f"the term with token {token} is over; the present one has {held.token}: send that{or_nothing}")
         if token is None and election.state is State.LEADING:
             raise OutOfSeason('this candidate leads and was not asked to stop; send {"token": …} of the present term to end it')
-        self._absorb(StepDown("the app has drained", self.leadership.given_until_ns, app_ended=True))
-        self._wanted.set()
+        self._put(StepDown("the app has drained", self.leadership.given_until_ns, app_ended=True))
 
     def resign(self, out_seconds: float | None, successor: str) -> None:
         """Step down and stay out: for so long (None: twice the lease duration). Raises OutOfSeason where it does not lead."""
@@ -137,8 +138,7 @@ class Elector:
         if successor in (election.me.identity, pod_name(election.me.identity)):
             raise OutOfSeason(f"{successor} is this candidate itself: name another one, or leave `to` out")
         given_ns = self.leadership.given_until_ns
-        self._absorb(StepDown("asked to resign", given_ns, out_seconds=out_seconds, successor=successor))
-        self._wanted.set()
+        self._put(StepDown("asked to resign", given_ns, out_seconds=out_seconds, successor=successor))
 
     def campaign(self) -> None:
         """End a resignation: contend again, as soon as it is released. Raises OutOfSeason where there is none."""
@@ -166,11 +166,17 @@ class Elector:
         return Moment(self._clock.boottime_ns(), self._clock.wall_us(), 1.0 - self._random.random())
 
     def _put(self, event: Event) -> None:
-        self._absorb(event)
+        """Take it in, and send what is due by it before anybody else has a turn: in a handover each millisecond is without a leader."""
+        change = self._change(event)
+        self._send_due()
+        self.status.absorbed(*change)
         self._wanted.set()
 
     def _absorb(self, event: Event) -> None:
-        """Every change of state goes through here, and is published before anything is sent."""
+        self.status.absorbed(*self._change(event))
+
+    def _change(self, event: Event) -> tuple[Election, Election]:
+        """Every change of state goes through here, and is published before anything is sent: the election before and after it."""
         before, moment = self._election, self._moment()
         self._election = after = before.absorb(event, moment)
         if after.record is not before.record:
@@ -180,7 +186,7 @@ class Elector:
             self.leadership.publish(after.view())
         else:
             self.leadership.announce()
-        self.status.absorbed(before, after)
+        return before, after
 
     def _due(self, now_ns: int) -> Due | None:
         """What the election asks for; a release may be held, and the end of the term ends that too."""
@@ -197,24 +203,25 @@ class Elector:
         due = self._due(now_ns)
         if due is not None:
             until_ns = min(until_ns, due.at_ns if due.urgent else max(due.at_ns, self.budget.opens_ns()))
-        self.status.turns_by_ns = until_ns = min([until_ns, *(turn_ns for turn_ns in self._election.turns_ns() if turn_ns > now_ns)])
+        turns = [*self._election.turns_ns(), self.leadership.quiet_until_ns]
+        self.status.turns_by_ns = until_ns = min([until_ns, *(turn_ns for turn_ns in turns if turn_ns > now_ns)])
         await self._clock.wait(self._wanted, until_ns)
         self.status.lag_seconds = max(0.0, seconds(self._clock.boottime_ns() - until_ns))
         self._wanted.clear()
 
-    def _start_due(self) -> "asyncio.Task[None] | None":
+    def _send_due(self) -> None:
         moment = self._moment()
         due = self._due(moment.now_ns)
-        if due is None or due.at_ns > moment.now_ns:
-            return None
+        if due is None or due.at_ns > moment.now_ns or not self._runs or self.left:
+            return
         if not due.urgent:
             if self.budget.opens_ns() > moment.now_ns:
-                return None
+                return
             self.budget.spend(moment.now_ns)
         self._election = self._election.send(due.kind, moment)
         request = self._election.flight
         assert request is not None  # noqa: S101 - just sent
-        return self._start(self._perform(request))
+        self._request = self._start(self._perform(request))
 
     async def _perform(self, request: Request) -> None:
         limit_seconds = self.candidate.request_limit_seconds
@@ -224,7 +231,7 @@ class Elector:
         except TimeoutError:
             outcome = Unknown(f"no answer within {limit_seconds:g} s")
         self.status.answered(request, outcome, self._election, self._clock.boottime_ns())
-        self._put(Answered(outcome))
+        self._absorb(Answered(outcome))
 
     async def _call(self, request: Request) -> Outcome:
         if request.kind is Kind.READ:
@@ -263,17 +270,13 @@ class Elector:
                     self._take(news)
             except TimeoutError:
                 ended = Unknown("silent for too long")
-        reason = getattr(ended, "message", None) or ("as agreed" if ended is None else type(ended).__name__.lower())
-        self.status.watch = f"polling: {reason}" if isinstance(ended, Denied) else f"connecting, the last watch ended: {reason}"
-        if isinstance(ended, Denied):
-            self.status.note("watch", ended)
+        self.status.unwatched(ended)
         return ended
 
     def _take(self, news: WatchEvent) -> None:
         match news:
             case Opened():
-                self.status.watch = "open"
-                self.status.note("watch", None)
+                self.status.watched()
             case Changed(record):
                 self._put(Watched(record))
                 if self._election.held is None:
@@ -282,8 +285,6 @@ class Elector:
                 self._put(Doubted())
             case Alive():
                 self._put(Confirmed())
-            case Closed():
-                pass
 
     def _silence_seconds(self) -> float:
         """How long a watch may say nothing: two retry periods, or half of what the holder promises (its renewals are slower), and more."""

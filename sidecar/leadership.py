@@ -6,10 +6,15 @@ deadline (S2). So a loop that hangs, a SIGSTOP or a suspended machine cannot kee
 
 import asyncio
 from dataclasses import dataclass
+from typing import Final
 
 from sidecar.clock import NS_PER_SECOND, Clock, ns, seconds
 from sidecar.lease import format_time, pod_name
 from sidecar.view import State, View
+
+VACANT_SECONDS: Final = 0.05
+"""A Lease that is let go is taken in less, as a rule: who waits is then told of the next leader alone, and by a sidecar that has not
+been busy with telling that there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,8 @@ class Leadership:
         """The version of `_view` while it has not expired; the expired view's is one more."""
         self._announced = 1
         """The newest version that waiters have been told of."""
+        self.quiet_until_ns = 0
+        """Until then nobody is told that nobody leads; CLOCK_BOOTTIME."""
         self._changed = asyncio.Event()
         self._renewed = asyncio.Event()
         """Set with the other one, and when the deadline alone has moved."""
@@ -91,14 +98,17 @@ class Leadership:
         self._view = view
         self._counter = 0
         self._counter = version - self._version_number(now_ns)
+        vacant = view.state is State.FOLLOWING and not view.holder
+        self.quiet_until_ns = (now_ns + ns(VACANT_SECONDS) if before.holder else self.quiet_until_ns) if vacant else 0
         self.announce()
         if renewed:
             self._renewed = _set(self._renewed)
 
     def announce(self) -> None:
         """Wake waiters if the version has moved, be it by the clock alone."""
-        version = self._version_number(self._clock.boottime_ns())
-        if version != self._announced:
+        now_ns = self._clock.boottime_ns()
+        version = self._version_number(now_ns)
+        if version != self._announced and now_ns >= self.quiet_until_ns:
             self._announced = version
             self._changed, self._renewed = _set(self._changed), _set(self._renewed)
 

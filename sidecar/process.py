@@ -31,6 +31,8 @@ _log: Final = logging.getLogger("sidecar")
 EXIT_STOPPED: Final = 0
 EXIT_BUG: Final = 1
 OPEN_FILES: Final = 8192
+GIVE_WAY_SECONDS: Final = 0.05
+"""The successor is taking the Lease at this moment: on a machine that both are on, to close everything would take its cores from it."""
 
 _STOPPING: Final = (signal.SIGTERM, signal.SIGINT)
 _THREADS: Final = "sidecar-look-up"
@@ -85,7 +87,7 @@ def _leave_hung_threads(code: int) -> None:
 
 def _to_the_end(check: checking.Check) -> int:
     try:
-        lean.load_aiohttp()
+        lean.load_ahead()
         settings = check.settings()
         if settings is None:
             return check.code
@@ -152,7 +154,7 @@ async def _run(settings: Resolved) -> None:
             beside = [group.create_task(work) for work in loops]
             gc.freeze()  # what start-up made stays: no collection needs to look at it again
             await elector.run()
-            await asyncio.gather(*(finish() for finish in last))
+            await asyncio.gather(*(finish() for finish in last), clock.sleep(0 if elector.left else GIVE_WAY_SECONDS))
             for task in (*beside, server):
                 task.cancel()
     logs.event(_log, logging.INFO, "stopped")
@@ -188,8 +190,8 @@ def _on_signals(elector: Elector) -> None:
     seen: list[signal.Signals] = []
 
     def stop(number: signal.Signals) -> None:
-        logs.event(_log, logging.INFO, "told to stop", signal=number.name, again=bool(seen))
         elector.stop(now=bool(seen))
+        logs.event(_log, logging.INFO, "told to stop", signal=number.name, again=bool(seen))
         seen.append(number)
 
     for number in _STOPPING:

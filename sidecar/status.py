@@ -90,6 +90,18 @@ class Status:
             self.renewal.observe(seconds(now_ns - request.sent_ns))
             self.margin.observe(seconds(election.held.deadline_ns - now_ns))
 
+    def watched(self) -> None:
+        """The watch has opened."""
+        self.watch = "open"
+        self.note("watch", None)
+
+    def unwatched(self, why: object) -> None:
+        """The watch has ended: None as agreed, else for this reason."""
+        reason = getattr(why, "message", None) or ("as agreed" if why is None else type(why).__name__.lower())
+        self.watch = f"polling: {reason}" if isinstance(why, Denied) else f"connecting, the last watch ended: {reason}"
+        if isinstance(why, Denied):
+            self.note("watch", why)
+
     def note(self, what: str, outcome: object, *, passes: bool = True) -> None:
         """Keep what fails for `/readyz?verbose`, and log it once. `passes`: it may pass by itself while following (`passed`)."""
         message = (

@@ -355,4 +355,4 @@ class Pod:
             except OutOfSeason:
                 self._judge.say(self.name, "the command comes out of season")
 
-        self._agenda.at(self._agenda.now_ns, life, perform)
+        self._agenda.at(self._agenda.now_ns, life, life.call_soon, perform)  # as a signal's handler, or a request's

@@ -1,0 +1,99 @@
+"""In a handover each millisecond is without a leader: what is due by an event goes out with it, and nobody is told of the gap (L1)."""
+
+import asyncio
+
+import pytest
+
+from sidecar.clock import seconds
+from sidecar.elector import Elector
+from sidecar.leadership import VACANT_SECONDS
+from sidecar.view import State
+from sidecar.writes import Kind
+from tests.simulation.virtual_time import VirtualClock, run_virtually
+from tests.unit.test_standby import SOON, group
+
+
+def under_way(elector: Elector) -> Kind | None:
+    """The request that has been sent."""
+    flight = elector.situation().flight
+    return flight.kind if flight is not None else None
+
+
+async def told(elector: Elector, times: int) -> list[tuple[str, State]]:
+    """What a long-poll that asks again and again hears: who leads, and its own state."""
+    heard, version = [], elector.leadership.version()
+    for _ in range(times):
+        await elector.leadership.wait(version, 600)
+        answer = elector.leadership.read()
+        version = answer.version
+        heard.append((answer.holder, answer.state))
+    return heard
+
+
+def test_the_release_goes_out_in_the_turn_of_the_signal() -> None:
+    """Published first, sent then: before any other task has a turn."""
+
+    async def main() -> None:
+        async with group("a", "b") as (_, ones):
+            await asyncio.sleep(SOON)
+            leader = ones["a"].elector
+            leader.stop()
+            assert under_way(leader) is Kind.RELEASE
+            assert not leader.leadership.read().is_leader
+
+    run_virtually(main())
+
+
+@pytest.mark.parametrize("when", ["now", "before it runs", "after it ended"])
+def test_nothing_goes_out_where_it_is_to_leave_at_once_or_does_not_run(when: str) -> None:
+    async def main() -> None:
+        async with group("a", "b") as (_, ones):
+            await asyncio.sleep(SOON)
+            leader = ones["a"].elector
+            if when == "before it runs":
+                stranger = Elector(ones["a"].store, leader._clock, leader.leadership, leader.candidate)
+                stranger._election = leader._election
+                leader = stranger
+            if when == "after it ended":
+                ones["a"].run.cancel()
+                await asyncio.sleep(1)
+            leader.stop(now=when == "now")
+            assert under_way(leader) is None
+
+    run_virtually(main())
+
+
+def test_who_waits_at_the_next_leader_is_told_once_and_so_are_the_others() -> None:
+    """Not of nobody first: to tell that would hold up the taking."""
+
+    async def main() -> None:
+        async with group("a", "b", "c") as (_, ones):
+            await asyncio.sleep(SOON)
+            following = [ones[name].elector for name in "bc"]
+            waiting = [asyncio.create_task(told(elector, 1)) for elector in following]
+            await asyncio.sleep(0.1)
+            await ones["a"].stop()
+            heard = {tuple(*await poll) for poll in waiting}
+            holder = following[0].leadership.read().holder
+            assert heard == {(holder, State.LEADING), (holder, State.FOLLOWING)}
+
+    run_virtually(main())
+
+
+def test_that_nobody_leads_is_told_when_nobody_comes_soon() -> None:
+    """The app of the only other one is not healthy: after VACANT_SECONDS, and hardly later."""
+
+    async def main() -> None:
+        async with group("a", "b", app_has_health=True) as (_, ones):
+            ones["a"].elector.health(ok=True)
+            await asyncio.sleep(SOON)
+            follower, clock = ones["b"].elector.leadership, VirtualClock()
+            assert follower.read().holder == "a_u"
+            waiting = asyncio.create_task(told(ones["b"].elector, 1))
+            await asyncio.sleep(0.1)
+            began_ns = clock.boottime_ns()
+            await ones["a"].stop()
+            assert await waiting == [("", State.FOLLOWING)]
+            assert VACANT_SECONDS <= seconds(clock.boottime_ns() - began_ns) < 2 * VACANT_SECONDS
+
+    run_virtually(main())
