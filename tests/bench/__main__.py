@@ -44,8 +44,30 @@ def _crash(where: Ground, given: argparse.Namespace, dice: random.Random) -> dic
 
 
 def _weight(where: Ground, given: argparse.Namespace, _: random.Random) -> dict[str, Any]:
-    found = weight.weigh(where, given.idle_seconds, given.rest_seconds, _say)
+    given.weighed, given.rests_from = weight.weigh(where, given.idle_seconds, _say, given.stack), time.monotonic()
+    return _weighed(given)
+
+
+def _weighed(given: argparse.Namespace) -> dict[str, Any]:
+    found = {team: each.found for team, each in given.weighed.items()}
     return {"idle_seconds": given.idle_seconds, "rest_seconds": given.rest_seconds, "found": found}
+
+
+def _rest(run: dict[str, Any], given: argparse.Namespace) -> None:
+    """What was weighed is looked at once more, when it has stood that long beside the other parts."""
+    if "weighed" not in given or not given.rest_seconds:
+        return
+    _say(f"at rest, all in all for {given.rest_seconds:g} s")
+    time.sleep(max(0.0, given.rests_from + given.rest_seconds - time.monotonic()))
+    for each in given.weighed.values():
+        each.look(f"after {given.rest_seconds:g} s more")
+    run["weight"] |= _weighed(given)
+    del given.weighed
+    _write(run, given)
+
+
+def _write(run: dict[str, Any], given: argparse.Namespace) -> None:
+    given.out.write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
 
 
 def _start(where: Ground, given: argparse.Namespace, _: random.Random) -> dict[str, Any]:
@@ -66,14 +88,15 @@ def _crowd(where: Ground, given: argparse.Namespace, _: random.Random) -> dict[s
 
 
 PARTS: Final[dict[str, Part]] = {
+    "weight": _weight,
     "handover": _handover,
     "start": _start,
     "serving": _serving,
     "crash": _crash,
     "crowd": _crowd,
-    "weight": _weight,
     "flat": _flat,
 }
+"""In this order: what is weighed rests beside the others, and ends before the API server goes."""
 
 
 def _arguments() -> argparse.Namespace:
@@ -140,12 +163,17 @@ def _measure(given: argparse.Namespace) -> None:
         interpreter = own() if given.python == "own" else stack.enter_context(of_the_image(build=True))
         _say(f"{interpreter.about}; seed {given.seed}")
         where = stack.enter_context(ground(interpreter))
-        for part in given.parts or PARTS:
+        given.stack = stack.enter_context(contextlib.ExitStack())
+        for part in [part for part in PARTS if part in (given.parts or PARTS)]:
+            if part == "flat":
+                _rest(run, given)
+                given.stack.close()
             _say(part)
             began, about = time.monotonic(), _about(interpreter.about, given)
             run[part] = {"about": about, **PARTS[part](where, given, random.Random(given.seed))}
-            given.out.write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
+            _write(run, given)
             _say(f"{part} took {time.monotonic() - began:.0f} s")
+        _rest(run, given)
 
 
 def main() -> None:

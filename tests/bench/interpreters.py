@@ -13,7 +13,7 @@ import sys
 import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -69,23 +69,33 @@ def of_the_image(*, build: bool) -> Iterator[Interpreter]:
         raise NoImage(str(error)) from None
     folder = Path(tempfile.mkdtemp(prefix="leader-sidecar-root-"))
     try:
-        yield _entered(archive, folder)
+        with ExitStack() as stack:
+            yield _entered(archive, folder, stack)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _entered(archive: Path, folder: Path) -> Interpreter:
+def _entered(archive: Path, folder: Path, stack: ExitStack) -> Interpreter:
+    """Its mount namespace lasts as long as `stack`, so that to enter it takes next to no time."""
     root, scripts, temporary = folder / "root", folder / "scripts", tempfile.gettempdir()
     environment, entrypoint = _unpack(archive, root)
     scripts.mkdir()
     for inside in ("proc", temporary.lstrip("/")):
         (root / inside).mkdir(parents=True, exist_ok=True)
-    tools = {name: shutil.which(name) for name in ("unshare", "sh", "mount", "chroot")}  # the PATH will be the image's
+    names = ("unshare", "nsenter", "sh", "mount", "chroot", "sleep")
+    tools = {name: shutil.which(name) for name in names}  # the PATH will be the image's
     if missing := [name for name, found in tools.items() if found is None]:
         raise NoImage(f"to enter the image's root file system, {' and '.join(missing)} must be on the PATH")
     bind = f"{tools['mount']} --bind"
-    enter = f'{bind} /proc "$0/proc" && {bind} "{temporary}" "$0{temporary}" && exec {tools["chroot"]} "$0" "$@"'
-    launcher = (str(tools["unshare"]), "--mount", str(tools["sh"]), "-c", enter, str(root))
+    mounts = f'{bind} /proc "$0/proc" && {bind} "{temporary}" "$0{temporary}" && echo mounted && exec {tools["sleep"]} infinity'
+    command = [str(tools["unshare"]), "--mount", str(tools["sh"]), "-c", mounts, str(root)]
+    holder = stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+    stack.callback(holder.kill)
+    assert holder.stdout is not None
+    assert holder.stderr is not None
+    if holder.stdout.readline() != "mounted\n":
+        raise NoImage(f"the image's root file system cannot be entered here: {holder.stderr.read().strip()[-300:]}")
+    launcher = (str(tools["nsenter"]), f"--mount=/proc/{holder.pid}/ns/mnt", str(tools["chroot"]), str(root))
     python = (str(Path(entrypoint[0]).parent / "python"),)
     said = subprocess.run([*launcher, *python, "--version"], env=environment, capture_output=True, text=True, check=False)
     if said.returncode != 0:

@@ -31,7 +31,7 @@ def bare(interpreter: Interpreter, port: int | None = None) -> Iterator[int]:
 
 
 def asking(command: str, **flags: object) -> "subprocess.Popen[str]":
-    """The Go program `bench load` or `bench wake`, started."""
+    """The Go program `bench load`, `bench wake` or `bench app`, started."""
     words = [f"--{flag}={value}" for flag, value in flags.items()]
     return subprocess.Popen([str(ensure("bench")["bench"]), command, *words], stdout=subprocess.PIPE, text=True)
 

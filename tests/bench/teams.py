@@ -6,17 +6,19 @@ import signal
 import threading
 import time
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException
 from typing import Final, Protocol
 
 from tests.apiserver.conftest import Field
 from tests.apiserver.go_candidate import ROLE, GoCandidate
 from tests.apiserver.sidecar_process import Sidecar, boottime_ns, until
 from tests.bench.ground import Ground
+from tests.bench.programs import asking
 
 CANDIDATES: Final = 3
 LIMIT_SECONDS: Final = 60.0
 """Longer than any handover: two of client-go's lease durations and all of its retries."""
+APP_ENDED_SECONDS: Final = 0.1
+"""After which nothing is left to be done about an application's end."""
 
 
 @dataclass(frozen=True)
@@ -79,22 +81,21 @@ class App(threading.Thread):
         super().__init__(daemon=True)
         self._sidecar = sidecar
         self._told = told
+        self._process = asking("app", url=f"http://127.0.0.1:{sidecar.port}/leader")
         self.start()
 
+    def end(self) -> None:
+        """As an application does that exits: its connection goes."""
+        self._process.kill()
+        self.join(LIMIT_SECONDS)
+
     def run(self) -> None:
-        """Until the sidecar ends."""
-        version, led = "", False
-        try:
-            connection = HTTPConnection("127.0.0.1", self._sidecar.port, timeout=60)
-            while True:
-                connection.request("GET", f"/leader?since={version}&wait=30s")
-                answer = json.loads(connection.getresponse().read())
-                now_ns = boottime_ns()
-                if answer["is_leader"] and not led:
-                    self._told.put((self._sidecar, now_ns))
-                version, led = answer["version"], answer["is_leader"]
-        except (OSError, HTTPException, ValueError):
-            return
+        """Until one of the two ends."""
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self._told.put((self._sidecar, json.loads(line)["leads_boottime_ns"]))
+        self._process.stdout.close()
+        self._process.wait(LIMIT_SECONDS)
 
 
 class Ours:
@@ -112,6 +113,7 @@ class Ours:
         for sidecar in self.sidecars:
             sidecar.program = ground.interpreter.sidecar
             sidecar.environment = {**sidecar.environment, **ground.interpreter.environment}
+        self._apps: dict[str, App] = {}
         self._leader = self.sidecars[0]
         self._follows_since = 0.0
 
@@ -129,8 +131,7 @@ class Ours:
         """See Team."""
         for sidecar in self.sidecars:
             sidecar.start()
-        for sidecar in self.sidecars:
-            App(sidecar.serving(), self.told)
+        self._apps = {sidecar.name: App(sidecar.serving(), self.told) for sidecar in self.sidecars}
         self._leader, _ = self.told.get(timeout=LIMIT_SECONDS)
         self._all_follow()
 
@@ -146,11 +147,14 @@ class Ours:
     def turn(self, how: signal.Signals) -> Turn:
         """See Team."""
         former = self._leader
+        if how is signal.SIGTERM:
+            self._apps[former.name].end()  # a native sidecar is stopped when its application has ended
+            time.sleep(APP_ENDED_SECONDS)
         began_ns = boottime_ns()
         former.signal(how)
         self._leader, told_ns = self.told.get(timeout=LIMIT_SECONDS)
         former.wait(20)
-        App(former.start().serving(), self.told)
+        self._apps[former.name] = App(former.start().serving(), self.told)
         self._all_follow()
         return Turn(began_ns, told_ns, former.identity)
 
@@ -158,6 +162,8 @@ class Ours:
         """See Team."""
         for sidecar in self.sidecars:
             sidecar.kill()
+        for app in self._apps.values():
+            app.end()
 
 
 class ClientGo:

@@ -3,6 +3,7 @@
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -87,38 +88,30 @@ def waiting(sidecar: Sidecar) -> int:
     return int(float(value))
 
 
-def weigh(ground: Ground, idle_seconds: float, rest_seconds: float, say: Callable[[str], None]) -> dict[str, Any]:
-    """Fresh sidecars beside fresh client-go programs and a bare interpreter: at the start, idle, polled, rested."""
+def weigh(ground: Ground, idle_seconds: float, say: Callable[[str], None], stack: ExitStack) -> dict[str, Weighed]:
+    """Fresh sidecars beside fresh client-go programs and a bare interpreter: at the start, idle, polled. They end with `stack`."""
     ours, go = Ours(ground, ground.field()), ClientGo(ground, ground.field())
-    try:
-        with bare(ground.interpreter) as pid:
-            ours.start()
-            go.start()
-            weighed = {ours.name: roles(ours), go.name: roles(go)}
-            time.sleep(SETTLE_SECONDS)
-            whole = {**weighed, "bare interpreter": Weighed({"process": pid}, {})}
-            for each in whole.values():
-                each.look("after the start")
-            for sidecar in ours.sidecars:
-                waiting(sidecar)  # whoever is scraped has loaded more; from here on it is to stay as it is
-            weighed[ours.name].look("after a scrape")
-            say(f"idle for {idle_seconds:g} s")
-            idle(ground, idle_seconds, weighed)
-            for each in whole.values():
-                each.look("idle")
-            say(f"idle with {WAITING} polls waiting at each for {idle_seconds:g} s")
-            sidecars = {"leader": ours.leader} | {f"follower {number}": each for number, each in enumerate(ours.followers, 1)}
-            _waited_on(idle_seconds, sidecars, weighed[ours.name])
-            say(f"{POLLS} polls at each")
-            for sidecar in sidecars.values():
-                load(f"http://127.0.0.1:{sidecar.port}/leader?since=another&wait=30s", requests=POLLS, connections=8)
-            weighed[ours.name].look(f"after {POLLS} polls")
-            if rest_seconds:
-                say(f"at rest for {rest_seconds:g} s")
-                time.sleep(rest_seconds)
-                for each in whole.values():
-                    each.look(f"after {rest_seconds:g} s more")
-            return {team: each.found for team, each in whole.items()}
-    finally:
-        ours.stop()
-        go.stop()
+    pid = stack.enter_context(bare(ground.interpreter))
+    for team in (ours, go):
+        stack.callback(team.stop)
+        team.start()
+    weighed = {ours.name: roles(ours), go.name: roles(go)}
+    time.sleep(SETTLE_SECONDS)
+    whole = {**weighed, "bare interpreter": Weighed({"process": pid}, {})}
+    for each in whole.values():
+        each.look("after the start")
+    for sidecar in ours.sidecars:
+        waiting(sidecar)  # whoever is scraped has loaded more; from here on it is to stay as it is
+    weighed[ours.name].look("after a scrape")
+    say(f"idle for {idle_seconds:g} s")
+    idle(ground, idle_seconds, weighed)
+    for each in whole.values():
+        each.look("idle")
+    say(f"idle with {WAITING} polls waiting at each for {idle_seconds:g} s")
+    sidecars = {"leader": ours.leader} | {f"follower {number}": each for number, each in enumerate(ours.followers, 1)}
+    _waited_on(idle_seconds, sidecars, weighed[ours.name])
+    say(f"{POLLS} polls at each")
+    for sidecar in sidecars.values():
+        load(f"http://127.0.0.1:{sidecar.port}/leader?since=another&wait=30s", requests=POLLS, connections=8)
+    weighed[ours.name].look(f"after {POLLS} polls")
+    return whole

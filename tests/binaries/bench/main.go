@@ -1,4 +1,5 @@
-// What the bench measures with: `floor`, the least that a handover can be; `load`, GET after GET; `wake`, long-polls that wait together.
+// What the bench measures with: `floor`, the least that a handover can be; `load`, GET after GET; `wake`, long-polls that wait together;
+// `app`, an application of one sidecar's.
 package main
 
 import (
@@ -33,9 +34,9 @@ func check(err error) {
 }
 
 func main() {
-	commands := map[string]func([]string){"floor": floor, "load": load, "wake": wake}
+	commands := map[string]func([]string){"app": app, "floor": floor, "load": load, "wake": wake}
 	if len(os.Args) < 2 || commands[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "bench floor|load|wake")
+		fmt.Fprintln(os.Stderr, "bench app|floor|load|wake")
 		os.Exit(2)
 	}
 	commands[os.Args[1]](os.Args[2:])
