@@ -1,40 +1,33 @@
 """Performs what the election asks for, against a store and a clock: the only place where the election meets asyncio.
 
-One loop absorbs events in the order in which they came; the request under way and the watch are tasks that only put events there.
+One loop absorbs events in the order in which they came; the request under way and the watch (`watching.py`) are tasks that only put events
+there.
 """
 
 import asyncio
 import random
 import sys
 from collections.abc import Callable, Coroutine
-from contextlib import aclosing
 from dataclasses import replace
 from typing import Any, Final
 
 from sidecar.budget import Budget
 from sidecar.clock import Clock, ns, seconds
 from sidecar.election import Election
-from sidecar.events import Answered, Campaign, Confirmed, Doubted, Due, Ended, Event, Health, Moment, StepDown, Tick, Watched
+from sidecar.events import Answered, Campaign, Due, Ended, Event, Health, Moment, StepDown, Tick
 from sidecar.history import History
 from sidecar.leadership import Leadership
 from sidecar.lease import pod_name
 from sidecar.situation import Situation
 from sidecar.status import Status
-from sidecar.stores.protocol import Alive, Busy, Changed, Closed, Deleted, Denied, Opened, Outcome, Store, Unknown, WatchEvent
+from sidecar.stores.protocol import Outcome, Store, Unknown
 from sidecar.view import State
+from sidecar.watching import Watching
 from sidecar.writes import Candidate, Kind, Request
-
-POLL_JITTER: Final = 0.4
-"""Without a watch a follower reads every 1 to 1.4 retry periods (L1: within 1.5)."""
-REWATCH_PERIODS: Final = 30
-"""Where the watch is denied it is tried again after this many retry periods."""
 
 HOLD_SECONDS: Final = 0.2
 """How long a release waits until the Pod says that it leads no more: some twenty times what a patch takes; the next leader comes within
 300 ms all the same, and a native sidecar that has 2 s left releases in time."""
-
-LONGEST_PATIENCE: Final = 1.8
-"""When a holder dies its whole group hears nothing: they look at various times (L2), and all before its promise has run out."""
 
 _EAGER: Final[dict[str, Any]] = {"eager_start": True} if sys.version_info >= (3, 14) else {}
 LONGEST_TURN_SECONDS: Final = 60.0
@@ -58,7 +51,6 @@ class Elector:
         self._election = Election(candidate, healthy=not candidate.app_has_health)
         self.budget = Budget(candidate.retry_period_seconds)
         """Of every request for this election (L2)."""
-        self._patience = random.Random(candidate.instance).uniform(1, LONGEST_PATIENCE)  # noqa: S311 - not for secrets
         self._runs = False
         self._request: asyncio.Task[None] | None = None
         self._wanted, self.news = asyncio.Event(), asyncio.Event()
@@ -72,7 +64,7 @@ class Elector:
 
         Cancelled, it leaves the Lease as it stands: the answers turn false with their deadline.
         """
-        self._runs, watch = True, self._start(self._watch())
+        self._runs, watch = True, self._start(Watching(self, self._store, self._clock, self._random).run())
         try:
             while not self.left:
                 self._absorb(Tick())
@@ -102,7 +94,7 @@ class Elector:
         """SIGTERM: say false and tell every waiter, then release (S11). `now` (a second one): leave without releasing."""
         self.left = self.left or now
         given_ns = self.leadership.given_until_ns
-        self._put(StepDown("the process was told to stop", given_ns, app_ended=self.candidate.app_ends_first, leaving=True))
+        self.put(StepDown("the process was told to stop", given_ns, app_ended=self.candidate.app_ends_first, leaving=True))
 
     def hold_release(self, is_awaited: Callable[[], bool]) -> None:
         """Have each release wait while `is_awaited` says so, HOLD_SECONDS at most. Call `wake` when it may say otherwise."""
@@ -127,7 +119,7 @@ class Elector:
             raise OutOfSeason(f"the term with token {token} is over; the present one has {held.token}: send that{or_nothing}")
         if token is None and election.state is State.LEADING:
             raise OutOfSeason('this candidate leads and was not asked to stop; send {"token": …} of the present term to end it')
-        self._put(StepDown("the app has drained", self.leadership.given_until_ns, app_ended=True))
+        self.put(StepDown("the app has drained", self.leadership.given_until_ns, app_ended=True))
 
     def resign(self, out_seconds: float | None, successor: str) -> None:
         """Step down and stay out: for so long (None: twice the lease duration). Raises OutOfSeason where it does not lead."""
@@ -138,18 +130,18 @@ class Elector:
         if successor in (election.me.identity, pod_name(election.me.identity)):
             raise OutOfSeason(f"{successor} is this candidate itself: name another one, or leave `to` out")
         given_ns = self.leadership.given_until_ns
-        self._put(StepDown("asked to resign", given_ns, out_seconds=out_seconds, successor=successor))
+        self.put(StepDown("asked to resign", given_ns, out_seconds=out_seconds, successor=successor))
 
     def campaign(self) -> None:
         """End a resignation: contend again, as soon as it is released. Raises OutOfSeason where there is none."""
         self._absorb(Tick())
         if not self._election.has_resigned():
             raise OutOfSeason(f"this candidate is {self._election.state}: there is no resignation to end")
-        self._put(Campaign())
+        self.put(Campaign())
 
     def health(self, *, ok: bool) -> None:
         """What the last probes say of the app, told again with each; where it is not healthy a leader steps down."""
-        self._put(Health(ok, self.leadership.given_until_ns))
+        self.put(Health(ok, self.leadership.given_until_ns))
 
     def situation(self) -> Situation:
         """What the election knows at this moment."""
@@ -157,7 +149,7 @@ class Elector:
 
     def ended(self, renewal: tuple[str, str, int | None, int | None]) -> bool:
         """Every process of the holder that made this renewal has ended (S6 x). Whether that counts: it may be a later one by now."""
-        self._put(Ended(renewal))
+        self.put(Ended(renewal))
         return self._election.is_over()
 
     # ---- the loop -----------------------------------------------------------------------------------------------------------------
@@ -165,7 +157,7 @@ class Elector:
     def _moment(self) -> Moment:
         return Moment(self._clock.boottime_ns(), self._clock.wall_us(), 1.0 - self._random.random())
 
-    def _put(self, event: Event) -> None:
+    def put(self, event: Event) -> None:
         """Take it in, and send what is due by it before anybody else has a turn: in a handover each millisecond is without a leader."""
         change = self._change(event)
         self._send_due()
@@ -238,59 +230,6 @@ class Elector:
             return await self._store.read()
         body = request.to_json()
         return await (self._store.patch(body) if request.base is not None else self._store.create(body))
-
-    # ---- the watch ----------------------------------------------------------------------------------------------------------------
-
-    async def _watch(self) -> None:
-        """Watch for ever; without a watch, poll. Each attempt comes out of the budget, never out of the holder's renewals."""
-        period_seconds = self.candidate.retry_period_seconds
-        while True:
-            await self.allowed()
-            why = await self._watch_once()
-            if why is None or isinstance(why, Unknown):
-                self._put(Doubted())
-                await self._clock.sleep(period_seconds * self._random.uniform(0.1, 0.5))
-                continue
-            for _ in range(REWATCH_PERIODS if isinstance(why, Denied) else 1):
-                self._put(Doubted())
-                asked_seconds = why.retry_after_seconds if isinstance(why, Busy) else 0
-                await self._clock.sleep(max(period_seconds * (1 + POLL_JITTER * self._random.random()), asked_seconds))
-
-    async def _watch_once(self) -> object:
-        """One watch, until it ends: why it did."""
-        ended: object = None
-        async with aclosing(self._store.watch()) as events:
-            try:
-                while True:
-                    async with self._clock.timeout(self._silence_seconds()):
-                        news = await anext(events, None)
-                    if news is None or isinstance(news, Closed):
-                        ended = news.why if news is not None else None
-                        break
-                    self._take(news)
-            except TimeoutError:
-                ended = Unknown("silent for too long")
-        self.status.unwatched(ended)
-        return ended
-
-    def _take(self, news: WatchEvent) -> None:
-        match news:
-            case Opened():
-                self.status.watched()
-            case Changed(record):
-                self._put(Watched(record))
-                if self._election.held is None:
-                    self.status.passed()
-            case Deleted():
-                self._put(Doubted())
-            case Alive():
-                self._put(Confirmed())
-
-    def _silence_seconds(self) -> float:
-        """How long a watch may say nothing: two retry periods, or half of what the holder promises (its renewals are slower), and more."""
-        last = self._election.last
-        promised = last.seconds if last is not None else 0
-        return self._patience * max(2 * self.candidate.retry_period_seconds, promised / 2)
 
     async def allowed(self, requests: int = 1) -> None:
         """Wait until the budget opens, and take so many out of it (L2): for what is asked of the API server beside the election, too."""

@@ -1,9 +1,7 @@
 """Runs `crowd.py` and looks at the API server meanwhile: what a thousand watches cost it."""
 
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +9,6 @@ from typing import Any
 
 from tests.apiserver.conftest import shipped
 from tests.bench.ground import Ground, Requests
-from tests.bench.interpreters import ROOT
 from tests.bench.processes import memory
 
 
@@ -32,11 +29,11 @@ class Play:
 
 
 def crowd(ground: Ground, play: Play, say: Callable[[str], None]) -> dict[str, Any]:
-    """So many in one election. In the Python of the tests, whatever the sidecars are measured in: what is counted are requests."""
+    """So many in one election, of one process."""
     where = ground.field()
     user, token = ground.user(where, shipped("base/role.yaml"))
     kubeconfig = ground.server.kubeconfig(token, where.folder / "kubeconfig", namespace=where.namespace)
-    command = [sys.executable, str(Path(__file__).with_name("crowd.py")), "--namespace", where.namespace, *play.flags()]
+    command = [*ground.interpreter.script(Path(__file__).with_name("crowd.py")), "--namespace", where.namespace, *play.flags()]
     before, requests = memory(ground.server.apiserver_pid), Requests(ground.server)
     found: dict[str, Any] = {
         "candidates": play.candidates,
@@ -45,7 +42,7 @@ def crowd(ground: Ground, play: Play, say: Callable[[str], None]) -> dict[str, A
         "expiry": [],
         "apiserver_rss_mb": [before.rss_mb],
     }
-    environment = os.environ | {"KUBECONFIG": str(kubeconfig), "PYTHONPATH": str(ROOT)}
+    environment = ground.interpreter.environ() | {"KUBECONFIG": str(kubeconfig)}
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
