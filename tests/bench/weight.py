@@ -107,11 +107,12 @@ def weigh(ground: Ground, idle_seconds: float, say: Callable[[str], None], stack
     idle(ground, idle_seconds, weighed)
     for each in whole.values():
         each.look("idle")
-    say(f"idle with {WAITING} polls waiting at each for {idle_seconds:g} s")
     sidecars = {"leader": ours.leader} | {f"follower {number}": each for number, each in enumerate(ours.followers, 1)}
-    _waited_on(idle_seconds, sidecars, weighed[ours.name])
     say(f"{POLLS} polls at each")
     for sidecar in sidecars.values():
         load(f"http://127.0.0.1:{sidecar.port}/leader?since=another&wait=30s", requests=POLLS, connections=8)
     weighed[ours.name].look(f"after {POLLS} polls")
+    say(f"idle with {WAITING} polls waiting at each for {idle_seconds:g} s")
+    _waited_on(idle_seconds, sidecars, weighed[ours.name])
+    weighed[ours.name].look(f"after {WAITING} waited at once")
     return whole
