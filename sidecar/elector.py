@@ -53,6 +53,7 @@ class Elector:
         """Of every request for this election (L2)."""
         self._runs = False
         self._request: asyncio.Task[None] | None = None
+        self._fault: BaseException | None = None
         self._wanted, self.news = asyncio.Event(), asyncio.Event()
         """Set whenever the situation is another; for one who follows it, and clears it."""
         self.left = False
@@ -72,9 +73,8 @@ class Elector:
                     break
                 self._send_due()
                 await self._sleep()
-                for task in (watch, self._request):
-                    if task is not None and task.done():
-                        task.result()  # a bug in a task ends the process: no leader rather than two
+                if self._fault is not None:
+                    raise self._fault  # a bug in a task ends the process: no leader rather than two
         finally:
             self._runs = False
             tasks = [task for task in (watch, self._request) if task is not None]
@@ -87,8 +87,13 @@ class Elector:
     def _start(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
         """At once where Python can (3.14 and newer): a write goes out before anybody else has a turn."""
         task = asyncio.create_task(work, **_EAGER)
-        task.add_done_callback(lambda _: self._wanted.set())
+        task.add_done_callback(self._ended)
         return task
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        if not task.cancelled():
+            self._fault = self._fault or task.exception()
+        self._wanted.set()
 
     def stop(self, *, now: bool = False) -> None:
         """SIGTERM: say false and tell every waiter, then release (S11). `now` (a second one): leave without releasing."""

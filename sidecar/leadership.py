@@ -98,8 +98,10 @@ class Leadership:
         self._view = view
         self._counter = 0
         self._counter = version - self._version_number(now_ns)
-        vacant = view.state is State.FOLLOWING and not view.holder
-        self.quiet_until_ns = (now_ns + ns(VACANT_SECONDS) if before.holder else self.quiet_until_ns) if vacant else 0
+        if view.state is not State.FOLLOWING or view.holder:
+            self.quiet_until_ns = 0
+        elif before.state is State.FOLLOWING and before.holder:  # never where it was this Pod that led
+            self.quiet_until_ns = now_ns + ns(VACANT_SECONDS)
         self.announce()
         if renewed:
             self._renewed = _set(self._renewed)

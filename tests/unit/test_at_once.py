@@ -6,9 +6,12 @@ import pytest
 
 from sidecar.clock import seconds
 from sidecar.elector import Elector
-from sidecar.leadership import VACANT_SECONDS
+from sidecar.leadership import VACANT_SECONDS, Leadership, Names
+from sidecar.lease import JSON
+from sidecar.stores.protocol import Outcome
 from sidecar.view import State
-from sidecar.writes import Kind
+from sidecar.writes import Candidate, Kind
+from tests.simulation.memory_store import MemoryLease, MemoryStore
 from tests.simulation.virtual_time import VirtualClock, run_virtually
 from tests.unit.test_standby import SOON, group
 
@@ -95,5 +98,23 @@ def test_that_nobody_leads_is_told_when_nobody_comes_soon() -> None:
             await ones["a"].stop()
             assert await waiting == [("", State.FOLLOWING)]
             assert VACANT_SECONDS <= seconds(clock.boottime_ns() - began_ns) < 2 * VACANT_SECONDS
+
+    run_virtually(main())
+
+
+def test_a_fault_of_a_request_ends_the_election() -> None:
+    """No leader rather than two: a store never raises, so this is a bug."""
+
+    class Faulty(MemoryStore):
+        async def patch(self, patch: JSON) -> Outcome:
+            """Not as the protocol has it."""
+            raise ZeroDivisionError(str(patch)[:10])
+
+    async def main() -> None:
+        me, clock = Candidate("a_u", "instance", "place", 15, 10, 2, 10), VirtualClock()
+        elector = Elector(Faulty(MemoryLease()), clock, Leadership(clock, Names("a_u", "web", "shop", "a")), me)
+        with pytest.raises(ZeroDivisionError):
+            await elector.run()
+        assert not elector.leadership.read().is_leader
 
     run_virtually(main())

@@ -240,6 +240,24 @@ async def test_waiters_are_woken_by_a_change_and_not_by_a_renewal(clock: Hands, 
     assert leadership.waiters == 0
 
 
+async def test_a_gap_between_two_others_is_not_told_and_the_end_of_the_own_term_at_once(clock: Hands, leadership: Leadership) -> None:
+    """A Lease that is emptied under its leader: whoever acts must stop now, be anybody's successor near or not."""
+    leadership.publish(following("web-1_uid"))
+    waiter = asyncio.create_task(leadership.wait(leadership.version(), 600))
+    await turn()
+    leadership.publish(following(""))
+    await turn()
+    assert not waiter.done()
+    leadership.publish(leading(clock.now_ns + ns(10)))
+    await turn()
+    assert waiter.done()
+    waiter = asyncio.create_task(leadership.wait(leadership.version(), 600))
+    await turn()
+    leadership.publish(following(""))
+    await turn()
+    assert waiter.done()
+
+
 async def test_a_waiter_hears_of_an_expiry_that_nobody_announces(clock: Hands, leadership: Leadership) -> None:
     """The loop hangs, or the machine was suspended: whoever waits looks at the clock itself."""
     leadership.publish(leading(clock.now_ns + ns(10)))
