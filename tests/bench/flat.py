@@ -10,8 +10,8 @@ from tests.bench.processes import memory
 from tests.bench.teams import LIMIT_SECONDS, SHORTER, Ours
 from tests.bench.weight import waiting
 
-WARM_UP: Final = 15
-"""Handovers before the first look: each of them has led and followed."""
+WARM_UP: Final = 50
+"""Handovers before the first look: each of them has led and followed, and loaded what that needs."""
 
 
 def _hand_over(team: Ours, leader: Sidecar) -> Sidecar:

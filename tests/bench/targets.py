@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from tests.bench.figures import median, percentile
@@ -94,10 +95,8 @@ def _memory(run: Run) -> Iterator[Row]:
 def _flat(run: Run) -> Iterator[Row]:
     if "flat" not in run:
         return
-    looks = list(run["flat"]["rss_mb"].items())
-    first = looks[0][1]
-    for when, each in looks[1:]:
-        grew = max(after - before for before, after in zip(first, each, strict=True))
+    for (_, then), (when, each) in pairwise(run["flat"]["rss_mb"].items()):
+        grew = max(after - before for before, after in zip(then, each, strict=True))
         yield Row(f"resident memory {when.replace('more', 'handovers')}", f"{grew:+.1f} MB", "within 1 MB", grew <= 1)
 
 
