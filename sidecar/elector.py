@@ -54,7 +54,8 @@ class Elector:
         self._runs = False
         self._request: asyncio.Task[None] | None = None
         self._fault: BaseException | None = None
-        self._wanted, self.news = asyncio.Event(), asyncio.Event()
+        self._wanted = asyncio.Event()
+        self.news = asyncio.Event()
         """Set whenever the situation is another; for one who follows it, and clears it."""
         self.left = False
         """Told to leave at once, releasing nothing."""
@@ -96,7 +97,7 @@ class Elector:
         self._wanted.set()
 
     def stop(self, *, now: bool = False) -> None:
-        """SIGTERM: say false and tell every waiter, then release (S11). `now` (a second one): leave without releasing."""
+        """SIGTERM: say false from here on, and release when that may be (S11). `now` (a second one): leave without releasing."""
         self.left = self.left or now
         given_ns = self.leadership.given_until_ns
         self.put(StepDown("the process was told to stop", given_ns, app_ended=self.candidate.app_ends_first, leaving=True))

@@ -73,7 +73,7 @@ class Confirmed:
 
 @dataclass(frozen=True, slots=True)
 class Doubted:
-    """A quorum read is called for: the watch shows a deletion or was silent for too long, or a poll is due."""
+    """A quorum read is called for: the watch shows a deletion, broke, or shows nothing, or a poll is due."""
 
 
 @dataclass(frozen=True, slots=True)

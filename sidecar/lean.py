@@ -14,7 +14,7 @@ _AHEAD: Final = (
     "sidecar.http.probes", "sidecar.http.openapi", "sidecar.standby", "sidecar.stores.credentials", "sidecar.stores.kubernetes",
     "sidecar.stores.transport", "sidecar.stores.watch", "sidecar.stores.answers",
 )  # fmt: skip
-"""What every sidecar comes to load sooner or later."""
+"""What every sidecar in a Pod comes to load sooner or later. A local store, which is for one machine, does without the stores' part."""
 
 
 def load_ahead() -> None:

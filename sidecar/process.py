@@ -120,7 +120,7 @@ async def _open_store(settings: Resolved, clock: SystemClock) -> "tuple[Store, A
             return LocalStore(settings.store.removeprefix("local:"), settings.lease_namespace, settings.lease, clock), None
         except StoreUnusable as error:
             raise Unusable(str(error)) from None
-    from sidecar.stores import credentials  # noqa: PLC0415 - not for a local store
+    from sidecar.stores import credentials  # noqa: PLC0415 - loaded ahead, while the settings were checked
     from sidecar.stores.kubernetes import KubernetesStore  # noqa: PLC0415
 
     try:

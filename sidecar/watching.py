@@ -44,7 +44,7 @@ class Watching:
 
     async def _once(self) -> object:
         """One watch, until it ends: why it did; None where it has shown the Lease and was only silent, or ended as agreed."""
-        status, ended, shown = self._elector.status, None, False
+        ended, shown = None, False
         async with aclosing(self._store.watch()) as events:
             try:
                 while True:
@@ -59,7 +59,7 @@ class Watching:
                 pass
         if ended is None and not shown:
             ended = Unknown("it shows nothing")
-        status.unwatched(ended)
+        self._elector.status.unwatched(ended)
         return ended
 
     def _take(self, news: WatchEvent) -> None:
