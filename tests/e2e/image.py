@@ -10,13 +10,12 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.binaries import build
+from tests.kept import cache, once
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "localhost/leader-sidecar:e2e"
@@ -41,16 +40,13 @@ def ensure() -> Path:
     if archive.exists():
         return archive
     _check()
-    base = _ensure_base()
-    with build._alone(archive.parent):
-        if not archive.exists():
-            _build(base, archive)
-    return archive
+    base = once(cache() / f"debian-{_base_key()}" / "root.tar", _make_base)
+    return once(archive, lambda folder: _build(base, folder))
 
 
 def path() -> Path:
     """Where the archive of this state of the code lies, once it is built."""
-    return build.cache() / f"image-{_key()}" / "leader-sidecar.tar"
+    return cache() / f"image-{_key()}" / "leader-sidecar.tar"
 
 
 def _key() -> str:
@@ -79,21 +75,16 @@ def _check() -> None:
         raise ImageUnavailable("building the image without a container engine makes root file systems: run it as root")
 
 
-def _ensure_base() -> Path:
+def _make_base(folder: Path) -> None:
     """Debian's root file system, packed."""
-    path = build.cache() / f"debian-{_base_key()}" / "root.tar"
-    with build._alone(path.parent):
-        if not path.exists():
-            with _took(f"Debian {SUITE} with Python 3.15, from Debian's packages", "1 to 3 minutes"), _folder(path.parent) as folder:
-                _run("debootstrap", "--variant=minbase", f"--include={PACKAGES}", SUITE, str(folder / "root"))
-                shutil.rmtree(folder / "root/var/cache/apt", ignore_errors=True)
-                _run("tar", "--create", f"--file={folder}/half.tar", f"--directory={folder}/root", "--exclude=./dev/*", ".")
-                (folder / "half.tar").replace(path)
-    return path
+    with _took(f"Debian {SUITE} with Python 3.15, from Debian's packages", "1 to 3 minutes"):
+        _run("debootstrap", "--variant=minbase", f"--include={PACKAGES}", SUITE, str(folder / "root"))
+        shutil.rmtree(folder / "root/var/cache/apt", ignore_errors=True)
+        _run("tar", "--create", f"--file={folder}/whole", f"--directory={folder}/root", "--exclude=./dev/*", ".")
 
 
-def _build(base: Path, path: Path) -> None:
-    with _took("the image from the Dockerfile", "1 to 2 minutes"), _folder(path.parent) as folder:
+def _build(base: Path, folder: Path) -> None:
+    with _took("the image from the Dockerfile", "1 to 2 minutes"):
         storage = ["--root", f"{folder}/storage", "--runroot", f"{folder}/run", "--storage-driver", "vfs"]
         (folder / "Dockerfile").write_text("FROM scratch\nADD root.tar /\n", encoding="utf-8")
         (folder / "context").mkdir()
@@ -102,8 +93,7 @@ def _build(base: Path, path: Path) -> None:
         mounts = [word for source, target in _host_settings() for word in ("--volume", f"{source}:{target}:ro")]
         arguments = ["--build-arg", f"BASE={_BASE}", "--timestamp", "0"]
         _run("buildah", *storage, "bud", "--isolation", "chroot", *mounts, *arguments, "--tag", NAME, str(ROOT))
-        _run("buildah", *storage, "push", NAME, f"docker-archive:{folder}/half.tar:{NAME}")
-        (folder / "half.tar").replace(path)
+        _run("buildah", *storage, "push", NAME, f"docker-archive:{folder}/whole:{NAME}")
 
 
 def _host_settings() -> Iterator[tuple[Path, Path]]:
@@ -113,16 +103,6 @@ def _host_settings() -> Iterator[tuple[Path, Path]]:
         if file.exists():
             yield file, Path("/etc/pip.conf")
             return
-
-
-@contextmanager
-def _folder(parent: Path) -> Iterator[Path]:
-    """A folder for what is half made, on the same file system, gone afterwards."""
-    folder = Path(tempfile.mkdtemp(dir=parent, prefix="half-"))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

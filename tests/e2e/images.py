@@ -13,9 +13,9 @@ import subprocess
 import tarfile
 from pathlib import Path
 
-from tests.binaries.build import cache
 from tests.e2e import image
 from tests.e2e.configuration import PAUSE_IMAGE
+from tests.kept import cache, once
 
 APP_IMAGE = "leader-sidecar.test/app:1"
 SIDECAR_IMAGE = image.NAME
@@ -74,17 +74,15 @@ def _image(name: str, files: dict[str, Path], entrypoint: list[str] | None = Non
         }
     ).encode()
     manifest = json.dumps([{"Config": "config.json", "RepoTags": [name], "Layers": ["layer.tar"]}]).encode()
-    path = cache() / "images" / f"{hashlib.sha256(config + manifest).hexdigest()[:12]}.tar"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        half = path.with_suffix(".half")
-        with tarfile.open(half, "w") as tar:
+
+    def pack(folder: Path) -> None:
+        with tarfile.open(folder / "whole", "w") as tar:
             for inside, content in (("config.json", config), ("manifest.json", manifest), ("layer.tar", layer.getvalue())):
                 info = tarfile.TarInfo(inside)
                 info.size = len(content)
                 tar.addfile(info, io.BytesIO(content))
-        half.replace(path)
-    return path
+
+    return once(cache() / "images" / f"{hashlib.sha256(config + manifest).hexdigest()[:12]}.tar", pack)
 
 
 def _architecture() -> str:

@@ -1,12 +1,10 @@
 """What Debian brings to the node: installed where that can be done, named where it cannot."""
 
-import fcntl
 import os
 import shutil
-import subprocess
 import sys
-import tempfile
-from pathlib import Path
+
+from tests.debian import install
 
 NEEDED = {
     "containerd": "containerd", "ctr": "containerd", "runc": "runc", "/usr/lib/cni/bridge": "containernetworking-plugins",
@@ -27,31 +25,7 @@ def obstacle() -> str:
         return "a node needs Linux"
     if os.geteuid() != 0:
         return "a node needs root: namespaces, mounts, cgroups and a network of its own. Or give KUBECONFIG and IMAGE of a cluster"
-    if _missing() and shutil.which("apt-get") is not None:
-        with (Path(tempfile.gettempdir()) / "leader-sidecar-apt").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            _install(_missing())
+    install(_missing)
     if missing := _missing():
         return f"not here, and not to be installed by apt-get: {', '.join(missing)}"
     return ""
-
-
-def _install(packages: list[str]) -> None:
-    if not packages:
-        return
-    print(f"installing {', '.join(packages)} …", file=sys.stderr, flush=True)
-    install = ["apt-get", "install", "-y", "--no-install-recommends", *packages]
-    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    # No service that comes with a package is to run on this machine, containerd's above all.
-    policy = Path("/usr/sbin/policy-rc.d")
-    made = not policy.exists()
-    if made:
-        policy.write_text("#!/bin/sh\nexit 101\n", encoding="utf-8")
-        policy.chmod(0o755)
-    try:
-        if subprocess.run(install, env=environment, capture_output=True, check=False).returncode:
-            subprocess.run(["apt-get", "update"], env=environment, capture_output=True, check=False)
-            subprocess.run(install, env=environment, capture_output=True, check=False)
-    finally:
-        if made:
-            policy.unlink()
