@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from sidecar.lease import SENTINEL
 from sidecar.writes import Kind
+from tests.model.outside import WEBHOOKS
 from tests.model.world import World, forget, start
 
 
@@ -17,6 +18,10 @@ class Config:
     """Units of time: retry periods; a lease duration is three."""
     faults: int
     twins: bool = False
+    webhook: str = ""
+    """In force from the start, by its name in `outside.WEBHOOKS`."""
+    go: bool = False
+    """A client-go program holds the Lease at the start, stands still, and may release late."""
 
 
 CONFIGS: dict[str, Config] = {
@@ -24,6 +29,9 @@ CONFIGS: dict[str, Config] = {
     "two candidates, two faults": Config("AB", 2, 2),
     "three candidates, one fault": Config("ABC", 1, 1),
     "twins, one fault": Config("AB", 5, 1, twins=True),
+    "a client-go program's late release, one fault": Config("AB", 8, 1, go=True),
+    "a client-go program's late release, two faults": Config("AB", 4, 2, go=True),
+    **{f"a webhook {webhook}, one fault": Config("AB", 5, 1, webhook=webhook) for webhook in WEBHOOKS},
 }
 """What the tests search; `python -m tests.model` searches deeper."""
 
@@ -44,7 +52,7 @@ class Found:
 def search(config: Config, *, max_states: int = 10_000_000, progress: Callable[[int, int], None] | None = None) -> Found:
     """All of it, or up to `max_states`; stops at the first broken rule."""
     forget()
-    first = start(config.names, config.faults, twins=config.twins).turned()
+    first = start(config.names, config.faults, twins=config.twins, webhook=config.webhook, go=config.go).turned()
     came: dict[World, tuple[World | None, str]] = {first: (None, "start")}
     level, depth = [first], 0
     while level:

@@ -16,6 +16,7 @@ from sidecar.lease import SENTINEL, Record
 from sidecar.stores.protocol import Conflict, Done, Missing, Outcome, Unknown
 from sidecar.view import State
 from sidecar.writes import Candidate, Kind, Request
+from tests.model.outside import KEEPING, WEBHOOKS, held_by_go, released_late
 
 LEASE_SECONDS, RENEW_SECONDS, RETRY_SECONDS = 3, 2, 1
 NO_SPREAD = 0.001
@@ -108,6 +109,10 @@ class World:
     """How many faults may still happen."""
     emptied: bool = False
     """S1 promises nothing to a process that starts after the Lease was emptied by hand: none does."""
+    webhook: str = ""
+    """What changes each write on its way into the Lease, by its name in `WEBHOOKS`."""
+    go: bool = False
+    """A client-go program that held the Lease at the start has not released it yet."""
 
     @property
     def now_ns(self) -> int:
@@ -131,7 +136,7 @@ class World:
             return self, Missing()
         elif self.lease.version != request.base:
             return self, Conflict()
-        after = self.put(request.record)
+        after = self.put(WEBHOOKS[self.webhook](request.record) if self.webhook else request.record)
         assert after.lease is not None
         return after, Done(after.lease)
 
@@ -163,6 +168,10 @@ class World:
             yield "the Lease is deleted", self.fault().put(None)
             if self._everyone_saw():
                 yield "the Lease is emptied, annotations and all", replace(self.fault().put(Record("")), emptied=True)
+            if self.go:
+                yield "a client-go program wakes and releases", replace(self.fault().put(released_late(self.lease, self.now)), go=False)
+            for webhook in () if self.webhook else KEEPING:
+                yield f"a webhook {webhook} from now on", replace(self.fault(), webhook=webhook)
         if self.now < until and self.quiet():
             yield "time passes", replace(self, now=self.now + 1)
 
@@ -264,7 +273,8 @@ def newborn(name: str, identity: str, place: str, life: int = 1, given_ns: int =
     return Actor(name, identity, place, Election(me), life, given_ns=given_ns)
 
 
-def start(names: str, faults: int, *, twins: bool = False) -> World:
-    """Everyone has just started, and the Lease is as the manifests ship it."""
+def start(names: str, faults: int, *, twins: bool = False, webhook: str = "", go: bool = False) -> World:
+    """Everyone has just started, and the Lease is as the manifests ship it, or held by a client-go program that stands still."""
     actors = tuple(newborn(name, "web_literal" if twins else f"{name}_uid", f"boot-{name}:net") for name in names)
-    return World(0, Record("100"), None, 100, -1, actors, (), faults)
+    lease = held_by_go(LEASE_SECONDS) if go else Record("100")
+    return World(0, lease, None, 100, -1, actors, (), faults, webhook=webhook, go=go)

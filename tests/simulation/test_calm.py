@@ -100,3 +100,76 @@ def test_a_failure_that_has_passed_is_no_problem_of_a_follower() -> None:
         await asyncio.gather(run, other, return_exceptions=True)
 
     run_virtually(main())
+
+
+class FullStore(MemoryStore):
+    """Every patch ends in 5xx, until `works`; reads and watches are well."""
+
+    works = False
+
+    async def patch(self, patch: JSON) -> Outcome:
+        """Unknown."""
+        return await super().patch(patch) if self.works else Unknown("HTTP 500: database space exceeded")
+
+
+def test_what_fails_works_again_when_a_request_of_its_kind_succeeds_and_never_by_news(caplog: pytest.LogCaptureFixture) -> None:
+    """An hour in which no patch lands, and a watch that is opened anew again and again: said once, and shown all the time."""
+    caplog.set_level("INFO")
+
+    async def main() -> None:
+        store = FullStore(MemoryLease())
+        one = elector(0, store)
+        run = asyncio.create_task(one.run())
+        await asyncio.sleep(5)
+        for _ in range(3600):
+            await asyncio.sleep(1)
+            assert "patch" in one.status.problems
+        said = [record.getMessage() for record in caplog.records]
+        assert said.count("patch failed") == 1
+        assert "patch works again" not in said
+        store.works = True
+        await asyncio.sleep(10)
+        assert one.leadership.read().is_leader
+        assert [record.getMessage() for record in caplog.records].count("patch works again") == 1
+        assert not one.status.problems
+        run.cancel()
+        await asyncio.gather(run, return_exceptions=True)
+
+    run_virtually(main())
+
+
+class AlteringStore(MemoryStore):
+    """An admission webhook shortens each duration, until `works`."""
+
+    works = False
+
+    async def patch(self, patch: JSON) -> Outcome:
+        """As asked, but for the duration."""
+        spec = patch["spec"] if self.works or "spec" not in patch else patch["spec"] | {"leaseDurationSeconds": 3}
+        return await super().patch(patch | {"spec": spec})
+
+
+def test_what_stands_otherwise_than_written_is_named_once_and_while_it_lasts(caplog: pytest.LogCaptureFixture) -> None:
+    """S3: nobody leads, and log and `/readyz?verbose` say which field and why."""
+    caplog.set_level("INFO")
+
+    async def main() -> None:
+        store = AlteringStore(MemoryLease())
+        one = elector(0, store)
+        run = asyncio.create_task(one.run())
+        await asyncio.sleep(5)
+        for _ in range(120):
+            await asyncio.sleep(1)
+            assert not one.leadership.read().is_leader
+            assert "what stands in the Lease is not what was written: spec.leaseDurationSeconds; " in one.status.problems["lease contents"]
+        said = [record.getMessage() for record in caplog.records if "what stands" in record.getMessage()]
+        assert len(said) == 1
+        assert "an admission webhook or policy changes it" in said[0]
+        store.works = True
+        await asyncio.sleep(10)
+        assert one.leadership.read().is_leader
+        assert not one.status.problems
+        run.cancel()
+        await asyncio.gather(run, return_exceptions=True)
+
+    run_virtually(main())
