@@ -66,7 +66,8 @@ class Elector:
 
         Cancelled, it leaves the Lease as it stands: the answers turn false with their deadline.
         """
-        self._runs, watch = True, self._start(Watching(self, self._store, self._clock, self._random).run())
+        self._runs, watching = True, Watching(self, self._store, self._clock, self._random)
+        beside = [self._start(watching.run()), self._start(watching.poll())]
         try:
             while not self.left:
                 self._absorb(Tick())
@@ -78,7 +79,7 @@ class Elector:
                     raise self._fault  # a bug in a task ends the process: no leader rather than two
         finally:
             self._runs = False
-            tasks = [task for task in (watch, self._request) if task is not None]
+            tasks = [task for task in (*beside, self._request) if task is not None]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
