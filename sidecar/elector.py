@@ -11,8 +11,8 @@ from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any, Final
 
-from sidecar.budget import Budget
-from sidecar.clock import Clock, ns, seconds
+from sidecar.budget import KEPT_REQUESTS, Budget
+from sidecar.clock import MIN_SLEEP_SECONDS, Clock, ns, seconds
 from sidecar.election import Election
 from sidecar.events import Answered, Campaign, Due, Ended, Event, Health, Moment, StepDown, Tick
 from sidecar.history import History
@@ -66,7 +66,8 @@ class Elector:
 
         Cancelled, it leaves the Lease as it stands: the answers turn false with their deadline.
         """
-        self._runs, watch = True, self._start(Watching(self, self._store, self._clock, self._random).run())
+        self._runs, watching = True, Watching(self, self._store, self._clock, self._random)
+        beside = [self._start(watching.run()), self._start(watching.poll())]
         try:
             while not self.left:
                 self._absorb(Tick())
@@ -78,7 +79,7 @@ class Elector:
                     raise self._fault  # a bug in a task ends the process: no leader rather than two
         finally:
             self._runs = False
-            tasks = [task for task in (watch, self._request) if task is not None]
+            tasks = [task for task in (*beside, self._request) if task is not None]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -237,9 +238,19 @@ class Elector:
         body = request.to_json()
         return await (self._store.patch(body) if request.base is not None else self._store.create(body))
 
-    async def allowed(self, requests: int = 1) -> None:
-        """Wait until the budget opens, and take so many out of it (L2): for what is asked of the API server beside the election, too."""
-        while (wait_ns := self.budget.opens_ns(requests) - self._clock.boottime_ns()) > 0:
-            await self._clock.sleep(seconds(wait_ns))
+    # ---- beside the election ------------------------------------------------------------------------------------------------------
+
+    async def opened(self, requests: int = 1, *, leaving: int = KEPT_REQUESTS) -> None:
+        """Wait until so many requests may go at once and leave the election so many (L2). Who then sends them at once spends them."""
+        while (wait_ns := self.budget.opens_ns(requests + leaving) - self._clock.boottime_ns()) > 0:
+            await self._clock.sleep(max(seconds(wait_ns), MIN_SLEEP_SECONDS))
+
+    async def allowed(self, requests: int = 1, *, leaving: int = KEPT_REQUESTS) -> None:
+        """The same, and they are spent."""
+        await self.opened(requests, leaving=leaving)
+        self.spend(requests)
+
+    def spend(self, requests: int = 1) -> None:
+        """Count requests that go now, out of the election's own budget (L2)."""
         for _ in range(requests):
             self.budget.spend(self._clock.boottime_ns())
