@@ -1,5 +1,6 @@
 """A program with client-go's election contends for the same Lease: leadership moves both ways and is never double."""
 
+import math
 import signal
 import time
 from collections.abc import Callable
@@ -7,7 +8,7 @@ from collections.abc import Callable
 from tests.apiserver.conftest import SHORT, Field
 from tests.apiserver.go_candidate import ROLE, GoCandidate
 from tests.apiserver.proxy import FaultProxy, Mode
-from tests.apiserver.sidecar_process import Witness, at_once, boottime_ns, until
+from tests.apiserver.sidecar_process import Sidecar, Witness, at_once, boottime_ns, until
 
 NINE = {"LEADER_LEASE_DURATION": "9s", "LEADER_RENEW_DEADLINE": "6s", "LEADER_RETRY_PERIOD": "1s"}
 
@@ -95,12 +96,17 @@ def emptied_late(ground: Field, *, by_client_go: bool) -> None:
             emptied_ns = boottime_ns()
             ground.proxy_of(second).heal()
             ground.proxy_of(second).reset()
-            until(lambda: boottime_ns() - second.leader()["observed_ago"] * 1e9 > emptied_ns, within_seconds=5, message="it hears of that")
+            until(lambda: boottime_ns() - _observed_ago(second) * 1e9 > emptied_ns, within_seconds=5, message="it hears of that")
             assert boottime_ns() < given_ns, "too late to show anything"
             until(second.leads, within_seconds=9 + 1 + 1.5 + 3)
             led_ns = boottime_ns()
         witness.check()
         assert led_ns > given_ns, f"it leads {(given_ns - led_ns) / 1e9:.3f} s before the deadline given by the first"
+
+
+def _observed_ago(sidecar: Sidecar) -> float:
+    """How old its knowledge is, in seconds."""
+    return float(sidecar.leader().get("observed_ago", math.inf))
 
 
 def _began(go: GoCandidate) -> list[int]:
