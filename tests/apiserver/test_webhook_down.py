@@ -2,10 +2,12 @@
 
 import time
 
-from tests.apiserver.conftest import SHORT, Field
+from tests.apiserver.conftest import Field
 from tests.apiserver.sidecar_process import Witness, the_leader, until
 from tests.apiserver.webhook import Webhook
 
+SEVEN = {"LEADER_LEASE_DURATION": "7s", "LEADER_RENEW_DEADLINE": "5s", "LEADER_RETRY_PERIOD": "500ms"}
+"""A request may take 2.25 s: on a busy machine, too, the answer is the API server's, and one and the same."""
 FAILS = "[-]patch failed"
 DOWN_SECONDS = 20
 
@@ -13,7 +15,7 @@ DOWN_SECONDS = 20
 def test_while_no_write_is_possible_it_is_said_once_and_shown_all_the_time(ground: Field) -> None:
     """That it works again is said of a write that landed, never of news from the watch; then somebody leads within the bound (L1)."""
     with Webhook(ground.server, ground.namespace, validating=True) as hook:
-        sidecars = [ground.sidecar(f"web-{number}", times=SHORT).start() for number in range(2)]
+        sidecars = [ground.sidecar(f"web-{number}", times=SEVEN).start() for number in range(2)]
         leader = the_leader([sidecar.serving() for sidecar in sidecars], within_seconds=10)
         for sidecar in sidecars:
             sidecar.informed(leader.name)
@@ -36,7 +38,7 @@ def test_while_no_write_is_possible_it_is_said_once_and_shown_all_the_time(groun
                 assert sidecar.ask("/livez").status == 200
                 assert sidecar.ask("/readyz").status == 200
             hook.up()
-            leader = the_leader(sidecars, within_seconds=3 + 1 + 1.5 * 0.5 + 2)
+            leader = the_leader(sidecars, within_seconds=7 + 1 + 1.5 * 0.5 + 2)
             until(lambda: FAILS not in leader.ask("/readyz?verbose").body.decode(), within_seconds=2)
             time.sleep(2)
         assert {sidecar.name: sidecar.log.count("patch works again") for sidecar in sidecars} == {
