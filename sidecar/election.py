@@ -5,8 +5,7 @@ down as under way. One request is under way at a time. The rules are named S1 to
 """
 
 from dataclasses import dataclass, replace
-from enum import StrEnum
-from typing import Any, Final
+from typing import Any
 
 from sidecar import promise, writes
 from sidecar.clock import ns
@@ -14,43 +13,12 @@ from sidecar.events import Answered, Campaign, Confirmed, Doubted, Ended, Event,
 from sidecar.lease import MAX_TOKEN, SENTINEL, Record, version_number
 from sidecar.situation import OUT, Situation
 from sidecar.stores.protocol import Busy, Conflict, Denied, Done, Missing, Outcome
+from sidecar.transitions import TRANSITIONS, Cause
 from sidecar.view import State
 from sidecar.writes import Held, Kind, Request
 
-
-class Cause(StrEnum):
-    """Why a candidate moves from one state to another."""
-
-    SEEN = "the Lease was seen, or found missing"
-    TOOK = "its own write is what stands in the Lease (S3, S9)"
-    LOST = "the Lease names another, or nobody (S4)"
-    EXPIRED = "its deadline passed (S3)"
-    STEP_DOWN = "it is asked to stop (S11)"
-    RELEASED = "its release landed"
-    TWIN = "another process writes under its identity (S9 d)"
-    RETURN = "its time out is over"
-
-
-TRANSITIONS: Final[dict[tuple[State, Cause], State]] = {
-    (State.STARTING, Cause.SEEN): State.FOLLOWING,
-    (State.STARTING, Cause.STEP_DOWN): State.RESIGNED,
-    (State.FOLLOWING, Cause.TOOK): State.LEADING,
-    (State.FOLLOWING, Cause.TWIN): State.CONFLICT,
-    (State.FOLLOWING, Cause.STEP_DOWN): State.RESIGNED,
-    (State.LEADING, Cause.LOST): State.FOLLOWING,
-    (State.LEADING, Cause.EXPIRED): State.FOLLOWING,
-    (State.LEADING, Cause.TWIN): State.CONFLICT,
-    (State.LEADING, Cause.STEP_DOWN): State.STEPPING_DOWN,
-    (State.STEPPING_DOWN, Cause.LOST): State.RESIGNED,
-    (State.STEPPING_DOWN, Cause.EXPIRED): State.RESIGNED,
-    (State.STEPPING_DOWN, Cause.TWIN): State.CONFLICT,
-    (State.STEPPING_DOWN, Cause.RELEASED): State.RESIGNED,
-    (State.RESIGNED, Cause.TWIN): State.CONFLICT,
-    (State.RESIGNED, Cause.RETURN): State.FOLLOWING,
-    (State.CONFLICT, Cause.RETURN): State.FOLLOWING,
-    (State.CONFLICT, Cause.STEP_DOWN): State.RESIGNED,
-}
-"""Every move there is. A term is held while leading or stepping down, and an answer is true while leading alone."""
+MOST_UNRESOLVED = 16
+"""Own writes of unknown outcome that are remembered, the newest: where each write ends in 5xx there would be more for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +67,9 @@ class Election(Situation):
         later_ns = max(at.now_ns, request.sent_ns + ns(self.me.retry_period_seconds))
         match outcome:
             case Done(record) if writing and record.version == request.base:  # S3: a 200 that changed nothing proves nothing
-                return replace(self, unresolved=(*self.unresolved, request), doubt=True, next_ns=later_ns)
-            case Done(record) if record == self.record:
-                unresolved = () if self.leaving else self.unresolved  # looked once more: enough for who leaves
-                return replace(self, next_ns=0, unresolved=unresolved)._hear(record, at)
-            case Done(record) if self.learned_ns > request.sent_ns and not record.is_later(self.record):
-                return replace(self, doubt=True)._keep(request, record)  # the watch was faster: what this answer tells may be over
+                return replace(self, doubt=True, next_ns=later_ns)._unsure(request)
             case Done(record):
-                return replace(self, next_ns=0)._keep(request, record)._see(record, at)
+                return self._done(request if writing else None, record, request.sent_ns, at)
             case Missing() if request.kind is Kind.SENTINEL:  # not even its namespace is there
                 return replace(self, next_ns=later_ns)
             case Missing() if self.learned_ns > request.sent_ns:
@@ -114,20 +77,33 @@ class Election(Situation):
             case Missing():
                 return replace(self, next_ns=0)._gone(at)
             case Conflict():  # S5: it may be one's own success, or a touch by somebody else: look
-                raced = replace(self, unresolved=(*self.unresolved, request), doubt=True, raced=True)
+                raced = replace(self, doubt=True, raced=True)._unsure(request)
                 if self.held is None:
                     return raced
                 return replace(raced, quick=False, renew_ns=at.now_ns) if self.quick else replace(raced, next_ns=later_ns)
             case Busy(retry_after_seconds):
-                asked_ns = at.now_ns + ns(retry_after_seconds)
-                wait_ns = min(asked_ns, later_ns) if self.held is not None else max(asked_ns, later_ns)
-                return replace(self, next_ns=wait_ns, doubt=self.doubt or not writing)
+                busy = replace(self, doubt=self.doubt or not writing)
+                if self.held is not None:
+                    return replace(busy, next_ns=min(at.now_ns + ns(retry_after_seconds), later_ns))
+                # L2: no Retry-After keeps a candidate from a free Lease for longer than a lease duration.
+                return replace(busy, next_ns=later_ns, asked_ns=at.now_ns + ns(min(retry_after_seconds, self.longest_wait_seconds())))
             case Denied():
                 return replace(self, next_ns=later_ns, doubt=self.doubt or not writing)
             case _:  # S3: an unknown outcome extends nothing until it is found landed
-                unresolved = (*self.unresolved, request) if writing else self.unresolved
                 doubt = self.doubt or not writing or self.state in OUT
-                return replace(self, unresolved=unresolved, next_ns=later_ns, doubt=doubt, raced=False)
+                unknown = replace(self, next_ns=later_ns, doubt=doubt, raced=False)
+                return unknown._unsure(request) if writing else unknown
+
+    def _done(self, write: Request | None, record: Record, sent_ns: int, at: Moment) -> "Election":
+        """An answer shows `record`, which `write` left there if it was one."""
+        if record == self.record and (write is None or self._has_found(write)):
+            unresolved = () if self.leaving else self.unresolved  # looked once more: enough for who leaves
+            return replace(self, next_ns=0, asked_ns=0, unresolved=unresolved)._hear(record, at)
+        if record != self.record and self.learned_ns > sent_ns and not record.is_later(self.record):
+            late = replace(self, doubt=True)  # the watch was faster: what this answer tells may be over
+            late = late._spoilt(write, record) if write is not None else late
+            return late._unsure(write) if write is not None and write.is_outcome(record) else late
+        return replace(self, next_ns=0, asked_ns=0)._see(record, at, write)
 
     def _note(self, record: Record) -> "Election":
         """S8: remember the largest token seen, however late the news is and whatever becomes of it."""
@@ -136,9 +112,9 @@ class Election(Situation):
             return self
         return replace(self, last_token=token)
 
-    def _keep(self, request: Request, record: Record) -> "Election":
-        """A write that is seen to have landed is looked at as one that might have."""
-        return replace(self, unresolved=(*self.unresolved, request)) if request.is_outcome(record) else self
+    def _unsure(self, write: Request) -> "Election":
+        """A write that may stand in the Lease: the next read decides. One that is forgotten is waited out like a stranger's (S9 c)."""
+        return replace(self, unresolved=(*self.unresolved, write)[-MOST_UNRESOLVED:])
 
     def _hear(self, record: Record, at: Moment) -> "Election":
         """Take news from the watch: what is later counts; what is older, or has no order, calls for one quorum read (S4)."""
@@ -148,14 +124,15 @@ class Election(Situation):
             return self._see(record, at)
         return replace(self, doubt=True)
 
-    def _see(self, record: Record, at: Moment) -> "Election":
-        """Take `record` for the newest state of the Lease."""
-        own = (self.flight, *self.unresolved, self.landed)  # the watch may be faster than the answer
-        mine = next((write for write in own if write is not None and write.is_outcome(record)), None)
+    def _see(self, record: Record, at: Moment, mine: Request | None = None) -> "Election":
+        """Take `record` for the newest state of the Lease: where it answers an own write, that is `mine`, whatever stands there."""
+        own = (mine, self.flight, *self.unresolved, self.landed)  # the watch may be faster than the answer
+        found = next((write for write in own if write is not None and (write is mine or write.is_outcome(record))), None)
         known = replace(
             self,
             record=record,
             learned_ns=at.now_ns,
+            since_ns=self.since_ns if self.record is not None and self.record.same_renewal(record) else at.now_ns,
             confirmed_ns=at.now_ns,
             last=promise.seen(
                 record, self.record, self.last, self.last_token, now_ns=at.now_ns, own_seconds=self.me.lease_duration_seconds
@@ -164,8 +141,12 @@ class Election(Situation):
         )
         if known.state is State.STARTING:
             known = known._move(Cause.SEEN, "the Lease was seen")
-        if mine is not None:
-            return known._landed(mine, at)._schedule(self.record, at)
+        if known.altered and known.is_renewed_by_another(self.record):
+            known = replace(known, altered=())
+        if found is not None:
+            known = known._landed(found, record, at)
+        if found is not None and (known.held is not None or found.is_outcome(record)):
+            return known._schedule(self.record, at)
         if known._is_twin(record, self.record):  # S9 d
             return known._conflict(at)
         if record.holder not in ("", SENTINEL, self.me.identity):
@@ -185,6 +166,7 @@ class Election(Situation):
             known,
             record=None,
             learned_ns=at.now_ns,
+            since_ns=at.now_ns,
             confirmed_ns=at.now_ns,
             last=last,
             unresolved=(),
@@ -193,17 +175,28 @@ class Election(Situation):
 
     # ---- own writes ---------------------------------------------------------------------------------------------------------------
 
-    def _landed(self, write: Request, at: Moment) -> "Election":
-        """Find an own write standing in the Lease."""
-        if write.kind is Kind.SENTINEL or write is self.landed:
-            return self
+    def _has_found(self, write: Request) -> bool:
+        return self.landed is not None and write.is_outcome(self.landed.record)
+
+    def _landed(self, write: Request, record: Record, at: Moment) -> "Election":
+        """Find an own write standing in the Lease, as `record` shows it."""
+        if self._has_found(write):
+            return self._curtailed(record)
+        if write.kind is Kind.SENTINEL:
+            return self._spoilt(write, record)
         # A write that landed is as good as a quorum read.
-        known = replace(self, landed=write, wrote=write, fresh=False, quick=True, doubt=False, raced=False)
+        stands = write.standing(record)
+        known = replace(self, landed=stands, wrote=write, fresh=False, quick=True, doubt=False, raced=False, curtailed=False)
+        known = known._spoilt(write, record)
         if write.kind is Kind.RELEASE:
             return known._move(Cause.RELEASED, "released", held=None) if known.state is State.STEPPING_DOWN else known
-        deadline_ns = writes.deadline_ns(self.me, write)  # S3
-        if known.held is not None:
-            return replace(known, held=replace(known.held, deadline_ns=max(known.held.deadline_ns, deadline_ns)))
+        return known._holds(stands, at) if known.landed is not None else known
+
+    def _holds(self, write: Request, at: Moment) -> "Election":
+        """The Lease is held by that own write."""
+        known, deadline_ns = self, writes.deadline_ns(self.me, write)  # S3
+        if known.held is not None:  # S3: the newest write counts, also where it ends earlier than the one before
+            return replace(known, held=replace(known.held, deadline_ns=deadline_ns))
         # S3: a renewal revives no term that has ended; an acquisition or a resumption that proves itself in time begins one.
         if known.state is not State.FOLLOWING or write.kind is Kind.RENEW or at.now_ns >= deadline_ns:
             return known
@@ -211,6 +204,26 @@ class Election(Situation):
         assert token is not None, "an own write names its token"  # noqa: S101
         held = Held(token, write.record.acquire_time_us, write.record.transitions, deadline_ns)
         return known._move(Cause.TOOK, "resumed its term" if write.kind is Kind.RESUME else "acquired the Lease", held=held)
+
+    def _spoilt(self, write: Request, record: Record) -> "Election":
+        """S3: a write that was altered so that it holds nothing is no renewal: the answer is false at once, and what stands runs out."""
+        altered = write.altered(record)
+        known = replace(self, altered=altered)
+        if write.kind in (Kind.RELEASE, Kind.SENTINEL) or writes.is_renewal(self.me, write, altered, record.duration_seconds):
+            return known
+        spoilt = replace(known, landed=None, wrote=write, fresh=False)
+        why = f"what stands in the Lease is not what was written: {', '.join(altered)}"
+        return spoilt._move(Cause.ALTERED, why, held=None) if spoilt.held is not None else spoilt
+
+    def _curtailed(self, record: Record) -> "Election":
+        """S3: the duration was shortened under a write that stands: the smaller one counts at once, and the holder renews with its own."""
+        seconds, held = record.duration_seconds, self.held
+        if self.landed is None or seconds is None or seconds >= (self.landed.record.duration_seconds or 0):
+            return self
+        landed = self.landed.standing(record)
+        if held is not None:
+            held = replace(held, deadline_ns=min(held.deadline_ns, writes.deadline_ns(self.me, landed)))
+        return replace(self, landed=landed, held=held, curtailed=True)
 
     def _is_twin(self, record: Record, before: Record | None) -> bool:
         """S9 d: another instance of this identity replaced a write of ours; the write of a former process cannot, it would come first."""
@@ -239,11 +252,13 @@ class Election(Situation):
         if self.may_resume():
             return replace(self, former=self.former or self.last, contend_ns=at.now_ns)
         free_ns = max(self.free_ns(), at.now_ns)
+        new = before is None or before.version != self.record.version
+        known = replace(self, asked_ns=0) if new and free_ns <= at.now_ns else self  # L2: a free Lease ends what Retry-After asks, once
         if self.is_mine() and self.record.holder:
-            return replace(self, contend_ns=free_ns)
+            return replace(known, contend_ns=free_ns)
         if before is not None and before.same_renewal(self.record):
-            return replace(self, contend_ns=max(self.contend_ns, self.free_ns()))
-        return replace(self, contend_ns=free_ns + self.turn_ns(at))
+            return replace(known, contend_ns=max(self.contend_ns, self.free_ns()))
+        return replace(known, contend_ns=free_ns + self.turn_ns(at))
 
     def _end(self, renewal: tuple[str, str, int | None, int | None], at: Moment) -> "Election":
         """S6 x: a proof ends what that very renewal promised; a later one, a late write of the dead process too, needs its own."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from sidecar.clock import ns
-from sidecar.lease import SENTINEL, Record
+from sidecar.lease import SENTINEL, Record, Term
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +27,30 @@ class Promise:
 def is_free(record: Record, last: Promise | None, last_token: int | None) -> bool:
     """Whether an empty Lease is free at once (S7).
 
-    It is where its holder released it, where the last holder seen was no sidecar, or where nothing tells of any holder. A release mark
-    with a token below one that was seen is an old Lease written back.
+    It is where its holder released it, where client-go has released it that was the last holder seen, or where nothing tells of any
+    holder. A release mark with a token below one that was seen is an old Lease written back.
     """
     term = record.term
     if term is not None and term.released and term.token is not None and term.token >= (last_token or 0):
         return True
     if last is not None:
-        return not last.of_sidecar
+        return not last.of_sidecar and _left_by_client_go(record) and not _came_later(term, last)
     return term is None or term.holder == ""
+
+
+def _left_by_client_go(record: Record) -> bool:
+    """What its release leaves (client-go leaderelection.go, `release`): no holder, one second, and a renewTime."""
+    return record.duration_seconds == 1 and record.renew_time_us is not None
+
+
+def _came_later(term: Term | None, last: Promise) -> bool:
+    """Whether the annotation names a holder that took the Lease since: a stale release by client-go empties it under that one.
+
+    A token is at least the version that its term began with (S8), so one below the last version seen is of an earlier term.
+    """
+    if term is None or term.released or not term.holder:
+        return False
+    return last.version is None or term.token is None or term.token >= last.version
 
 
 def seen(  # noqa: PLR0913 - two records, what was known, and the moment
@@ -71,7 +86,7 @@ def _seen(  # noqa: PLR0913 - as above
     if not record.holder:
         if (same and last is not None) or is_free(record, last, last_token):
             return last
-        seconds = max(last.seconds if last is not None else own_seconds, record.duration_seconds or 0)  # what stands there may be news
+        seconds = max(own_seconds, last.seconds if last is not None else 0, record.duration_seconds or 0)
         return Promise(of_sidecar=True, seen_ns=now_ns, seconds=seconds, version=record.version_number)
     seconds = record.duration_seconds or own_seconds
     if same and last is not None:  # a touch by somebody else restarts nobody's wait, and a larger duration counts

@@ -34,6 +34,8 @@ class Situation:
     """The newest Lease known; None while it is missing, or not yet seen (STARTING)."""
     learned_ns: int = 0
     """When that became known."""
+    since_ns: int = 0
+    """First sight of its renewal: a touch by somebody else leaves it."""
     confirmed_ns: int | None = None
     last: Promise | None = None
     last_token: int | None = None
@@ -62,6 +64,12 @@ class Situation:
     contend_ns: int = 0
     next_ns: int = 0
     """No request before: the last one failed."""
+    asked_ns: int = 0
+    """No request before, as the API server has asked (Retry-After)."""
+    altered: tuple[str, ...] = ()
+    """The fields in which the last own write to land stands otherwise than written (S3); kept until one stands whole."""
+    curtailed: bool = False
+    """Somebody has shortened the duration under the last own write: it is renewed as soon as the budget allows (S3)."""
     release_ns: int = 0
     """Nothing is released before (S11)."""
     back_ns: int | None = None
@@ -81,6 +89,19 @@ class Situation:
         """S9 a: the Lease is as one's own last write left it: the chain of own writes is whole."""
         return self.landed is not None and self.record is not None and self.landed.is_outcome(self.record)
 
+    def is_spoilt(self) -> bool:
+        """S3: what stands is an own write that was altered so that nobody leads by it."""
+        record, term = self.record, self.record.term if self.record is not None else None
+        named = record is not None and self.me.identity in (record.holder, term.holder if term is not None else "")
+        return bool(self.altered) and self.landed is None and named
+
+    def is_renewed_by_another(self, before: Record | None) -> bool:
+        """Whether another sidecar has renewed its term since `before`: then what it writes stands."""
+        record = self.record
+        if record is None or before is None or record.token is None or record.holder == self.me.identity:
+            return False
+        return record.token == before.token and not record.same_renewal(before)
+
     def is_foreign(self) -> bool:
         """The Lease is marked as another group's: it is never contended for, and who leads there does not lead here."""
         return self.record is not None and self.record.group not in ("", self.me.group)
@@ -94,7 +115,7 @@ class Situation:
             return 0
         if not self.record.holder and self.landed is not None and self.landed.kind is not Kind.RELEASE:
             # S7: the former holder may take it anew, where nobody else can have held it meanwhile: inside its last write's deadline.
-            return 0 if self.learned_ns < writes.deadline_ns(self.me, self.landed) else self.last.end_ns
+            return 0 if self.since_ns < writes.deadline_ns(self.me, self.landed) else self.last.end_ns
         return self.last.end_ns
 
     def is_over(self) -> bool:
@@ -132,7 +153,12 @@ class Situation:
         """When a time out ends: a resignation earlier where the Lease stands free for a whole lease duration."""
         if self.state is State.CONFLICT or self.record is None:
             return back_ns
-        return min(back_ns, max(self.free_ns(), self.learned_ns) + ns(self.me.lease_duration_seconds))
+        return min(back_ns, max(self.free_ns(), self.since_ns) + ns(self.me.lease_duration_seconds))
+
+    def longest_wait_seconds(self) -> float:
+        """L2: the longest that a Retry-After delays anything: the smaller of one's own and the record's lease duration."""
+        stands = self.record.duration_seconds if self.record is not None else None
+        return min(self.me.lease_duration_seconds, stands or self.me.lease_duration_seconds)
 
     def turn_ns(self, at: Moment) -> int:
         """How long to let others go first once the Lease is free (L2): whom its last holder named, then who stands by, then the rest."""
@@ -151,9 +177,9 @@ class Situation:
     def due(self, now_ns: int) -> Due | None:
         """The request that this state asks for next; None while one is under way, or before something happens."""
         due = self._due(now_ns) if self.flight is None else None
-        return replace(due, at_ns=max(due.at_ns, self.next_ns)) if due is not None else None
+        return replace(due, at_ns=max(due.at_ns, self.next_ns, self.asked_ns)) if due is not None else None
 
-    def _due(self, now_ns: int) -> Due | None:
+    def _due(self, now_ns: int) -> Due | None:  # noqa: PLR0911 - one for each kind of request
         holder = self.held is not None or self.to_release()
         if self.doubt and (self.raced or not holder or now_ns < self.renew_ns):
             wanted = not self.leaving or holder or bool(self.unresolved)
@@ -161,6 +187,8 @@ class Situation:
         if self.record is None:
             return Due(Kind.SENTINEL, self.contend_ns, urgent=holder) if self.held is not None or self.state is State.FOLLOWING else None
         if self.held is not None and (self.record.holder == SENTINEL or not self.to_release() or self.renew_ns < self.release_ns):
+            if self.curtailed and now_ns < self.renew_ns:
+                return Due(Kind.RENEW, 0)
             return Due(Kind.RENEW, 0 if self.record.holder == SENTINEL else self.renew_ns, urgent=True)  # S7: claimed back at once
         if self.to_release():
             return Due(Kind.RELEASE, self.release_ns, urgent=True)
@@ -236,7 +264,7 @@ class Situation:
             until_ns = held.deadline_ns if leading else min(held.deadline_ns, self.release_ns)
             expires_ns = held.deadline_ns if leading else None
             return replace(known, holder=self.me.identity, token=held.token, expires_ns=expires_ns, covered_until_ns=until_ns)
-        if record is None or self.last is None or self.is_mine() or self.may_resume() or self.is_over():
+        if record is None or self.last is None or self.is_mine() or self.may_resume() or self.is_over() or self.is_spoilt():
             return known
         if record.holder in ("", SENTINEL) or self.is_foreign():
             return known

@@ -20,6 +20,8 @@ _log: Final = logging.getLogger(__name__)
 LATENCY_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 MARGIN_SECONDS: Final = (0.0, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0, 20.0, 60.0, 600.0)
 
+ALTERED: Final = "lease contents"
+"""Its line in `/readyz?verbose`."""
 VERBS: Final = {Kind.READ: "get", Kind.SENTINEL: "create"}
 """As Kubernetes calls the requests; every other one is a patch."""
 
@@ -74,6 +76,10 @@ class Status:
         self.conflict = after.why if after.state is State.CONFLICT else ""
         if after.is_foreign() or before.is_foreign():
             self.note("contending", _foreign(after) if after.is_foreign() else None)
+        if after.altered != before.altered:
+            self._say_altered(after)
+        if after.record is not before.record and after.is_renewed_by_another(before.record):
+            self._forget_passing()
         if after.state is not before.state:
             self.moves[after.state] += 1
             self._tell(before, after)
@@ -103,7 +109,7 @@ class Status:
             self.note("watch", why)
 
     def note(self, what: str, outcome: object, *, passes: bool = True) -> None:
-        """Keep what fails for `/readyz?verbose`, and log it once. `passes`: it may pass by itself while following (`passed`)."""
+        """Keep what fails for `/readyz?verbose`, and log it once. `passes`: it may pass by itself while following (`_forget_passing`)."""
         message = (
             outcome.message
             if isinstance(outcome, (Denied, Unknown))
@@ -125,10 +131,24 @@ class Status:
             del self.problems[what]
             log_event(_log, logging.INFO, f"{what} works again")
 
-    def passed(self) -> None:
-        """Who follows may not write again for a long time: what passed by itself is no problem now."""
+    def _say_altered(self, election: Election) -> None:
+        """S3: while an own write stands otherwise than written, that stands in `/readyz?verbose`; log it once for each set of fields."""
+        if not election.altered:
+            self.problems.pop(ALTERED, None)
+            log_event(_log, logging.INFO, "what stands in the Lease is what was written again")
+            return
+        said = f"what stands in the Lease is not what was written: {', '.join(election.altered)}; an admission webhook or policy changes it"
+        self.problems[ALTERED] = said if election.held is not None else f"{said}; nobody leads by such a write"
+        log_event(_log, logging.WARNING, self.problems[ALTERED])
+
+    def _forget_passing(self) -> None:
+        """Another candidate's renewal shows that writes land, and a follower may not write again for a long time: no problem is left.
+
+        Nothing is said of it: only of a request of the same kind that succeeds the log says that it works again.
+        """
         for what in self._passing & self.problems.keys():
-            self.note(what, None)
+            del self.problems[what]
+        self._passing.clear()
 
     def _tell(self, before: Election, after: Election) -> None:
         level = (

@@ -68,8 +68,6 @@ class Watching:
                 self._elector.status.watched()
             case Changed(record):
                 self._elector.put(Watched(record))
-                if self._elector.situation().held is None:
-                    self._elector.status.passed()
             case Deleted():
                 self._elector.put(Doubted())
             case Alive():

@@ -4,7 +4,26 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from sidecar.clock import ns
-from sidecar.lease import JSON, MAX_TOKEN, MAX_TRANSITIONS, SENTINEL, HolderPod, Record, Term, later_time_us, merge_patch, pod_name
+from sidecar.lease import (
+    GROUP_ANNOTATION,
+    JSON,
+    MAX_TOKEN,
+    MAX_TRANSITIONS,
+    SENTINEL,
+    STANDBY_ANNOTATION,
+    SUCCESSOR_ANNOTATION,
+    TERM_ANNOTATION,
+    HolderPod,
+    Record,
+    Term,
+    later_time_us,
+    merge_patch,
+    parse,
+    pod_name,
+)
+
+_TERM_FIELDS = frozenset({"spec.holderIdentity", "spec.renewTime", "spec.leaseTransitions", f"metadata.annotations[{TERM_ANNOTATION}]"})
+"""S3: a write that stands otherwise in one of these is no renewal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +53,10 @@ class Candidate:
     def request_limit_seconds(self) -> float:
         """The longest a request may take: two fit between a renewal that is due and the renew deadline."""
         return (self.renew_deadline_seconds - self.retry_period_seconds) / 2
+
+    def valid_seconds(self, duration_seconds: int) -> float:
+        """How long a write that stands with this duration may be acted on (S3): as the renew deadline is to the own lease duration."""
+        return min(self.renew_deadline_seconds, duration_seconds * self.renew_deadline_seconds / self.lease_duration_seconds)
 
 
 class Kind(StrEnum):
@@ -78,6 +101,28 @@ class Request:
     def is_outcome(self, record: Record) -> bool:
         """Whether `record` is as this write left it; labels and the like aside."""
         return self.kind is not Kind.READ and record.renewal == self.record.renewal
+
+    def standing(self, record: Record) -> "Request":
+        """This write with the duration that stands in `record`, its outcome."""
+        return replace(self, record=replace(self.record, duration_seconds=record.duration_seconds))
+
+    def altered(self, record: Record) -> tuple[str, ...]:
+        """The fields of `record`, which this write left, that stand otherwise than written: an admission webhook or policy may do that."""
+        if record == replace(self.record, version=record.version):
+            return ()
+        written = parse(self.to_json())  # as a Lease holds it: what no Lease can hold is nobody's alteration
+        pairs = {
+            "spec.holderIdentity": (written.holder, record.holder),
+            "spec.leaseDurationSeconds": (written.duration_seconds, record.duration_seconds),
+            "spec.acquireTime": (written.acquire_time_us, record.acquire_time_us),
+            "spec.renewTime": (written.renew_time_us, record.renew_time_us),
+            "spec.leaseTransitions": (written.transitions, record.transitions),
+            f"metadata.annotations[{TERM_ANNOTATION}]": (written.term, record.term),
+            f"metadata.annotations[{SUCCESSOR_ANNOTATION}]": (written.successor, record.successor),
+            f"metadata.annotations[{STANDBY_ANNOTATION}]": (written.standbys_without(record.holder), record.standbys),
+            f"metadata.annotations[{GROUP_ANNOTATION}]": (written.group, record.group if written.group else ""),
+        }
+        return tuple(field for field, (asked, stands) in pairs.items() if asked != stands)
 
 
 def read(now_ns: int) -> Request:
@@ -152,8 +197,16 @@ def next_time_us(wall_us: int, base: Record | None, sent_us: int) -> int:
 
 
 def deadline_ns(me: Candidate, request: Request) -> int:
-    """S3: until when a write that has landed may be acted on: from just before it was sent, never from its answer."""
-    return request.sent_ns + ns(me.renew_deadline_seconds)
+    """S3: until when a write that stands may be acted on: from just before it was sent, never from its answer."""
+    return request.sent_ns + ns(me.valid_seconds(request.record.duration_seconds or 0))
+
+
+def is_renewal(me: Candidate, request: Request, altered: tuple[str, ...], seconds: int | None) -> bool:
+    """S3: whether a write that stands with these fields altered, for `seconds`, holds the Lease for its term at all."""
+    if seconds is None or _TERM_FIELDS & set(altered):
+        return False
+    shorter = seconds < (request.record.duration_seconds or 0)
+    return not shorter or me.valid_seconds(seconds) >= 2 * me.retry_period_seconds
 
 
 def _behind(me: Candidate, base: Record) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from tests.apiserver.sidecar_process import Sidecar, ending, the_leader, until
+from tests.debian import install
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
@@ -44,10 +45,24 @@ LANGUAGES = [
 ]
 
 
+PACKAGES = {"go": "golang-go", "java": "default-jre-headless", "javac": "default-jdk-headless", "node": "nodejs"}
+"""Debian's packages of tools that have another name."""
+
+
+def found(tool: str) -> str | None:
+    """The first one on the PATH that runs: a version manager leaves a shim there for what it has not installed."""
+    version = {"go": "version", "java": "-version", "javac": "-version"}.get(tool, "--version")
+    for folder in os.get_exec_path():
+        path = shutil.which(tool, path=folder)
+        if path is not None and subprocess.run([path, version], capture_output=True, check=False).returncode == 0:
+            return path
+    return None
+
+
 def needs(tools: tuple[str, ...]) -> None:
-    """Skip where a tool is missing; in CI fail."""
-    missing = [tool for tool in tools if shutil.which(tool) is None]
-    if missing:
+    """Install what is missing where that can be done; skip where a tool cannot be had; in CI fail."""
+    install(lambda: [PACKAGES.get(tool, tool) for tool in tools if found(tool) is None])
+    if missing := [tool for tool in tools if found(tool) is None]:
         message = f"not run: {', '.join(missing)} cannot be found; install it to run this client"
         if os.environ.get("CI") == "true":
             pytest.fail(message)
@@ -100,7 +115,8 @@ def test_a_client_acts_only_while_its_pod_leads(language: Language, tmp_path: Pa
     needs(language.tools)
     words = {"file": str(EXAMPLES / language.file), "folder": str(tmp_path)}
     if language.build:
-        subprocess.run([word.format(**words) for word in language.build], check=True, timeout=120, cwd=tmp_path)
+        build = [word.format(**words) for word in language.build]
+        subprocess.run([found(build[0]) or build[0], *build[1:]], check=True, timeout=120, cwd=tmp_path)
     settings = {
         "LEADER_STORE": f"local:{tmp_path}/leases.db", "LEADER_LEASE_NAME": "web",
         "LEADER_LEASE_DURATION": "4s", "LEADER_RENEW_DEADLINE": "3s", "LEADER_RETRY_PERIOD": "500ms", "LEADER_DRAIN_TIMEOUT": "1m",

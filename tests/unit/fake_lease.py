@@ -1,5 +1,6 @@
 """One Lease behind compare-and-swap, as an API server keeps it, without a wire."""
 
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, field
 
@@ -19,6 +20,8 @@ class Api:
     """Each state the Lease was ever in: what a watch may still deliver."""
     opaque: bool = False
     """Versions that are no integers."""
+    admit: Callable[[JSON], JSON] | None = None
+    """A mutating admission webhook: what is stored in place of what a candidate asks for."""
 
     @property
     def record(self) -> Record:
@@ -57,10 +60,14 @@ class Api:
         if request.kind is Kind.READ:
             return Done(self.record) if self.lease is not None else Missing()
         if request.kind is Kind.SENTINEL:
-            return self.put(merge({}, body)) if self.lease is None else Conflict()
+            return self.put(self._admitted(merge({}, body))) if self.lease is None else Conflict()
         if self.lease is None:
             return Missing()
         if body["metadata"]["resourceVersion"] != self.record.version:
             return Conflict()
         merged = merge(self.lease, body)
+        merged = self._admitted(merged)
         return Done(self.record) if merged == self.lease else self.put(merged)
+
+    def _admitted(self, lease: JSON) -> JSON:
+        return self.admit(deepcopy(lease)) if self.admit is not None else lease

@@ -5,10 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from sidecar.election import TRANSITIONS, Cause, Election
+from sidecar.election import Election
 from sidecar.events import Campaign, Confirmed, Doubted, Moment, StepDown, Tick, Watched
+from sidecar.transitions import TRANSITIONS, Cause
 from sidecar.view import State
 from sidecar.writes import Kind
+from tests.unit.admission import sets
 from tests.unit.situations import expired, in_conflict, leading, resigned, stepping_down, twin_writes
 from tests.unit.walk import perform, steps
 from tests.unit.world import World
@@ -23,6 +25,13 @@ def _later(seconds: float) -> Callable[[World], object]:
     return lambda world: world.pass_(seconds)["A"].tick()
 
 
+def _renews_altered(world: World) -> None:
+    """A renews, and an admission webhook shortens its duration."""
+    world.api.admit = sets(leaseDurationSeconds=3)
+    world.pass_(2)
+    world["A"].tick().go(Kind.RENEW)
+
+
 ENTRIES: dict[tuple[State, Cause], tuple[Callable[[], World], Callable[[World], object]]] = {
     (State.STARTING, Cause.SEEN): (World, lambda world: world["A"].watch()),
     (State.STARTING, Cause.STEP_DOWN): (World, lambda world: world["A"].step_down()),
@@ -30,10 +39,12 @@ ENTRIES: dict[tuple[State, Cause], tuple[Callable[[], World], Callable[[World], 
     (State.FOLLOWING, Cause.TWIN): (lambda: expired(leading()), twin_writes),
     (State.FOLLOWING, Cause.STEP_DOWN): (lambda: expired(leading()), lambda world: world["A"].step_down()),
     (State.LEADING, Cause.LOST): (leading, _another),
+    (State.LEADING, Cause.ALTERED): (leading, _renews_altered),
     (State.LEADING, Cause.EXPIRED): (leading, _later(10)),
     (State.LEADING, Cause.TWIN): (leading, twin_writes),
     (State.LEADING, Cause.STEP_DOWN): (leading, lambda world: world["A"].step_down()),
     (State.STEPPING_DOWN, Cause.LOST): (lambda: stepping_down(leading()), _another),
+    (State.STEPPING_DOWN, Cause.ALTERED): (lambda: stepping_down(leading()), _renews_altered),
     (State.STEPPING_DOWN, Cause.EXPIRED): (lambda: stepping_down(leading()), _later(10)),
     (State.STEPPING_DOWN, Cause.TWIN): (lambda: stepping_down(leading()), twin_writes),
     (State.STEPPING_DOWN, Cause.RELEASED): (

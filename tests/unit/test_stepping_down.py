@@ -189,7 +189,7 @@ def test_a_create_that_finds_no_namespace_brings_no_storm() -> None:
     assert len(a.sent) <= 5
 
 
-def test_a_retry_after_is_honoured_by_a_follower_in_full_and_by_a_holder_up_to_its_retry_period() -> None:
+def test_a_retry_after_is_honoured_by_a_follower_up_to_a_lease_duration_and_by_a_holder_up_to_its_retry_period() -> None:
     """(§4)."""
     world = leading()
     a, b = world["A"], world["B"]
@@ -197,7 +197,7 @@ def test_a_retry_after_is_honoured_by_a_follower_in_full_and_by_a_holder_up_to_i
     a.tick().send(Kind.RENEW).refuse(Busy(60))
     assert due(a) == (Kind.RENEW, 2.0)
     b.doubt().send(Kind.READ).refuse(Busy(60))
-    assert due(b) == (Kind.READ, 60.0)
+    assert due(b) == (Kind.READ, 15.0)
 
 
 def test_an_answer_without_a_request_is_a_bug() -> None:

@@ -8,6 +8,8 @@ from sidecar.writes import Kind
 from tests.unit.situations import due, leading, resigned
 from tests.unit.world import World
 
+EDITED = "2026-11-23T08:00:00.000000Z"
+
 # ---- S6, S7: waiting ---------------------------------------------------------------------------------------------------------------
 
 
@@ -60,7 +62,7 @@ def test_an_empty_lease_is_free_where_the_last_holder_seen_was_no_sidecar() -> N
     world = World("A", lease={"spec": {"holderIdentity": "client-go", "leaseDurationSeconds": 15}})
     a = world["A"]
     a.go(Kind.READ)
-    world.api.edit(holderIdentity="", leaseDurationSeconds=1)
+    world.api.edit(holderIdentity="", leaseDurationSeconds=1, renewTime=EDITED)
     a.watch()
     assert due(a) == (Kind.ACQUIRE, SPREAD_SECONDS)
 
