@@ -128,9 +128,9 @@ class Sidecar:
         """Whether it says so now."""
         return bool(self.leader().get("is_leader"))
 
-    def serving(self) -> "Sidecar":
-        """Wait for its listener."""
-        until(lambda: self.leader() or self.exited(), within_seconds=20, message=f"{self.name} serves\n{self.log}")
+    def serving(self, within_seconds: float = 20) -> "Sidecar":
+        """Wait for its listener; where many start side by side that takes longer."""
+        until(lambda: self.leader() or self.exited(), within_seconds=within_seconds, message=f"{self.name} serves\n{self.log}")
         assert not self.exited(), f"{self.name} ended with {self.process and self.process.returncode}:\n{self.log}"
         return self
 

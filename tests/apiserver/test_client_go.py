@@ -73,7 +73,7 @@ def emptied_late(ground: Field, *, by_client_go: bool) -> None:
         first, second = (ground.sidecar(f"web-{number}", proxied=True, times=NINE).start() for number in range(2))
         ground.proxies.append(proxy)  # ended with theirs
         for sidecar in (first, second):
-            sidecar.serving().informed("go-1")
+            sidecar.serving(within_seconds=60).informed("go-1")  # four start side by side
         with Witness([first, second]) as witness:
             proxy.mode = Mode.BLACK_HOLE
             time.sleep(1)  # a renewal is under way: what it waits for has its end by the clock, also while it is stopped

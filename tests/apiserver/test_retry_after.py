@@ -13,6 +13,8 @@ SIX = {"LEADER_LEASE_DURATION": "6s", "LEADER_RENEW_DEADLINE": "4s", "LEADER_RET
 THIRTY = SIX | {"LEADER_LEASE_DURATION": "30s", "LEADER_RENEW_DEADLINE": "20s"}
 """Where the end of a wait by news is to be told from its end by its bound."""
 ROOM_SECONDS = 2.0
+STARTS_SECONDS = 60.0
+"""Many start side by side."""
 Grounds = Callable[[str], Field]
 
 
@@ -42,9 +44,9 @@ def turned_away(ground: Field, once: Once, times: dict[str, str]) -> Iterator[tu
     """A leader, and a follower that knows who leads and whose requests are answered so."""
     with Gate(ground.server) as gate:
         gate.fate = once
-        leader = ground.sidecar("web-0", times=times).start().serving()
+        leader = ground.sidecar("web-0", times=times).start().serving(STARTS_SECONDS)
         until(leader.leads, within_seconds=10)
-        follower = ground.sidecar("web-1", times=times, port=gate.port).start().serving()
+        follower = ground.sidecar("web-1", times=times, port=gate.port).start().serving(STARTS_SECONDS)
         follower.informed(leader.name)
         until(lambda: all(once.seen[kind] for kind in once.kinds if kind != "acquire"), within_seconds=10, message=f"{once.kinds}")
         with Witness([leader, follower], every_seconds=0.02) as witness:
@@ -85,7 +87,7 @@ def after_an_acquisition(ground: Field) -> None:
     with turned_away(ground, once, THIRTY) as (leader, follower, witness):
         end(leader, witness)
         until(lambda: once.seen["acquire"], within_seconds=1.5 + ROOM_SECONDS, message="the follower would acquire")
-        leader.start().serving()
+        leader.start().serving(STARTS_SECONDS)
         until(leader.leads, within_seconds=10)
         follower.informed(leader.name)
         end(leader, witness)

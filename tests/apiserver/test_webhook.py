@@ -15,6 +15,8 @@ WHOLE = "what stands in the Lease is what was written again"
 SIX = {"LEADER_LEASE_DURATION": "6s", "LEADER_RENEW_DEADLINE": "4s", "LEADER_RETRY_PERIOD": "1s"}
 DEFAULTS: dict[str, str] = {}
 ROOM_SECONDS = 3.0
+STARTS_SECONDS = 60.0
+"""Many start side by side."""
 Grounds = Callable[[str], Field]
 
 
@@ -36,8 +38,8 @@ def said(sidecar: Sidecar) -> int:
 def two(ground: Field, times: dict[str, str]) -> tuple[Sidecar, Sidecar]:
     """web-0 behind a proxy and web-1, serving; web-0 had the Lease to itself for as long as web-1 took to start."""
     first, second = ground.sidecar("web-0", proxied=True, times=times), ground.sidecar("web-1", times=times)
-    first.start().serving()
-    second.start().serving()
+    first.start().serving(STARTS_SECONDS)
+    second.start().serving(STARTS_SECONDS)
     return first, second
 
 
@@ -127,7 +129,7 @@ def _no_renewal(ground: Field, field: str, change: Change) -> Callable[[], None]
 def no_renewal(ground: Field, field: str, change: Change) -> None:
     """Nobody ever leads, and the field is named, once; when it is changed no more somebody leads, and it is named no more."""
     with Webhook(ground.server, ground.namespace, change) as hook:
-        sidecar = ground.sidecar("web-0", times=SHORT).start().serving()
+        sidecar = ground.sidecar("web-0", times=SHORT).start().serving(STARTS_SECONDS)
         with Witness([sidecar], every_seconds=0.02) as witness:
             until(lambda: hook.written_ns, within_seconds=10)
             until(lambda: names(sidecar, field), within_seconds=2, message=f"{field} is named")
@@ -145,7 +147,7 @@ def no_renewal(ground: Field, field: str, change: Change) -> None:
 def much_longer(ground: Field) -> None:
     """60 s in place of 6 s: it leads, never for more than its renew deadline, and the field is named."""
     with Webhook(ground.server, ground.namespace, duration(60)):
-        sidecar = ground.sidecar("web-0", times=SIX).start().serving()
+        sidecar = ground.sidecar("web-0", times=SIX).start().serving(STARTS_SECONDS)
         until(sidecar.leads, within_seconds=10)
         with Witness([sidecar], every_seconds=0.02) as witness:
             until(lambda: names(sidecar, "spec.leaseDurationSeconds"), within_seconds=5)
@@ -158,9 +160,9 @@ def much_longer(ground: Field) -> None:
 def longer(ground: Field) -> None:
     """8 s in place of 3 s: after a crash the next one waits for what stands there, not for its own setting (S6)."""
     with Webhook(ground.server, ground.namespace, duration(8)):
-        first, second = ground.sidecar("web-0", times=SHORT).start().serving(), ground.sidecar("web-1", times=SHORT)
+        first, second = ground.sidecar("web-0", times=SHORT).start().serving(STARTS_SECONDS), ground.sidecar("web-1", times=SHORT)
         until(first.leads, within_seconds=10)
-        second.start().serving().informed(first.name)
+        second.start().serving(STARTS_SECONDS).informed(first.name)
         with Witness([first, second], every_seconds=0.02) as witness:
             until(lambda: names(first, "spec.leaseDurationSeconds"), within_seconds=5)
             first.kill()
@@ -174,7 +176,7 @@ def longer(ground: Field) -> None:
 def somebody_elses(ground: Field) -> None:
     """An annotation, a label and a finalizer of its own, others with each write: it leads, and nothing is named."""
     with Webhook(ground.server, ground.namespace, marked) as hook:
-        sidecar = ground.sidecar("web-0", times=SHORT).start().serving()
+        sidecar = ground.sidecar("web-0", times=SHORT).start().serving(STARTS_SECONDS)
         until(sidecar.leads, within_seconds=10)
         until(lambda: len(hook.written_ns) > 5, within_seconds=10, message="it renews")
         assert sidecar.leads()
@@ -187,9 +189,9 @@ def somebody_elses(ground: Field) -> None:
 def it_begins(ground: Field) -> None:
     """It begins while somebody leads: false at the first write that comes back so, and the Lease is its holder's until it runs out."""
     with Webhook(ground.server, ground.namespace) as hook:
-        first, second = ground.sidecar("web-0", times=SIX).start().serving(), ground.sidecar("web-1", times=SIX)
+        first, second = ground.sidecar("web-0", times=SIX).start().serving(STARTS_SECONDS), ground.sidecar("web-1", times=SIX)
         until(first.leads, within_seconds=10)
-        second.start().serving().informed(first.name)
+        second.start().serving(STARTS_SECONDS).informed(first.name)
         with Witness([first, second], every_seconds=0.02) as witness:
             time.sleep(0.5)
             before, begun_ns = len(hook.written_ns), boottime_ns()
