@@ -13,7 +13,7 @@ from sidecar.lease import GROUP_ANNOTATION
 from sidecar.logs import event as log_event
 from sidecar.stores.protocol import Busy, Denied, Done, Outcome, Unknown
 from sidecar.view import State
-from sidecar.writes import Kind, Request
+from sidecar.writes import Candidate, Kind, Request
 
 _log: Final = logging.getLogger(__name__)
 
@@ -22,6 +22,16 @@ MARGIN_SECONDS: Final = (0.0, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0, 20.0, 60.
 
 VERBS: Final = {Kind.READ: "get", Kind.SENTINEL: "create"}
 """As Kubernetes calls the requests; every other one is a patch."""
+
+
+STUCK_SECONDS: Final = 5.0
+LONGEST_STUCK_SECONDS: Final = 60.0
+"""A term may run for most of an hour; nobody waits so long for a loop that hangs."""
+
+
+def stuck_seconds(me: Candidate) -> float:
+    """How much later than it meant to the loop may turn: past that `/livez` fails, and the watchdog ends the process."""
+    return min(max(STUCK_SECONDS, me.renew_deadline_seconds), LONGEST_STUCK_SECONDS)
 
 
 class Histogram:
