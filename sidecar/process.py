@@ -206,8 +206,9 @@ def _on_signals(elector: Elector) -> None:
     seen: list[signal.Signals] = []
 
     def stop(number: signal.Signals) -> None:
-        elector.stop(now=bool(seen))
-        logs.event(_log, logging.INFO, "told to stop", signal=number.name, again=bool(seen))
+        shown = elector.stop(now=bool(seen))
+        more = {"waits": shown} if shown and not seen else {}
+        logs.event(_log, logging.INFO, "told to stop", signal=number.name, again=bool(seen), **more)
         seen.append(number)
 
     for number in _STOPPING:
