@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any, Final
 
+from sidecar import stopping
 from sidecar.budget import KEPT_REQUESTS, Budget
 from sidecar.clock import MIN_SLEEP_SECONDS, Clock, ns, seconds
 from sidecar.election import Election
@@ -60,6 +61,12 @@ class Elector:
         self.left = False
         """Told to leave at once, releasing nothing."""
         self._is_awaited: Callable[[], bool] = lambda: False
+        self.signs: list[stopping.Sign] = []
+        """What may show at SIGTERM that the application lives, whatever a setting says (S11)."""
+        self.waits_for_app = asyncio.Event()
+        """Set when SIGTERM has come while the application may act."""
+        self._app_end: asyncio.Task[None] | None = None
+        """Waits for it."""
 
     async def run(self) -> None:
         """Contend until `stop`; return once what stands in our name is released or has run out.
@@ -79,7 +86,7 @@ class Elector:
                     raise self._fault  # a bug in a task ends the process: no leader rather than two
         finally:
             self._runs = False
-            tasks = [task for task in (*beside, self._request) if task is not None]
+            tasks = [task for task in (*beside, self._request, self._app_end) if task is not None]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -97,11 +104,36 @@ class Elector:
             self._fault = self._fault or task.exception()
         self._wanted.set()
 
-    def stop(self, *, now: bool = False) -> None:
-        """SIGTERM: say false from here on, and release when that may be (S11). `now` (a second one): leave without releasing."""
+    def stop(self, *, now: bool = False) -> str:
+        """SIGTERM: say false from here on, and release when that may be (S11). `now` (a second one): leave without releasing.
+
+        What shows that the app may act on, though a setting says that it has ended; "" for nothing.
+        """
         self.left = self.left or now
-        given_ns = self.leadership.given_until_ns
-        self.put(StepDown("the process was told to stop", given_ns, app_ended=self.candidate.app_ends_first, leaving=True))
+        first, given_ns, shown = self.candidate.app_ends_first, self.leadership.given_until_ns, ""
+        if first and any(sign.lives() for sign in self.signs):
+            shown = "a connection of the application is open"
+        elif first and self._former_ns() > self._clock.boottime_ns():
+            shown = "a deadline that a former process may have given lies ahead"
+        self.put(StepDown("the process was told to stop", given_ns, app_ended=first and not shown, leaving=True))
+        if shown and self._runs and self._app_end is None:
+            self.waits_for_app.set()
+            self._app_end = self._start(self._until_app_ends())
+        return shown
+
+    def _former_ns(self) -> int:
+        """Until when an app may act that a former process of this Pod gave a deadline (S9 b)."""
+        return self._election.former.end_ns if self._election.former is not None else 0
+
+    async def _until_app_ends(self) -> None:
+        """The deadlines release the Lease by themselves, should they be behind sooner."""
+        await stopping.quiet(self.signs, self._clock)
+        await stopping.passed(self._former_ns, self._clock)
+        self.app_ended("its application has closed every connection")
+
+    def app_ended(self, why: str) -> None:
+        """After SIGTERM: nobody acts here any longer, release now."""
+        self.put(StepDown(why, self.leadership.given_until_ns, app_ended=True, leaving=True))
 
     def hold_release(self, is_awaited: Callable[[], bool]) -> None:
         """Have each release wait while `is_awaited` says so, HOLD_SECONDS at most. Call `wake` when it may say otherwise."""

@@ -210,15 +210,24 @@ class Witness:
         self._threads: list[threading.Thread] = []
         self.acting: list[Acting] = []
         self.answers = 0
+        self._connections = {
+            sidecar.name: (http.client.HTTPConnection("127.0.0.1", sidecar.port, timeout=30), threading.Lock()) for sidecar in sidecars
+        }
+        """One each, kept, and who has it uses it alone."""
+        self._ended: dict[str, int] = {}
+        """By sidecar: the process beside which the app has ended; beside the next one it is a new app."""
         self.drained: dict[tuple[str, int], int] = {}
         """(identity, token) -> since when the app had stopped, by its own word or its end."""
 
     def _poll(self, sidecar: Sidecar) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", sidecar.port, timeout=30)
+        connection, asking = self._connections[sidecar.name]
         while not self._done.is_set():
             try:
-                connection.request("GET", "/leader")
-                answer = json.loads(connection.getresponse().read())
+                with asking:
+                    if self._ended.get(sidecar.name, 0) == sidecar.pid:
+                        raise ConnectionAbortedError
+                    connection.request("GET", "/leader")
+                    answer = json.loads(connection.getresponse().read())
                 now_ns = boottime_ns()
             except (OSError, http.client.HTTPException, ValueError):
                 connection.close()
@@ -233,6 +242,14 @@ class Witness:
     def stopped_acting(self, sidecar: Sidecar, token: int) -> None:
         """The app of this sidecar has stopped now, whatever deadline it was given."""
         self.drained.setdefault((sidecar.identity, token), boottime_ns())
+
+    def ended(self, sidecar: Sidecar, token: int) -> None:
+        """The app of this sidecar's process has ended now: it asks no more, and its connection is closed."""
+        connection, asking = self._connections[sidecar.name]
+        with asking:
+            self._ended[sidecar.name] = sidecar.pid
+            connection.close()
+        self.stopped_acting(sidecar, token)
 
     def __enter__(self) -> Self:
         for sidecar in self._sidecars:

@@ -28,7 +28,7 @@ def test_leadership_moves_between_a_sidecar_and_client_go_and_is_never_double(gr
     with Witness([sidecar]) as witness, go:
         for how in (signal.SIGTERM, signal.SIGKILL):
             until(sidecar.leads, within_seconds=5)
-            witness.stopped_acting(sidecar, sidecar.leader()["fencing_token"])
+            witness.ended(sidecar, sidecar.leader()["fencing_token"])
             sidecar.signal(how)
             sidecar.wait(5)
             until(lambda: len(_began(go)) > len(go_terms), within_seconds=3 + 3)
