@@ -1,6 +1,7 @@
 """What one changed line would break without a sound: a candidate that waits, reads, releases or says false where nothing hurries it."""
 
 import asyncio
+import random
 from collections.abc import Coroutine
 from dataclasses import replace
 from itertools import pairwise
@@ -17,6 +18,7 @@ from sidecar.stores.protocol import Conflict, Done, Outcome
 from sidecar.stores.rules import merged
 from sidecar.view import State
 from sidecar.writes import Candidate, Kind
+from tests.simulation.client import Client
 from tests.simulation.eager import start_here
 from tests.simulation.memory_store import MemoryLease, MemoryStore
 from tests.simulation.virtual_time import VirtualClock, run_virtually
@@ -204,5 +206,36 @@ def test_status_and_log_hear_of_each_move_in_order_where_the_store_answers_at_on
         led = [State.LEADING, State.STEPPING_DOWN, State.RESIGNED]
         states = [State.STARTING, State.FOLLOWING, *led, State.FOLLOWING, *led]
         assert told == list(pairwise(states))
+
+    run_virtually(main())
+
+
+class Hasty(random.Random):
+    """It waits for nobody (L2)."""
+
+    def random(self) -> float:
+        """The largest there is."""
+        return 0.9999
+
+
+def test_what_a_command_answers_is_given_like_any_other_true_answer() -> None:
+    """S11: who campaigns on a free Lease, in a store that answers at once, is told of its new term, and its deadline, by the answer."""
+
+    async def main() -> None:
+        clock = VirtualClock()
+        me = Candidate("a_u", "i", "place", 15, 10, 2, 10)
+        leadership = Leadership(clock, Names(me.identity, "web", "shop", "b"))
+        elector = Eager(Instant(MemoryLease()), clock, leadership, me, Hasty())
+        run = asyncio.create_task(elector.run())
+        await asyncio.sleep(1)
+        elector.resign(600, "")
+        await asyncio.sleep(3)
+        assert leadership.given_until_ns == 0
+        answer = await Client(elector, clock).command("/campaign")
+        assert answer is not None
+        assert answer.is_leader
+        assert leadership.given_until_ns == answer.valid_until_boottime_ns > clock.boottime_ns()
+        run.cancel()
+        await asyncio.gather(run, return_exceptions=True)
 
     run_virtually(main())
