@@ -7,6 +7,7 @@ there.
 import asyncio
 import random
 import sys
+from collections import deque
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any, Final
@@ -67,6 +68,8 @@ class Elector:
         """Set when SIGTERM has come while the application may act."""
         self._app_end: asyncio.Task[None] | None = None
         """Waits for it."""
+        self._untold: deque[tuple[Election, Election]] = deque()
+        """Changes that status and log have not heard of: the election before and after each."""
 
     async def run(self) -> None:
         """Contend until `stop`; return once what stands in our name is released or has run out.
@@ -198,16 +201,22 @@ class Elector:
 
     def put(self, event: Event) -> None:
         """Take it in, and send what is due by it before anybody else has a turn: in a handover each millisecond is without a leader."""
-        change = self._change(event)
+        self._change(event)
         self._send_due()
-        self.status.absorbed(*change)
+        self._tell()
         self._wanted.set()
 
     def _absorb(self, event: Event) -> None:
-        self.status.absorbed(*self._change(event))
+        self._change(event)
+        self._tell()
 
-    def _change(self, event: Event) -> tuple[Election, Election]:
-        """Every change of state goes through here, and is published before anything is sent: the election before and after it."""
+    def _tell(self) -> None:
+        """Status and log hear of each change in order, also where a store has answered within the very turn of its request."""
+        while self._untold:
+            self.status.absorbed(*self._untold.popleft())
+
+    def _change(self, event: Event) -> None:
+        """Every change of state goes through here, and is published before anything is sent; status and log are told later."""
         before, moment = self._election, self._moment()
         self._election = after = before.absorb(event, moment)
         if after.record is not before.record:
@@ -217,7 +226,7 @@ class Elector:
             self.leadership.publish(after.view())
         else:
             self.leadership.announce()
-        return before, after
+        self._untold.append((before, after))
 
     def _due(self, now_ns: int) -> Due | None:
         """What the election asks for; a release may be held, and the end of the term ends that too."""
@@ -261,6 +270,7 @@ class Elector:
                 outcome = await self._call(request)
         except TimeoutError:
             outcome = Unknown(f"no answer within {limit_seconds:g} s")
+        self._tell()  # what came before this request comes before its answer
         self.status.answered(request, outcome, self._election, self._clock.boottime_ns())
         self._absorb(Answered(outcome))
 

@@ -128,7 +128,9 @@ def test_a_retry_after_of_an_hour_delays_the_next_watch_by_a_lease_duration_at_m
     assert all(after - before > 14.99 for before, after in pairwise(watches)), "and it is honoured so far"
 
 
-@pytest.mark.parametrize("kind", [None, is_closed_at_once, shows_it_and_breaks, shows_it_and_falls_silent], ids=lambda kind: kind.__name__ if kind else "well")
+@pytest.mark.parametrize(
+    "kind", [None, is_closed_at_once, shows_it_and_breaks, shows_it_and_falls_silent], ids=lambda kind: kind.__name__ if kind else "well"
+)
 def test_a_watch_leaves_the_election_two_requests_of_each_burst(kind: Kind | None) -> None:
     """(L2): to take the Lease, and to read once more if that met a conflict."""
 
