@@ -12,6 +12,7 @@ from sidecar.budget import BURST
 from sidecar.clock import NS_PER_SECOND, ns
 from sidecar.lease import JSON, MAX_DURATION_SECONDS, SENTINEL, Record, format_time
 from sidecar.stores.protocol import Conflict, Done, Outcome
+from tests.simulation import alterations
 from tests.simulation.life import MANY, Life
 from tests.simulation.loop import Agenda, Process
 from tests.simulation.pod import Pod
@@ -70,6 +71,7 @@ class Commits:
         version = number(record)
         for life in (pod.life for pod in self.pods if pod.life is not None):
             life.newest, life.newest_version = None, 0
+            life.known_until_ns, life.stood_version = {}, 0
             life.terms = {token for token in life.terms if token < version}  # etcd that went back gives the others a second time
             life.ended_tokens = {token for token in life.ended_tokens if token < version}
 
@@ -132,6 +134,9 @@ class Commits:
         after, pod = outcome.record, process.pod
         self.longest_seconds = max(self.longest_seconds, after.duration_seconds or 0)
         self.say(pod.name, f"→ {shown(after)}")
+        asked = replace(pod.link.server.asked or after, version=after.version)
+        if asked != after and alterations.said(self, process, before, asked, after):
+            return
         if before is not None and before.standbys != after.standbys and before.renewal == after.renewal:
             self._stood_by(process, before, after)
             return
@@ -192,7 +197,7 @@ class Commits:
             self._acquired(life, before, token, seen)
         self.promises.pop(SENTINEL, None)
         self.promises[life.me.instance] = (self.agenda.now_ns, after.duration_seconds or 0)
-        until_ns = sent_ns + ns(life.me.renew_deadline_seconds)
+        until_ns = alterations.until_ns(life, sent_ns, after)
         life.terms.add(token)
         life.landed_until_ns[token] = max(until_ns, life.landed_until_ns.get(token, 0))
 

@@ -5,8 +5,10 @@ from dataclasses import replace
 
 from sidecar.clock import NS_PER_SECOND, ns
 from sidecar.lease import SENTINEL
+from tests.simulation.admission import KINDS
 from tests.simulation.app_faults import AppFaults
 from tests.simulation.judge import Judge
+from tests.simulation.late_releases import LateReleases
 from tests.simulation.loop import Agenda
 from tests.simulation.network import Weather
 from tests.simulation.pod import Pod
@@ -16,7 +18,7 @@ from tests.simulation.server import Server
 from tests.simulation.steps import rolled
 
 
-class Faults(AppFaults, PodFaults):
+class Faults(AppFaults, PodFaults, LateReleases):
     """Carries out one step after the other; one that does not fit the moment does nothing."""
 
     def __init__(self, schedule: Schedule, agenda: Agenda, judge: Judge, server: Server, pods: list[Pod]) -> None:
@@ -24,6 +26,7 @@ class Faults(AppFaults, PodFaults):
 
     def end(self) -> None:
         """No more faults: every link is clear, and every Pod has a process."""
+        self.server.admit = None
         if self.server.fragile:
             self.judge.outside(self.server.record)
             self.server.fragile_since = None
@@ -267,6 +270,12 @@ class Faults(AppFaults, PodFaults):
         self.server.edit(leaseDurationSeconds=seconds)
         self.server.mark_fragile()
         return f"{seconds} s"
+
+    def _do_admission(self, _pod: Pod, number: int) -> str:
+        """An admission webhook is in force from now on."""
+        kind = list(KINDS)[number]
+        self.server.admit = KINDS[kind]
+        return kind
 
     def _do_prune(self, _pod: Pod, _number: int) -> object:
         if not self._everyone_knows():

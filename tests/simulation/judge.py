@@ -7,6 +7,7 @@ from sidecar.clock import ns
 from sidecar.leadership import Answer
 from sidecar.lease import SENTINEL, Record
 from sidecar.view import State, View
+from tests.simulation import alterations
 from tests.simulation.commits import shown
 from tests.simulation.conduct import FOUND_SECONDS, Conduct
 from tests.simulation.life import Life
@@ -27,6 +28,7 @@ class Judge(Conduct):
         version, term, me = number(record), record.term, process.me
         unordered = watched and record.version_number is None  # such news calls for a read, whatever it shows
         self.sighted(process, record)
+        alterations.learned(process, record)
         if record.renewal not in process.told:
             process.told.append(record.renewal)
         newest = version > process.newest_version and (process.newest is None or not process.newest.same_renewal(record))
@@ -99,7 +101,7 @@ class Judge(Conduct):
 
     # ---- what is answered ---------------------------------------------------------------------------------------------------------
 
-    def published(self, pod: Pod, view: View) -> None:
+    def published(self, pod: Pod, view: View) -> None:  # noqa: C901 - one look for each rule
         """S1, S3, S4, S8 and S9 on the answer from now on."""
         life = pod.life
         if life is None:
@@ -123,6 +125,8 @@ class Judge(Conduct):
             return
         if until_ns > life.landed_until_ns.get(token, 0):
             self.broken("S3", f"{pod.name} answers true for longer than a write of its own that has landed allows")
+        if until_ns > life.known_until_ns.get(token, until_ns) and self.strict:
+            self.broken("S3", f"{pod.name} answers true for longer than its newest write allows as it stands in the Lease")
         if token in life.ended_tokens or (life.leading == token and now_ns >= life.leading_until_ns):
             self.broken("S3", f"{pod.name} leads again in the term {token}, which had ended")
         if life.leading not in (None, token):

@@ -50,6 +50,12 @@ class Life(Process):
         self.pod, self.me, self.owner = pod, me, pod.owner
         self.sends: dict[str, tuple[int, int, int]] = {}
         """Own writes by renewTime: CLOCK_BOOTTIME when they left, and the largest token and last promise (seconds) seen then."""
+        self.spoilt: set[str] = set()
+        """Versions of own writes that were changed so that they are no renewal (S3)."""
+        self.known_until_ns: dict[int, int] = {}
+        """By token: what the newest own write that it knows of allows, as it stands; CLOCK_BOOTTIME."""
+        self.stood_version = 0
+        """Of that write."""
         self.landed_until_ns: dict[int, int] = {}
         """By token: until when the writes that landed may be acted on, by CLOCK_BOOTTIME."""
         self.terms: set[int] = set()

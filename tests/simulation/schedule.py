@@ -34,6 +34,10 @@ class Schedule:
     """The cluster shows Pods, and some candidates take the Lease early."""
     opaque: bool = False
     """Versions of the Lease are no integers."""
+    admission: str = ""
+    """What an admission webhook makes of each write from the start, by its name in `admission.KINDS`."""
+    late_releases: bool = False
+    """Client-go programs hold the Lease at times, stand still, and release it when somebody else holds it."""
     sick_at_last: bool = False
     """Where applications are probed: all of them are sick when the faults stop, and stay so."""
 

@@ -3,6 +3,7 @@
 import random
 from collections import deque
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 
 from sidecar.lease import JSON, SUCCESSOR_ANNOTATION, TERM_ANNOTATION, Record, parse
@@ -22,6 +23,10 @@ class Server:
         self.version = 1000
         self.opaque = opaque
         """Its versions are no integers, and its reads are quorum reads."""
+        self.admit: Callable[[JSON], JSON] | None = None
+        """A mutating admission webhook: what is stored in place of what a candidate asks for."""
+        self.asked: Record | None = None
+        """The last write as it was asked for."""
         self.lease: JSON | None = None
         self.record: Record | None = None
         self.streams: list[Stream] = []
@@ -71,7 +76,7 @@ class Server:
             return Missing()
         if body["metadata"].get("resourceVersion", self._lease_version()) != self._lease_version():
             return Conflict()
-        after = merged(self.lease, body)
+        after = self._admitted(merged(self.lease, body))
         record = self.record if after == self.lease else self.put(after)
         assert record is not None
         return Done(record)
@@ -80,9 +85,13 @@ class Server:
         """A POST."""
         if self.lease is not None:
             return Conflict()
-        record = self.put(merged({"metadata": {"name": "web"}}, body))
+        record = self.put(self._admitted(merged({"metadata": {"name": "web"}}, body)))
         assert record is not None
         return Done(record)
+
+    def _admitted(self, lease: JSON) -> JSON:
+        self.asked = parse(lease)
+        return self.admit(deepcopy(lease)) if self.admit is not None else lease
 
     def _lease_version(self) -> str:
         assert self.lease is not None

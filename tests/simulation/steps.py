@@ -3,7 +3,9 @@
 import random
 from dataclasses import replace
 
+from tests.simulation.admission import with_admission
 from tests.simulation.features import featured
+from tests.simulation.late_releases import with_late_releases
 from tests.simulation.pod import Plan
 from tests.simulation.schedule import Schedule, Step
 
@@ -76,7 +78,7 @@ def schedule(seed: int, *, leases: int = 120, rates: tuple[int, int] | None = No
     """The schedule of `seed`, some `leases` lease durations long.
 
     `rates`: of the clocks, in thousandths, in place of rates inside the bound of S1. `often`: steps that come up more than others, and
-    `twins`, `mixed`, `short` (times) or one of `features.SHARES`, which then do so in every run.
+    `twins`, `mixed`, `short` (times), `admission`, `late release` or one of `features.SHARES`, which then do so in every run.
     """
     rng = random.Random(seed)
     times = rng.choice([times for times in TIMES if times[0] <= SHORT_SECONDS] if "short" in often else TIMES)
@@ -97,7 +99,7 @@ def schedule(seed: int, *, leases: int = 120, rates: tuple[int, int] | None = No
         at += rng.expovariate(1 / pace) if rng.random() < 0.7 else rng.random() * times[2] / 10
     plain = Schedule(seed, tuple(plans), tuple(steps), seconds, client_go)
     whole = _with_pods(_standing_by(plain), pace, often)
-    return featured(whole, often) if rates is None else whole
+    return with_late_releases(with_admission(featured(whole, often), often), often) if rates is None else whole
 
 
 def _standing_by(plain: Schedule) -> Schedule:
