@@ -3,8 +3,10 @@
 `Client` is all that an application needs; `Seat.poll` and `Seat.listen` are its two ways to follow the answer.
 """
 
+import contextlib
 import http.client
 import json
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -69,6 +71,12 @@ class Client:
             raise ValueError(f"GET {path}: {response.status} {body}")
         return Answer(body, asked_ns, now_ns())
 
+    def hang_up(self) -> None:
+        """End the connection, from another thread as well: a request that waits on it raises."""
+        if self._connection.sock is not None:
+            with contextlib.suppress(OSError):
+                self._connection.sock.shutdown(socket.SHUT_RDWR)
+
 
 class Seat:
     """The application beside one sidecar: it polls for the deadline, and listens to be told of a change at once."""
@@ -81,16 +89,42 @@ class Seat:
         self.latest: Answer | None = None
         self._heard = heard
         self._told = told
+        self._runs = threading.Event()
+        self._at_rest: dict[Client, threading.Event] = {Client(port): threading.Event() for _ in range(2)}
+        """One connection for each way, and whether it is closed for as long as the application does not run."""
 
     def follow(self) -> None:
         """Start both, for as long as this process lives."""
-        for way in (self.poll, self.listen):
-            threading.Thread(target=way, daemon=True).start()
+        self._runs.set()
+        for way, client in zip((self.poll, self.listen), self._at_rest, strict=True):
+            threading.Thread(target=way, args=(client,), daemon=True).start()
 
-    def poll(self) -> None:
+    def end(self) -> None:
+        """As a process that ends: returns when it asks for nothing more, and both connections are closed."""
+        if not self._runs.is_set():
+            return
+        self._runs.clear()
+        for client, at_rest in self._at_rest.items():
+            while not at_rest.wait(0.002):
+                client.hang_up()
+
+    def begin(self) -> None:
+        """As a new process."""
+        self._runs.set()
+
+    def _rest(self, client: Client) -> None:
+        if self._runs.is_set():
+            return
+        client.hang_up()
+        self.latest = None
+        self._at_rest[client].set()
+        self._runs.wait()
+        self._at_rest[client].clear()
+
+    def poll(self, client: Client) -> None:
         """Ask again and again: each answer carries the newest deadline."""
-        client = Client(self.port)
         while True:
+            self._rest(client)
             try:
                 self.latest = client.leader()
                 self._heard(self.latest)
@@ -98,11 +132,11 @@ class Seat:
                 self.latest = None
             time.sleep(self.POLL_SECONDS)
 
-    def listen(self) -> None:
+    def listen(self, client: Client) -> None:
         """Long-poll: the request waits at the sidecar, and its answer is the news."""
-        client = Client(self.port)
         version: str | None = None
         while True:
+            self._rest(client)
             try:
                 answer = client.leader(since=version, wait_seconds=self.LISTEN_SECONDS)
             except NOBODY_ANSWERS:

@@ -63,6 +63,7 @@ class Story:
         """SIGTERM, the application having ended first, as the kubelet has it for a native sidecar."""
         leader = self._leader()
         self.screen.say(f"\nSIGTERM to {leader.name}, its application having ended, as when its Pod is deleted ...")
+        self._seat(leader).end()  # an open connection would say that it lives
         sent_ns = now_ns()
         self.witness.ended(leader.identity, sent_ns)
         leader.ask_to_stop()
@@ -89,8 +90,12 @@ class Story:
         )
         self._back(leader)
 
+    def _seat(self, sidecar: Sidecar) -> Seat:
+        return self.seats[self.sidecars.index(sidecar)]
+
     def _back(self, sidecar: Sidecar) -> None:
         sidecar.start()
+        self._seat(sidecar).begin()
         self._settled()
         self.screen.say(f"  {sidecar.name} is back, as a new Pod would be, and follows.")
 
@@ -180,6 +185,8 @@ class Story:
     def end(self) -> None:
         """End what was started."""
         self.screen.stop()
+        for seat in self.seats:
+            seat.end()
         ending = [sidecar for sidecar in self.sidecars if sidecar.pid is not None]
         for sidecar in ending:
             sidecar.ask_to_stop()

@@ -10,16 +10,21 @@ def main() -> int:
     code = commands.run(sys.argv[1:])
     if code is not None:
         return code
-    from sidecar import checking  # noqa: PLC0415 - no command pays for it
+    from sidecar import watchdog  # noqa: PLC0415 - no command pays for it, nor the watcher for what comes next
 
+    dog = watchdog.Watchdog()
     try:
+        dog.begin()
+        from sidecar import checking  # noqa: PLC0415
+
         check = checking.begin(sys.argv[1:])
     except OSError as error:
-        sys.stderr.write(f"leader-sidecar: cannot start the process that checks the settings, two must be allowed: {error.strerror}\n")
+        why = f"two more processes must be allowed, one that checks the settings and one that watches the loop: {error.strerror}"
+        sys.stderr.write(f"leader-sidecar: cannot start: {why}\n")
         return 1
     from sidecar import process  # noqa: PLC0415 - most of the start, while the settings are checked
 
-    return process.main(check)
+    return process.main(check, dog)
 
 
 if __name__ == "__main__":

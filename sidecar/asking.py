@@ -1,5 +1,6 @@
 """What the optional parts ask of the API server: each outcome in the store's words, and one pace for all that is repeated (L2)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -34,11 +35,14 @@ Refused = Denied | Busy | Unknown
 class Asking:
     """Requests that never raise, and the pace at which failed ones are repeated; one for all parts of an election."""
 
-    def __init__(self, objects: Objects, pod: Pod, status: Status, clock: Clock, me: Candidate) -> None:
+    def __init__(  # noqa: PLR0913 - each is what some part needs
+        self, objects: Objects, pod: Pod, status: Status, clock: Clock, me: Candidate, *, longest_wait_seconds: Callable[[], float]
+    ) -> None:
         self.pod = pod
         self.status = status
         self.clock = clock
         self._objects = objects
+        self._longest_wait_seconds = longest_wait_seconds
         self._period_seconds = me.retry_period_seconds
         self._limit_seconds = min(LIMIT_SECONDS, me.request_limit_seconds)
         self._repeat_ns = 0
@@ -63,7 +67,7 @@ class Asking:
         longest = LONGEST_DENIED_PERIODS if isinstance(why, Denied) else LONGEST_PAUSE_PERIODS
         pause_seconds = self._period_seconds * min(2.0 ** min(failures - 1, 10), longest)
         asked_seconds = why.retry_after_seconds if isinstance(why, Busy) else 0.0
-        await self.clock.sleep(max(pause_seconds, asked_seconds))
+        await self.clock.sleep(max(pause_seconds, min(asked_seconds, self._longest_wait_seconds())))
         while (wait_ns := self._repeat_ns - self.clock.boottime_ns()) > 0:
             await self.clock.sleep(seconds(wait_ns))
         self._repeat_ns = self.clock.boottime_ns() + ns(self._period_seconds)

@@ -46,12 +46,17 @@ async def works(  # noqa: PLR0913 - each is what some part needs
         own = OwnPod(pod, objects, elector, clock, label=settings.pod_label, condition=settings.pod_condition, events=settings.events)
         loops.append(own.run())
         last.append(own.finish)
-    if settings.early_takeover:
-        from sidecar.early import EarlyTakeover  # noqa: PLC0415 - likewise
+    if settings.early_takeover or settings.yield_:
+        from sidecar import deletion  # noqa: PLC0415 - likewise
         from sidecar.stores.pods import KubernetesPods  # noqa: PLC0415
 
-        pods = KubernetesPods(objects, settings.lease_namespace)
-        loops.append(EarlyTakeover(elector, pods, clock, on_deletion=settings.early_takeover_on_deletion).run())
+        own_pods = KubernetesPods(objects, pod.namespace)  # the rights of both allow this read
+        loops.append(deletion.look_once(elector, own_pods, clock, pod))
+        if settings.early_takeover:
+            from sidecar.early import EarlyTakeover  # noqa: PLC0415 - likewise
+
+            pods = KubernetesPods(objects, settings.lease_namespace)
+            loops.append(EarlyTakeover(elector, pods, clock, on_deletion=settings.early_takeover_on_deletion).run())
     if settings.yield_:
         from sidecar.yielding import Yielding  # noqa: PLC0415 - likewise
 

@@ -6,6 +6,8 @@ from typing import Final
 from sidecar.clock import NS_PER_SECOND, ns
 
 BURST: Final = 5
+KEPT_REQUESTS: Final = 2
+"""What all that runs beside the election leaves it of each burst: to take the Lease, and to read once more if that met a conflict."""
 
 
 class Budget:

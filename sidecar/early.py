@@ -10,7 +10,7 @@ from contextlib import aclosing
 from typing import Final
 
 from sidecar import proof
-from sidecar.clock import Clock, seconds
+from sidecar.clock import MIN_SLEEP_SECONDS, Clock, seconds
 from sidecar.elector import Elector
 from sidecar.lease import HolderPod
 from sidecar.logs import event as log_event
@@ -26,9 +26,6 @@ WATCH_PERIODS: Final = 10
 """A watch is begun anew, with a read before it, after so many retry periods: it may have fallen silent."""
 DENIED_PERIODS: Final = 30
 """What is refused is tried again after so many."""
-KEPT_REQUESTS: Final = 2
-"""What is left of a burst for the election: to take the Lease, and to read once more if that met a conflict."""
-SHORTEST_WAIT_SECONDS: Final = 0.001
 
 
 class EarlyTakeover:
@@ -49,7 +46,7 @@ class EarlyTakeover:
             pod = self._overdue()
             if pod is not None:
                 await self._look(pod)
-            await self._clock.sleep(max(self._left_seconds(), SHORTEST_WAIT_SECONDS))
+            await self._clock.sleep(max(self._left_seconds(), MIN_SLEEP_SECONDS))
 
     # ---- when ---------------------------------------------------------------------------------------------------------------------
 
@@ -88,8 +85,7 @@ class EarlyTakeover:
         while self._overdue() == pod:
             if wait_seconds:
                 await self._clock.sleep(wait_seconds)
-            await self._allowed()
-            self._elector.budget.spend(self._clock.boottime_ns())
+            await self._elector.allowed()
             try:
                 async with self._clock.timeout(WATCH_PERIODS * self._period_seconds):
                     ended = await self._watch_once(pod)
@@ -125,11 +121,11 @@ class EarlyTakeover:
 
     async def _read(self, pod: HolderPod) -> float:
         """One quorum read, sent when that record is known: the proof. Seconds to wait before anything else is asked."""
-        await self._allowed()
+        await self._elector.opened()
         record = self._elector.situation().record
         if record is None or self._overdue() != pod:
             return 0
-        self._elector.budget.spend(self._clock.boottime_ns())
+        self._elector.spend()
         renewal = record.renewal
         outcome = await self._pods.read(pod.name, self._elector.candidate.request_limit_seconds)
         self._elector.status.note("pods get", outcome)
@@ -153,10 +149,4 @@ class EarlyTakeover:
         if isinstance(ended.why, Denied):
             return DENIED_PERIODS * self._period_seconds * jitter
         asked_seconds = ended.why.retry_after_seconds if isinstance(ended.why, Busy) else 0
-        return max(self._period_seconds * jitter, asked_seconds)
-
-    async def _allowed(self) -> None:
-        """Wait until a request may go; whoever sends it at once counts it."""
-        budget = self._elector.budget
-        while (wait_ns := budget.opens_ns(1 + KEPT_REQUESTS) - self._clock.boottime_ns()) > 0:
-            await self._clock.sleep(max(seconds(wait_ns), SHORTEST_WAIT_SECONDS))
+        return max(self._period_seconds * jitter, min(asked_seconds, self._elector.situation().longest_wait_seconds()))

@@ -7,12 +7,14 @@ there.
 import asyncio
 import random
 import sys
+from collections import deque
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any, Final
 
-from sidecar.budget import Budget
-from sidecar.clock import Clock, ns, seconds
+from sidecar import stopping
+from sidecar.budget import KEPT_REQUESTS, Budget
+from sidecar.clock import MIN_SLEEP_SECONDS, Clock, ns, seconds
 from sidecar.election import Election
 from sidecar.events import Answered, Campaign, Due, Ended, Event, Health, Moment, StepDown, Tick
 from sidecar.history import History
@@ -60,13 +62,22 @@ class Elector:
         self.left = False
         """Told to leave at once, releasing nothing."""
         self._is_awaited: Callable[[], bool] = lambda: False
+        self.signs: list[stopping.Sign] = []
+        """What may show at SIGTERM that the application lives, whatever a setting says (S11)."""
+        self.waits_for_app = asyncio.Event()
+        """Set when SIGTERM has come while the application may act."""
+        self._app_end: asyncio.Task[None] | None = None
+        """Waits for it."""
+        self._untold: deque[tuple[Election, Election]] = deque()
+        """Changes that status and log have not heard of: the election before and after each."""
 
     async def run(self) -> None:
         """Contend until `stop`; return once what stands in our name is released or has run out.
 
         Cancelled, it leaves the Lease as it stands: the answers turn false with their deadline.
         """
-        self._runs, watch = True, self._start(Watching(self, self._store, self._clock, self._random).run())
+        self._runs, watching = True, Watching(self, self._store, self._clock, self._random)
+        beside = [self._start(watching.run()), self._start(watching.poll())]
         try:
             while not self.left:
                 self._absorb(Tick())
@@ -78,7 +89,7 @@ class Elector:
                     raise self._fault  # a bug in a task ends the process: no leader rather than two
         finally:
             self._runs = False
-            tasks = [task for task in (watch, self._request) if task is not None]
+            tasks = [task for task in (*beside, self._request, self._app_end) if task is not None]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -96,11 +107,36 @@ class Elector:
             self._fault = self._fault or task.exception()
         self._wanted.set()
 
-    def stop(self, *, now: bool = False) -> None:
-        """SIGTERM: say false from here on, and release when that may be (S11). `now` (a second one): leave without releasing."""
+    def stop(self, *, now: bool = False) -> str:
+        """SIGTERM: say false from here on, and release when that may be (S11). `now` (a second one): leave without releasing.
+
+        What shows that the app may act on, though a setting says that it has ended; "" for nothing.
+        """
         self.left = self.left or now
-        given_ns = self.leadership.given_until_ns
-        self.put(StepDown("the process was told to stop", given_ns, app_ended=self.candidate.app_ends_first, leaving=True))
+        first, given_ns, shown = self.candidate.app_ends_first, self.leadership.given_until_ns, ""
+        if first and any(sign.lives() for sign in self.signs):
+            shown = "a connection of the application is open"
+        elif first and self._former_ns() > self._clock.boottime_ns():
+            shown = "a deadline that a former process may have given lies ahead"
+        self.put(StepDown("the process was told to stop", given_ns, app_ended=first and not shown, leaving=True))
+        if shown and self._runs and self._app_end is None:
+            self.waits_for_app.set()
+            self._app_end = self._start(self._until_app_ends())
+        return shown
+
+    def _former_ns(self) -> int:
+        """Until when an app may act that a former process of this Pod gave a deadline (S9 b)."""
+        return self._election.former.end_ns if self._election.former is not None else 0
+
+    async def _until_app_ends(self) -> None:
+        """The deadlines release the Lease by themselves, should they be behind sooner."""
+        await stopping.quiet(self.signs, self._clock)
+        await stopping.passed(self._former_ns, self._clock)
+        self.app_ended("its application has closed every connection")
+
+    def app_ended(self, why: str) -> None:
+        """After SIGTERM: nobody acts here any longer, release now."""
+        self.put(StepDown(why, self.leadership.given_until_ns, app_ended=True, leaving=True))
 
     def hold_release(self, is_awaited: Callable[[], bool]) -> None:
         """Have each release wait while `is_awaited` says so, HOLD_SECONDS at most. Call `wake` when it may say otherwise."""
@@ -165,16 +201,22 @@ class Elector:
 
     def put(self, event: Event) -> None:
         """Take it in, and send what is due by it before anybody else has a turn: in a handover each millisecond is without a leader."""
-        change = self._change(event)
+        self._change(event)
         self._send_due()
-        self.status.absorbed(*change)
+        self._tell()
         self._wanted.set()
 
     def _absorb(self, event: Event) -> None:
-        self.status.absorbed(*self._change(event))
+        self._change(event)
+        self._tell()
 
-    def _change(self, event: Event) -> tuple[Election, Election]:
-        """Every change of state goes through here, and is published before anything is sent: the election before and after it."""
+    def _tell(self) -> None:
+        """Status and log hear of each change in order, also where a store has answered within the very turn of its request."""
+        while self._untold:
+            self.status.absorbed(*self._untold.popleft())
+
+    def _change(self, event: Event) -> None:
+        """Every change of state goes through here, and is published before anything is sent; status and log are told later."""
         before, moment = self._election, self._moment()
         self._election = after = before.absorb(event, moment)
         if after.record is not before.record:
@@ -184,7 +226,7 @@ class Elector:
             self.leadership.publish(after.view())
         else:
             self.leadership.announce()
-        return before, after
+        self._untold.append((before, after))
 
     def _due(self, now_ns: int) -> Due | None:
         """What the election asks for; a release may be held, and the end of the term ends that too."""
@@ -228,6 +270,7 @@ class Elector:
                 outcome = await self._call(request)
         except TimeoutError:
             outcome = Unknown(f"no answer within {limit_seconds:g} s")
+        self._tell()  # what came before this request comes before its answer
         self.status.answered(request, outcome, self._election, self._clock.boottime_ns())
         self._absorb(Answered(outcome))
 
@@ -237,9 +280,19 @@ class Elector:
         body = request.to_json()
         return await (self._store.patch(body) if request.base is not None else self._store.create(body))
 
-    async def allowed(self, requests: int = 1) -> None:
-        """Wait until the budget opens, and take so many out of it (L2): for what is asked of the API server beside the election, too."""
-        while (wait_ns := self.budget.opens_ns(requests) - self._clock.boottime_ns()) > 0:
-            await self._clock.sleep(seconds(wait_ns))
+    # ---- beside the election ------------------------------------------------------------------------------------------------------
+
+    async def opened(self, requests: int = 1, *, leaving: int = KEPT_REQUESTS) -> None:
+        """Wait until so many requests may go at once and leave the election so many (L2). Who then sends them at once spends them."""
+        while (wait_ns := self.budget.opens_ns(requests + leaving) - self._clock.boottime_ns()) > 0:
+            await self._clock.sleep(max(seconds(wait_ns), MIN_SLEEP_SECONDS))
+
+    async def allowed(self, requests: int = 1, *, leaving: int = KEPT_REQUESTS) -> None:
+        """The same, and they are spent."""
+        await self.opened(requests, leaving=leaving)
+        self.spend(requests)
+
+    def spend(self, requests: int = 1) -> None:
+        """Count requests that go now, out of the election's own budget (L2)."""
         for _ in range(requests):
             self.budget.spend(self._clock.boottime_ns())

@@ -17,13 +17,24 @@ def event(logger: logging.Logger, level: int, message: str, **fields: object) ->
     logger.log(level, message, extra={"fields": fields})
 
 
+def around_time(log_format: LogFormat, name: str, message: str, **fields: object) -> tuple[str, str]:
+    """An ERROR line for later, in two parts: the time at which it is written belongs between them."""
+    record = logging.makeLogRecord({"name": name, "levelno": logging.ERROR, "levelname": "ERROR", "msg": message, "fields": fields})
+    before, _, after = _formatter(log_format).format(record).partition(_time(record))
+    return before, after
+
+
 def configure(log_format: LogFormat, level: str) -> None:
     """Send the process's log to standard error."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JSONFormatter() if log_format == "json" else TextFormatter())
+    handler.setFormatter(_formatter(log_format))
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
     for name in _LIBRARIES:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _formatter(log_format: LogFormat) -> logging.Formatter:
+    return JSONFormatter() if log_format == "json" else TextFormatter()
 
 
 class TextFormatter(logging.Formatter):

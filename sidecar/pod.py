@@ -30,7 +30,7 @@ class OwnPod:
         self._elector = elector
         self._clock = clock
         names, me = elector.leadership.names, elector.candidate
-        asking = Asking(objects, pod, elector.status, clock, me)
+        asking = Asking(objects, pod, elector.status, clock, me, longest_wait_seconds=lambda: elector.situation().longest_wait_seconds())
         kinds: list[Kind] = [*([Label()] if label else []), *([Condition(f"{names.namespace}/{names.lease}")] if condition else [])]
         self._marks = [Mark(kind, asking, elector.leadership, elector.wake) for kind in kinds]
         self._recorder = Recorder(Target(names.namespace, names.lease), me.instance, asking) if events else None

@@ -14,12 +14,13 @@ from concurrent.futures import ThreadPoolExecutor
 from types import FrameType
 from typing import TYPE_CHECKING, Final
 
-from sidecar import __version__, checking, identity, lean, listen, logs
+from sidecar import __version__, checking, identity, lean, listen, logs, watchdog
 from sidecar.beside import works
-from sidecar.clock import SystemClock
+from sidecar.clock import SystemClock, ns
 from sidecar.elector import Elector
 from sidecar.leadership import Leadership, Names
 from sidecar.resolved import EXIT_UNUSABLE, Resolved, Unusable, holder_pod, own_pod
+from sidecar.status import stuck_seconds
 from sidecar.stores.configuration import service_account_namespace
 from sidecar.stores.protocol import Store
 
@@ -48,10 +49,10 @@ class _Threads(ThreadPoolExecutor):
         super().shutdown(wait=False, cancel_futures=True)
 
 
-def main(check: checking.Check) -> int:
+def main(check: checking.Check, dog: watchdog.Watchdog) -> int:
     """Run the sidecar until it is told to stop; the exit code."""
     with _stoppable():
-        code = _to_the_end(check)
+        code = dog.code = _to_the_end(check, dog)
     _leave_hung_threads(code)
     return code
 
@@ -85,7 +86,7 @@ def _leave_hung_threads(code: int) -> None:
         os._exit(code)
 
 
-def _to_the_end(check: checking.Check) -> int:
+def _to_the_end(check: checking.Check, dog: watchdog.Watchdog) -> int:
     try:
         lean.load_ahead()
         settings = check.settings()
@@ -93,7 +94,7 @@ def _to_the_end(check: checking.Check) -> int:
             return check.code
         logs.configure(settings.effective_log_format, settings.log_level)
         _raise_open_files()
-        asyncio.run(_run(settings))
+        asyncio.run(_run(settings, dog))
     except Unusable as error:
         error.say()
         return EXIT_UNUSABLE
@@ -132,7 +133,7 @@ async def _open_store(settings: Resolved, clock: SystemClock) -> "tuple[Store, A
     return store, access
 
 
-async def _run(settings: Resolved) -> None:
+async def _run(settings: Resolved, dog: watchdog.Watchdog) -> None:
     """Listeners and the identity's socket first, then the first request (S9)."""
     asyncio.get_running_loop().set_default_executor(_Threads(_MAX_THREADS, _THREADS))
     clock = SystemClock()
@@ -153,11 +154,26 @@ async def _run(settings: Resolved) -> None:
             loops, last = await works(settings, pod=pod, elector=elector, store=store, clock=clock, access=access, stack=stack)
             beside = [group.create_task(work) for work in loops]
             gc.freeze()  # what start-up made stays: no collection needs to look at it again
+            beats = group.create_task(_beat(dog, elector, clock, settings.effective_log_format))
             await elector.run()
+            beats.cancel()
+            dog.end()
             await asyncio.gather(*(finish() for finish in last), clock.sleep(0 if elector.left else GIVE_WAY_SECONDS))
             for task in (*beside, server):
                 task.cancel()
     logs.event(_log, logging.INFO, "stopped")
+
+
+async def _beat(dog: watchdog.Watchdog, elector: Elector, clock: SystemClock, log_format: logs.LogFormat) -> None:
+    """Tell the watcher that the election's loop turns in time, as `/livez` sees it, not only asyncio's."""
+    limit_seconds, status = stuck_seconds(elector.candidate), elector.status
+    why = f"the election should have turned over {limit_seconds:g} s ago: where it stands follows"
+    dog.arm(limit_seconds, logs.around_time(log_format, watchdog.__name__, "the loop hangs: exiting, nothing is released", why=why))
+    while True:
+        if clock.boottime_ns() - status.turns_by_ns < ns(watchdog.BEAT_SECONDS) and not dog.beat():
+            logs.event(_log, logging.WARNING, "nobody watches the loop any longer", why="the process that did has ended")
+            return
+        await clock.sleep(watchdog.BEAT_SECONDS)
 
 
 def _take_sockets(
@@ -190,8 +206,9 @@ def _on_signals(elector: Elector) -> None:
     seen: list[signal.Signals] = []
 
     def stop(number: signal.Signals) -> None:
-        elector.stop(now=bool(seen))
-        logs.event(_log, logging.INFO, "told to stop", signal=number.name, again=bool(seen))
+        shown = elector.stop(now=bool(seen))
+        more = {"waits": shown} if shown and not seen else {}
+        logs.event(_log, logging.INFO, "told to stop", signal=number.name, again=bool(seen), **more)
         seen.append(number)
 
     for number in _STOPPING:

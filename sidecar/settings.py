@@ -138,7 +138,8 @@ class Settings(BaseModel):
     """How long a step-down waits for POST /drained. Default: the renew deadline, by which every given deadline is behind.
     Below that it says that the app has stopped by then; 0s: at once. Above it the Lease is renewed meanwhile; 1h at most."""
     app_ends_first: bool = False
-    """true in a native sidecar (initContainer with restartPolicy: Always): SIGTERM means that the app has ended, release at once."""
+    """true in a native sidecar (initContainer with restartPolicy: Always): SIGTERM means that the app has ended, release at once,
+    unless an open connection shows that it lives."""
     pod_label: bool = False
     """true: the own Pod carries the label leader-sidecar/role: leader or follower, for a Service's selector. Needs patch on pods."""
     pod_condition: bool = False

@@ -156,9 +156,9 @@ class Situation:
         return min(back_ns, max(self.free_ns(), self.since_ns) + ns(self.me.lease_duration_seconds))
 
     def longest_wait_seconds(self) -> float:
-        """L2: the longest that a Retry-After delays anything: the smaller of one's own and the record's lease duration."""
-        stands = self.record.duration_seconds if self.record is not None else None
-        return min(self.me.lease_duration_seconds, stands or self.me.lease_duration_seconds)
+        """L2: no Retry-After is waited out for longer: the smaller of one's own and the record's lease duration."""
+        told = self.record.duration_seconds if self.record is not None else None
+        return min(self.me.lease_duration_seconds, told or self.me.lease_duration_seconds)
 
     def turn_ns(self, at: Moment) -> int:
         """How long to let others go first once the Lease is free (L2): whom its last holder named, then who stands by, then the rest."""

@@ -8,7 +8,7 @@ whoever takes the Lease then strikes it off (`writes.acquire`).
 import random
 from typing import Final
 
-from sidecar.clock import Clock, seconds
+from sidecar.clock import Clock
 from sidecar.elector import Elector
 from sidecar.events import spread_seconds
 from sidecar.lease import SENTINEL, standby_patch
@@ -22,11 +22,8 @@ VOLUNTEER_SECONDS: Final = 2.0
 """Over so long the candidates spread before one adds itself, as they do for the Lease: a handful of writes in a group of any size."""
 AGAIN_SECONDS: Final = 60.0
 """After a failure, or where what was written does not stay: nothing depends on it."""
-KEPT_REQUESTS: Final = 2
-"""What is left of a burst for the election: to take the Lease, and to read once more if that met a conflict."""
 LAST_SECONDS: Final = 0.5
 """A process that ends has so long to strike itself off; a native sidecar has 2 s in all."""
-SHORTEST_WAIT_SECONDS: Final = 0.001
 PROBLEM: Final = "stand-by"
 """Its line in `/readyz?verbose`."""
 
@@ -66,15 +63,12 @@ class StandBy:
                 continue
             if self._stands():
                 await self._clock.sleep(spread_seconds(1.0 - self._random.random(), VOLUNTEER_SECONDS))
-            wait_ns = self._elector.budget.opens_ns(1 + KEPT_REQUESTS) - self._clock.boottime_ns()
-            if wait_ns > 0:
-                await self._clock.sleep(max(seconds(wait_ns), SHORTEST_WAIT_SECONDS))
-                continue
-            wish, record = self._wish(), self._elector.situation().record
+            await self._elector.opened()
+            wish, record = self._wish(), self._elector.situation().record  # decided anew: others may have come meanwhile
             if wish is None or record is None:
                 continue
             self._tried = record.version
-            self._elector.budget.spend(self._clock.boottime_ns())
+            self._elector.spend()
             outcome = await self._write(wish, record.version)
             self._elector.status.note(PROBLEM, outcome)
             await self._clock.sleep(self._pause_seconds(outcome))
@@ -85,10 +79,10 @@ class StandBy:
         try:
             async with self._clock.timeout(LAST_SECONDS):
                 while wish is not None and record is not None and not self._elector.left:
-                    await self._elector.allowed()
+                    await self._elector.allowed(leaving=0)  # the election has ended
                     if not isinstance(await self._write(wish, record.version), Conflict):
                         return
-                    await self._elector.allowed()
+                    await self._elector.allowed(leaving=0)
                     found = await self._store.read()
                     record = found.record if isinstance(found, Done) else None
                     wish = record.standbys_without(me) if record is not None and me in record.standbys else None
@@ -119,4 +113,4 @@ class StandBy:
         if isinstance(outcome, Conflict) or stays:
             return 0
         asked_seconds = outcome.retry_after_seconds if isinstance(outcome, Busy) else 0
-        return max(AGAIN_SECONDS * (1 + self._random.random()), asked_seconds)
+        return max(AGAIN_SECONDS * (1 + self._random.random()), min(asked_seconds, self._elector.situation().longest_wait_seconds()))

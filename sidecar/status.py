@@ -13,7 +13,7 @@ from sidecar.lease import GROUP_ANNOTATION
 from sidecar.logs import event as log_event
 from sidecar.stores.protocol import Busy, Denied, Done, Outcome, Unknown
 from sidecar.view import State
-from sidecar.writes import Kind, Request
+from sidecar.writes import Candidate, Kind, Request
 
 _log: Final = logging.getLogger(__name__)
 
@@ -24,6 +24,16 @@ ALTERED: Final = "lease contents"
 """Its line in `/readyz?verbose`."""
 VERBS: Final = {Kind.READ: "get", Kind.SENTINEL: "create"}
 """As Kubernetes calls the requests; every other one is a patch."""
+
+
+STUCK_SECONDS: Final = 5.0
+LONGEST_STUCK_SECONDS: Final = 60.0
+"""A term may run for most of an hour; nobody waits so long for a loop that hangs."""
+
+
+def stuck_seconds(me: Candidate) -> float:
+    """How much later than it meant to the loop may turn: past that `/livez` fails, and the watchdog ends the process."""
+    return min(max(STUCK_SECONDS, me.renew_deadline_seconds), LONGEST_STUCK_SECONDS)
 
 
 class Histogram:

@@ -1,22 +1,40 @@
-"""Keeps a watch on the Lease for one election, and polls where there can be none."""
+"""Keeps a watch on the Lease for one election, and polls for as long as none shows it.
 
+Two loops. The watcher opens one watch after the other, out of what the election can spare (L2). The poller has the Lease read every 1 to
+1.4 retry periods, unless a watch can be relied on (L1): also while a new one connects, or is open and shows nothing.
+"""
+
+import asyncio
 import random
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Final
 
-from sidecar.clock import Clock
+from sidecar.clock import Clock, ns
 from sidecar.events import Confirmed, Doubted, Watched
+from sidecar.lease import Record
 from sidecar.stores.protocol import Alive, Busy, Changed, Closed, Deleted, Denied, Opened, Store, Unknown, WatchEvent
 
 if TYPE_CHECKING:
     from sidecar.elector import Elector
 
-POLL_JITTER: Final = 0.4
-"""Without a watch a follower reads every 1 to 1.4 retry periods (L1: within 1.5)."""
-REWATCH_PERIODS: Final = 30
-"""Where the watch is denied it is tried again after this many retry periods."""
-LONGEST_PATIENCE: Final = 1.8
-"""When a holder dies its whole group hears nothing: they watch anew at various times (L2), and all before its promise has run out."""
+POLL_PERIODS: Final = (1.0, 1.4)
+"""Between two polls, in retry periods (L1: within 1.5)."""
+SOON_PERIODS: Final = (0.1, 0.5)
+"""After a watch that showed the Lease, the next one: spread, so that a group does not come back all at once."""
+AGAIN_PERIODS: Final = (4.2, 5.6)
+"""After one that showed nothing: at least three polls later."""
+DENIED_PERIODS: Final = (30, 42)
+"""Where the watch is denied somebody has to grant it first."""
+SILENT_PERIODS: Final = 2
+"""A watch may say nothing for so many retry periods, or for SILENT_PART of what the holder promises: its renewals may be slower."""
+SILENT_PART: Final = 0.5
+PATIENCE: Final = 1.2
+"""Some of a group wait so much longer, or until LEFT_PERIODS before the promise ends: the next watch, or a poll, still hears of a holder
+that lives.
+"""
+LEFT_PERIODS: Final = 2
+LONGEST_PROOF_PERIODS: Final = 90
+"""For how long a watch has to prove itself, at most: the longer, the more of those before it fell silent while there was news."""
 
 
 class Watching:
@@ -24,27 +42,74 @@ class Watching:
 
     def __init__(self, elector: "Elector", store: Store, clock: Clock, rng: random.Random) -> None:
         self._elector, self._store, self._clock, self._random = elector, store, clock, rng
-        self._patience = random.Random(elector.candidate.instance).uniform(1, LONGEST_PATIENCE)  # noqa: S311 - not for secrets
+        self._period_seconds = elector.candidate.retry_period_seconds
+        self._patience = random.Random(elector.candidate.instance).random()  # noqa: S311 - not for secrets
+        self._needed, self._relied = asyncio.Event(), asyncio.Event()
+        """Polls are needed, or the watch is relied on: one of the two is set."""
+        self._needed.set()
+        self._told_ns = clock.boottime_ns()
+        """When a poll was called for last, or a watch was relied on: the next poll counts from there."""
+        self._silent_at: Record | None = None
+        """What was known when the last watch that showed the Lease fell silent; None where that one did not."""
+        self._proof_periods = POLL_PERIODS[1]
+        self._proven_ns = 0
+        """What comes before this moment (CLOCK_BOOTTIME) makes no watch one to rely on: it brought its news too late, or not at all."""
+
+    def _draw_seconds(self, periods: tuple[float, float]) -> float:
+        return self._period_seconds * self._random.uniform(*periods)
+
+    # ---- the poller ---------------------------------------------------------------------------------------------------------------
+
+    async def poll(self) -> None:
+        """Poll for ever, while no watch is relied on."""
+        while True:
+            await self._needed.wait()
+            told_ns = self._told_ns
+            await self._clock.wait(self._relied, told_ns + ns(self._draw_seconds(POLL_PERIODS)))
+            if self._needed.is_set() and self._told_ns == told_ns:  # else a watch has shown it meanwhile
+                self._told_ns = self._clock.boottime_ns()
+                self._doubt()
+
+    def _doubt(self) -> None:
+        """Have the Lease read, but by no holder whose renewals land: they tell as much, and a read under way would hold the next one up."""
+        situation = self._elector.situation()
+        age_ns = self._clock.boottime_ns() - (situation.confirmed_ns or 0)
+        if situation.held is None or age_ns > ns(self._period_seconds):
+            self._elector.put(Doubted())
+
+    def _rely(self, *, on: bool) -> None:
+        if on is self._relied.is_set():
+            return
+        self._told_ns = self._clock.boottime_ns()
+        became, ended = (self._relied, self._needed) if on else (self._needed, self._relied)
+        ended.clear()
+        became.set()
+
+    # ---- the watcher --------------------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Watch for ever; without a watch, poll. Each attempt comes out of the budget, never out of the holder's renewals."""
-        put, period_seconds = self._elector.put, self._elector.candidate.retry_period_seconds
+        """Watch for ever."""
+        follows = False
+        """The watch before showed the Lease until it ended."""
         while True:
             await self._elector.allowed()
-            why = await self._once()
-            if why is None or isinstance(why, Unknown):
-                if why is not None:  # else the next one begins with the present state: nothing is to be read
-                    put(Doubted())
-                await self._clock.sleep(period_seconds * self._random.uniform(0.1, 0.5))
-                continue
-            for _ in range(REWATCH_PERIODS if isinstance(why, Denied) else 1):
-                put(Doubted())
-                asked_seconds = why.retry_after_seconds if isinstance(why, Busy) else 0
-                await self._clock.sleep(max(period_seconds * (1 + POLL_JITTER * self._random.random()), asked_seconds))
+            why, shown, silent = await self._once()
+            self._rely(on=False)
+            if follows and not shown:
+                self._doubt()  # nobody has told yet what has happened since that one ended
+            follows = shown
+            if not (shown and silent):  # else at once: it was patient enough, and not all of a group are equally patient
+                await self._clock.sleep(self._pause_seconds(why, shown=shown))
 
-    async def _once(self) -> object:
-        """One watch, until it ends: why it did; None where it has shown the Lease and was only silent, or ended as agreed."""
-        ended, shown = None, False
+    def _pause_seconds(self, why: object, *, shown: bool) -> float:
+        """Until the next one."""
+        asked_seconds = min(why.retry_after_seconds, self._elector.situation().longest_wait_seconds()) if isinstance(why, Busy) else 0
+        periods = DENIED_PERIODS if isinstance(why, Denied) else SOON_PERIODS if shown else AGAIN_PERIODS
+        return max(self._draw_seconds(periods), asked_seconds)
+
+    async def _once(self) -> tuple[object, bool, bool]:
+        """One watch: why it ended (None: as agreed), whether it showed the Lease, and whether silence was what ended it."""
+        ended, shown, silent = None, False, False
         async with aclosing(self._store.watch()) as events:
             try:
                 while True:
@@ -53,31 +118,53 @@ class Watching:
                     if isinstance(news, Closed):
                         ended = news.why
                         break
+                    self._take(news, first=not shown)
                     shown = shown or isinstance(news, Changed)
-                    self._take(news)
             except TimeoutError:
-                pass
+                silent = True
+        if shown:
+            self._silent_at = self._elector.situation().record if silent else None
+            self._proof_periods = self._proof_periods if silent else POLL_PERIODS[1]
         if ended is None and not shown:
             ended = Unknown("it shows nothing")
         self._elector.status.unwatched(ended)
-        return ended
+        return ended, shown, silent
 
-    def _take(self, news: WatchEvent) -> None:
+    def _take(self, news: WatchEvent, *, first: bool) -> None:
         match news:
             case Opened():
                 self._elector.status.watched()
             case Changed(record):
+                known = self._elector.situation().record
                 self._elector.put(Watched(record))
+                self._trust(record, known, first=first)
             case Deleted():
                 self._elector.put(Doubted())
             case Alive():
                 self._elector.put(Confirmed())
 
-    def _silence_seconds(self, *, shown: bool) -> float:
-        """How long a watch may say nothing: two retry periods, or half of what the holder promises (its renewals are slower), and more.
+    def _trust(self, record: Record, known: Record | None, *, first: bool) -> None:
+        """Rely on a watch that shows the Lease, unless it tells what a read has told before, or one before it was silent about news.
 
-        A new one shows the Lease at once, or something is wrong.
+        A proxy may hold back what it carries: such a watch has to bring news in time, a while later, before it is relied on.
+        """
+        now_ns, late = self._clock.boottime_ns(), known is not None and known.is_later(record)
+        if first and self._silent_at is not None and self._elector.situation().record != self._silent_at:
+            self._proof_periods = min(4 * self._proof_periods, LONGEST_PROOF_PERIODS)
+            late = True
+        if late:
+            self._proven_ns = now_ns + ns(self._proof_periods * self._period_seconds)
+            self._rely(on=False)
+        elif now_ns >= self._proven_ns:
+            self._rely(on=True)
+
+    def _silence_seconds(self, *, shown: bool) -> float:
+        """How long a watch may say nothing. A new one shows the Lease at once, or something is wrong.
+
+        When a holder dies its whole group hears nothing: they watch anew at various times (L2), and all before its promise has run out.
         """
         last = self._elector.situation().last
         promised = last.seconds if last is not None and shown else 0
-        return self._patience * max(2 * self._elector.candidate.retry_period_seconds, promised / 2)
+        shortest = max(SILENT_PERIODS * self._period_seconds, SILENT_PART * promised)
+        longest = max(PATIENCE * shortest, promised - LEFT_PERIODS * self._period_seconds)
+        return shortest + self._patience * (longest - shortest)

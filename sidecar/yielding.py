@@ -123,7 +123,8 @@ class Yielding:
             self._elector.status.note(PROBLEM, None)
         except _CannotTell as failure:
             self._elector.status.note(PROBLEM, failure.why)
-            asked_seconds = failure.why.retry_after_seconds if isinstance(failure.why, Busy) else 0.0
+            if isinstance(failure.why, Busy):
+                asked_seconds = min(failure.why.retry_after_seconds, self._elector.situation().longest_wait_seconds())
         return max(asked_seconds, self._asked * REST_PERIODS * self._elector.candidate.retry_period_seconds)
 
     async def _look(self) -> None:

@@ -28,18 +28,21 @@ def application(elector: Elector, clock: Clock, waiting: Waiting) -> web.Applica
         leadership.close()
 
     app = web.Application(middlewares=[as_json, local_only], client_max_size=MAX_BODY_BYTES)
-    app.add_routes([*waiting.routes(), *_reading(elector), *commands.routes(elector), *health.routes(elector, clock)])
+    app.add_routes(
+        [*waiting.routes(), *_reading(elector, waiting), *commands.routes(elector, waiting.connections), *health.routes(elector, clock)]
+    )
+    app.add_routes(health.routes(elector, clock))
     app.add_routes([web.get("/metrics", metrics.handler(elector, clock, waiting)), openapi.route(openapi.APP)])
     app.on_shutdown.append(end_waiting)
     return app
 
 
-def _reading(elector: Elector) -> Sequence[web.RouteDef]:
+def _reading(elector: Elector, waiting: Waiting) -> Sequence[web.RouteDef]:
     """What is answered at once and changes nothing."""
     leadership = elector.leadership
 
-    async def is_leader(_: web.Request) -> web.Response:
-        return is_leader_response(leadership.read(give=True))
+    async def is_leader(request: web.Request) -> web.Response:
+        return is_leader_response(waiting.connections.read(request))
 
     async def history(_: web.Request) -> web.Response:
         return json_response({"terms": [term.to_json() for term in reversed(elector.history.terms)]})

@@ -12,6 +12,7 @@ from aiohttp import web
 from sidecar.durations import ALLOWED, parse_seconds
 from sidecar.elector import Elector, OutOfSeason
 from sidecar.http.answers import leader_response
+from sidecar.http.connections import Connections
 from sidecar.http.errors import Refused
 
 MAX_OUT_SECONDS: Final = 24 * 3600.0
@@ -25,28 +26,28 @@ _RESIGN: Final = 'send no body, or {"for": "10m", "to": "web-1"}, both optional'
 _CAMPAIGN: Final = "send no body"
 
 
-def routes(elector: Elector) -> list[web.RouteDef]:
+def routes(elector: Elector, connections: Connections) -> list[web.RouteDef]:
     """The three commands."""
 
-    def answer(command: Callable[[], None]) -> web.Response:
+    def answer(request: web.Request, command: Callable[[], None]) -> web.Response:
         try:
             command()
         except OutOfSeason as error:
             raise Refused(HTTPStatus.CONFLICT, str(error)) from None
-        return leader_response(elector.leadership.read(give=True))
+        return leader_response(connections.read(request))
 
     async def drained(request: web.Request) -> web.Response:
         token = _token(_fields(await _body(request), {"token"}, _DRAINED))
-        return answer(lambda: elector.drained(token))
+        return answer(request, lambda: elector.drained(token))
 
     async def resign(request: web.Request) -> web.Response:
         fields = _fields(await _body(request), {"for", "to"}, _RESIGN)
         out_seconds, successor = _out_seconds(fields), _successor(fields)
-        return answer(lambda: elector.resign(out_seconds, successor))
+        return answer(request, lambda: elector.resign(out_seconds, successor))
 
     async def campaign(request: web.Request) -> web.Response:
         _fields(await _body(request), set(), _CAMPAIGN)
-        return answer(elector.campaign)
+        return answer(request, elector.campaign)
 
     return [web.post("/drained", drained), web.post("/resign", resign), web.post("/campaign", campaign)]
 

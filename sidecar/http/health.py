@@ -10,9 +10,9 @@ from aiohttp import web
 
 from sidecar.clock import Clock, ns
 from sidecar.elector import Elector
+from sidecar.status import stuck_seconds
 
 OVERDUE_SECONDS = 2.0
-STUCK_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,12 @@ class Check:
 
 def live(elector: Elector, clock: Clock) -> list[Check]:
     """What a restart would heal."""
-    now_ns, status = clock.boottime_ns(), elector.status
-    stuck_seconds = max(STUCK_SECONDS, elector.candidate.renew_deadline_seconds)
-    turns = now_ns - status.turns_by_ns < ns(stuck_seconds)
+    status = elector.status
+    limit_seconds = stuck_seconds(elector.candidate)
+    turns = clock.boottime_ns() - status.turns_by_ns < ns(limit_seconds)
     overdue = elector.leadership.overdue_ns() > ns(OVERDUE_SECONDS)
     return [
-        Check("loop", turns, "" if turns else f"the election should have turned over {stuck_seconds:g} s ago"),
+        Check("loop", turns, "" if turns else f"the election should have turned over {limit_seconds:g} s ago"),
         Check("lease-in-time", not overdue, "the lease ran out and the loop did not notice" if overdue else ""),
         Check("identity", not status.conflict, status.conflict),
     ]

@@ -43,6 +43,7 @@ async def serving(
 ) -> AsyncIterator[None]:
     """Serve while the body runs. At its end waiters get the final state, then the listeners close."""
     waiting = Waiting(elector.leadership)
+    elector.signs.append(waiting.connections)
     runners = [
         await _run(app.application(elector, clock, waiting), app_sockets, BACKLOG),
         await _run(probes.application(elector, clock, waiting), probe_sockets, PROBE_BACKLOG),

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from sidecar.durations import ALLOWED, parse_seconds
 from sidecar.http.answers import etag, leader_response, named, not_modified
+from sidecar.http.connections import Connections
 from sidecar.http.errors import Refused
 from sidecar.leadership import Answer, Leadership
 
@@ -31,6 +32,8 @@ class Waiting:
 
     def __init__(self, leadership: Leadership) -> None:
         self._leadership = leadership
+        self.connections = Connections(leadership)
+        """All of the app listener's: over which of them the application shows that it lives."""
         self.polls = self.streams = 0
 
     def routes(self) -> list[web.RouteDef]:
@@ -45,16 +48,16 @@ class Waiting:
         since, tags = request.query.get("since"), _tags(request.headers.getall("If-None-Match", []))
         wait_seconds = _wait_seconds(request.query.get("wait"), asked=since is not None)
         if since is not None:
-            await self._park(since, wait_seconds)
-            return leader_response(leadership.read(give=True))
+            await self._park(request, since, wait_seconds)
+            return leader_response(self.connections.read(request))
         if tags and "*" not in tags:  # which fits any version: there is nothing to wait for
             now = leadership.read()
             if etag(now) in tags:
-                await self._park(now.version, wait_seconds)
-        answer = leadership.read(give=True)
+                await self._park(request, now.version, wait_seconds)
+        answer = self.connections.read(request)
         return not_modified(answer) if "*" in tags or etag(answer) in tags else leader_response(answer)
 
-    async def _park(self, version: str, wait_seconds: float) -> None:
+    async def _park(self, request: web.Request, version: str, wait_seconds: float) -> None:
         if wait_seconds <= 0 or self._leadership.version() != version:
             return
         if self.polls >= MAX_PARKED:
@@ -62,7 +65,8 @@ class Waiting:
             raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, message, {"Retry-After": "1"})
         self.polls += 1
         try:
-            await self._leadership.wait(version, wait_seconds)
+            with self.connections.waits(request):
+                await self._leadership.wait(version, wait_seconds)
         finally:
             self.polls -= 1
 
@@ -85,7 +89,8 @@ class Waiting:
         self.streams += 1
         try:
             await response.prepare(request)
-            await self._tell(request, response, event, renewals=renewals, known=known)
+            with self.connections.waits(request):
+                await self._tell(request, response, event, renewals=renewals, known=known)
         except ConnectionResetError:
             pass  # it has gone
         finally:
@@ -108,7 +113,7 @@ class Waiting:
         while True:
             changed = leadership.version() != version
             if changed or (renewals and leadership.read().valid_until_boottime_ns != until_ns):
-                answer = leadership.read(give=True)  # of this very moment: nothing has been awaited since
+                answer = self.connections.read(request)  # of this very moment: nothing has been awaited since
                 version, until_ns = answer.version, answer.valid_until_boottime_ns
                 await _write(request, response, event(answer, not changed))
             if leadership.closed and leadership.version() == version:

@@ -3,8 +3,8 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -168,17 +168,36 @@ class Field:
         return found
 
 
-@pytest.fixture
-def ground(apiserver: ApiServer, tmp_path: Path) -> Iterator[Field]:
-    """A fresh namespace with the Lease as it is shipped, empty."""
-    here = Field(apiserver, apiserver.namespace(), tmp_path)
-    apiserver.apply(shipped("base/lease.yaml"), namespace=here.namespace)
+@contextmanager
+def _played(server: ApiServer, folder: Path) -> Iterator[Field]:
+    here = Field(server, server.namespace(), folder)
+    server.apply(shipped("base/lease.yaml"), namespace=here.namespace)
     with ending(here.sidecars):
         try:
             yield here
         finally:
             for proxy in here.proxies:
                 proxy.stop()
+
+
+@pytest.fixture
+def ground(apiserver: ApiServer, tmp_path: Path) -> Iterator[Field]:
+    """A fresh namespace with the Lease as it is shipped, empty."""
+    with _played(apiserver, tmp_path) as here:
+        yield here
+
+
+@pytest.fixture
+def grounds(apiserver: ApiServer, tmp_path: Path) -> Iterator[Callable[[str], Field]]:
+    """The same by names, as many as are asked for: for what happens side by side (`at_once`)."""
+    with ExitStack() as stack:
+
+        def another(name: str) -> Field:
+            folder = tmp_path / name
+            folder.mkdir()
+            return stack.enter_context(_played(apiserver, folder))
+
+        yield another
 
 
 @pytest.fixture

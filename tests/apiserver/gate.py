@@ -32,6 +32,10 @@ class Fate:
 
     late_seconds: float = 0.0
     answer_is_lost: bool = False
+    status: int | None = None
+    """Answered so here, and never passed on: as a proxy or a load balancer before the API server does."""
+    retry_after: str = ""
+    """That answer's Retry-After; "" for none."""
 
 
 class Gate:
@@ -85,6 +89,10 @@ class _Handler(BaseHTTPRequestHandler):
         gate.asked.append(asked)
         fate = gate.fate(asked)
         time.sleep(fate.late_seconds)
+        if fate.status is not None:
+            self._refuse(fate.status, fate.retry_after)
+            gate.answered.append(asked)
+            return
         upstream = http.client.HTTPSConnection("127.0.0.1", gate.server.port, timeout=_WATCH_SECONDS, context=gate.server.ssl)
         try:
             upstream.request(self.command, self.path, body or None, dict(self.headers))
@@ -101,6 +109,13 @@ class _Handler(BaseHTTPRequestHandler):
             upstream.close()
 
     do_GET = do_POST = do_PATCH = _pass_on  # noqa: N815 - http.server's names
+
+    def _refuse(self, status: int, retry_after: str) -> None:
+        self.send_response(status)
+        if retry_after:
+            self.send_header("Retry-After", retry_after)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
 
     def _answer(self, answer: http.client.HTTPResponse) -> None:
         """Whole, or as it comes where its length is not known: a watch."""

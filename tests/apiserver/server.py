@@ -1,6 +1,7 @@
 """A real kube-apiserver on a real etcd, on loopback, with real RBAC and a certificate of a CA of its own."""
 
 import csv
+import itertools
 import json
 import os
 import secrets
@@ -36,7 +37,7 @@ class ApiServer:
         self.port = free_port()
         self._etcd_port, self._peer_port = free_port(), free_port()
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
-        self._users = 0
+        self._users = itertools.count()  # fields are made side by side
         self._namespaces = 0
         self._tokens = [secrets.token_hex(16) for _ in range(USERS)]
         self._admin_token = secrets.token_hex(16)
@@ -204,7 +205,7 @@ class ApiServer:
 
     def user(self) -> tuple[str, str]:
         """A user that nobody else has, and its token."""
-        number, self._users = self._users, self._users + 1
+        number = next(self._users)
         return f"sidecar-{number}", self._tokens[number]
 
     def bind(self, namespace: str, user: str, role: JSON) -> None:

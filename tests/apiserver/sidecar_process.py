@@ -13,10 +13,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
+from traceback import format_exception
 from typing import Any, Self, TypeVar
 
 from tests.apiserver.ports import free_port
@@ -39,6 +41,14 @@ def until(what: Callable[[], T], *, within_seconds: float, every_seconds: float 
             return found
         assert time.monotonic() < end, f"not within {within_seconds} s: {message or what}, last {found!r}"
         time.sleep(every_seconds)
+
+
+def at_once(*parts: Callable[[], object]) -> None:
+    """Run these side by side, each in a thread, and wait for all; what failed is shown, all of it."""
+    with ThreadPoolExecutor(len(parts)) as pool:
+        running = [pool.submit(part) for part in parts]
+        failed = ["".join(format_exception(error)) for run in running if (error := run.exception()) is not None]
+    assert not failed, f"{len(failed)} of {len(parts)} parts failed\n" + "\n".join(failed)
 
 
 @dataclass
@@ -118,9 +128,9 @@ class Sidecar:
         """Whether it says so now."""
         return bool(self.leader().get("is_leader"))
 
-    def serving(self) -> "Sidecar":
-        """Wait for its listener."""
-        until(lambda: self.leader() or self.exited(), within_seconds=20, message=f"{self.name} serves\n{self.log}")
+    def serving(self, within_seconds: float = 20) -> "Sidecar":
+        """Wait for its listener; where many start side by side that takes longer."""
+        until(lambda: self.leader() or self.exited(), within_seconds=within_seconds, message=f"{self.name} serves\n{self.log}")
         assert not self.exited(), f"{self.name} ended with {self.process and self.process.returncode}:\n{self.log}"
         return self
 
@@ -200,15 +210,24 @@ class Witness:
         self._threads: list[threading.Thread] = []
         self.acting: list[Acting] = []
         self.answers = 0
+        self._connections = {
+            sidecar.name: (http.client.HTTPConnection("127.0.0.1", sidecar.port, timeout=30), threading.Lock()) for sidecar in sidecars
+        }
+        """One each, kept, and who has it uses it alone."""
+        self._ended: dict[str, int] = {}
+        """By sidecar: the process beside which the app has ended; beside the next one it is a new app."""
         self.drained: dict[tuple[str, int], int] = {}
         """(identity, token) -> since when the app had stopped, by its own word or its end."""
 
     def _poll(self, sidecar: Sidecar) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", sidecar.port, timeout=30)
+        connection, asking = self._connections[sidecar.name]
         while not self._done.is_set():
             try:
-                connection.request("GET", "/leader")
-                answer = json.loads(connection.getresponse().read())
+                with asking:
+                    if self._ended.get(sidecar.name, 0) == sidecar.pid:
+                        raise ConnectionAbortedError
+                    connection.request("GET", "/leader")
+                    answer = json.loads(connection.getresponse().read())
                 now_ns = boottime_ns()
             except (OSError, http.client.HTTPException, ValueError):
                 connection.close()
@@ -223,6 +242,14 @@ class Witness:
     def stopped_acting(self, sidecar: Sidecar, token: int) -> None:
         """The app of this sidecar has stopped now, whatever deadline it was given."""
         self.drained.setdefault((sidecar.identity, token), boottime_ns())
+
+    def ended(self, sidecar: Sidecar, token: int) -> None:
+        """The app of this sidecar's process has ended now: it asks no more, and its connection is closed."""
+        connection, asking = self._connections[sidecar.name]
+        with asking:
+            self._ended[sidecar.name] = sidecar.pid
+            connection.close()
+        self.stopped_acting(sidecar, token)
 
     def __enter__(self) -> Self:
         for sidecar in self._sidecars:

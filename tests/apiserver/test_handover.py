@@ -60,7 +60,7 @@ def test_a_graceful_stop_hands_over_in_milliseconds_twenty_times(ground: Field) 
             tokens.append(leader.leader()["fencing_token"])
             waiters = [Waiter(sidecar) for sidecar in others]
             time.sleep(0.05)  # their polls are parked
-            witness.stopped_acting(leader, tokens[-1])
+            witness.ended(leader, tokens[-1])
             began_ns = boottime_ns()
             leader.signal(signal.SIGTERM)
             told = until(partial(_told, waiters), within_seconds=10, every_seconds=0.001)

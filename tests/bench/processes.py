@@ -21,17 +21,31 @@ class Memory:
         return {"rss_mb": self.rss_mb, "pss_mb": self.pss_mb}
 
 
+def children(pid: int) -> list[int]:
+    """Those of its main thread."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
+
+
 def memory(pid: int) -> Memory:
-    """Of one process, now."""
+    """Of one process, now, with its children: of theirs, what is resident for them alone."""
+    mine, theirs = _memory_mb(pid), [_memory_mb(child) for child in children(pid)]
+    alone_mb = sum(found["Private_Clean"] + found["Private_Dirty"] for found in theirs)
+    return Memory(round(mine["Rss"] + alone_mb, 2), round(mine["Pss"] + sum(found["Pss"] for found in theirs), 2))
+
+
+def _memory_mb(pid: int) -> dict[str, float]:
     text = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
-    found = {name: int(number) * 1024 / 1e6 for name, number in re.findall(r"^(Rss|Pss): +(\d+) kB", text, re.MULTILINE)}
-    return Memory(round(found["Rss"], 2), round(found["Pss"], 2))
+    return {name: int(number) * 1024 / 1e6 for name, number in re.findall(r"^(Rss|Pss|Private_\w+): +(\d+) kB", text, re.MULTILINE)}
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of one process so far, to a hundredth of a second."""
+    """User and system time of one process and its children so far, to a hundredth of a second."""
+    return sum(_cpu_ticks(each) for each in (pid, *children(pid))) / _TICKS
+
+
+def _cpu_ticks(pid: int) -> int:
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
+    return int(fields[11]) + int(fields[12])
 
 
 def cores() -> tuple[set[int], set[int]]:

@@ -101,7 +101,7 @@ def test_on_the_nodes_network_a_port_that_is_taken_is_named(workload: Workload, 
     ports = [{"$patch": "replace"}, {"name": "leader-probes", "containerPort": 5041}]
     another.apply(
         "Deployment", replicas=1, components=(), settings={"LEADER_PROBE_LISTEN": "*:5041"}, script="exec sleep 600", spec={},
-        container={"ports": ports, "startupProbe": probe, "livenessProbe": probe}, pod_spec={"hostNetwork": True},
+        container={"ports": ports, "startupProbe": probe}, pod_spec={"hostNetwork": True},
     )  # fmt: skip
 
     def ended() -> tuple[str, int] | None:

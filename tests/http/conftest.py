@@ -16,6 +16,7 @@ from sidecar.http.waiting import Waiting
 from sidecar.leadership import Leadership, Names
 from sidecar.situation import Situation
 from sidecar.status import Status
+from sidecar.stopping import Sign
 from sidecar.view import State, View
 from sidecar.writes import Candidate
 
@@ -40,6 +41,7 @@ class FakeElector:
     campaigns: int = 0
     season: bool = True
     known: Situation = field(default_factory=lambda: Situation(ME))
+    signs: list[Sign] = field(default_factory=list)
 
     def situation(self) -> Situation:
         """What the election knows."""

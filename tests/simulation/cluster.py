@@ -78,7 +78,8 @@ class Cluster(Objects):
             status = 200 if found is not None else 404
         answer = found if found is not None else {"kind": "Status", "message": "no", "code": status}
         date = self.date if self.date != "" else format_datetime(self.now(), usegmt=True)
-        return Answer(status, {"Date": date} if date is not None else {}, json.dumps(answer).encode())
+        again = {"Retry-After": "3600"} if status == 429 else {}
+        return Answer(status, again | ({"Date": date} if date is not None else {}), json.dumps(answer).encode())
 
     def _lease(self, body: JSON | None) -> tuple[int, JSON | None]:
         lease = self.lease.lease

@@ -12,8 +12,10 @@ from sidecar.budget import BURST
 from sidecar.clock import NS_PER_SECOND, ns
 from sidecar.lease import JSON, MAX_DURATION_SECONDS, SENTINEL, Record, format_time
 from sidecar.stores.protocol import Conflict, Done, Outcome
+from tests.simulation.life import MANY, Life
 from tests.simulation.loop import Agenda, Process
-from tests.simulation.pod import MANY, Life, Pod
+from tests.simulation.pod import Pod
+from tests.simulation.versions import number
 
 
 class ViolationError(AssertionError):
@@ -65,7 +67,7 @@ class Commits:
         self.amnesty_ns = self.agenda.now_ns + ns(2 * self.longest_seconds + 2)
         self.max_token = self.resource_token = -1
         self.term = ("", record.token if record is not None else None)
-        version = (record.version_number if record is not None else None) or 0
+        version = number(record)
         for life in (pod.life for pod in self.pods if pod.life is not None):
             life.newest, life.newest_version = None, 0
             life.terms = {token for token in life.terms if token < version}  # etcd that went back gives the others a second time
@@ -224,7 +226,7 @@ class Commits:
                     "S6", f"{name} takes the Lease {(over_ns - now_ns) / 1e9:.3f} s before the promise of {instance} ({promised} s) is over"
                 )
         self.promises.clear()  # who takes the Lease has waited them out, for everyone
-        grows = self.strict and before is not None and (before.version_number or 0) > self.largest_token
+        grows = self.strict and before is not None and self._grows(before)
         self.largest_token = max(self.largest_token, token)
         if self.strict and token <= seen:
             self.broken("S8", f"{name} takes the token {token} and has seen {seen}")
@@ -234,6 +236,12 @@ class Commits:
             self.counts["takeovers"] += 1
         self.term, self.max_token = (life.owner, token), token
         self.resource_token = self.resource_token if grows else -1
+
+    def _grows(self, before: Record) -> bool:
+        """Whether a token can be larger than all that ever were: by the version, or, where that has no order, while no count was lost."""
+        if before.version_number is not None:
+            return before.version_number > self.largest_token
+        return not any(self.counts[f"step: {name}"] for name in ("delete", "wipe", "prune", "restore", "write back"))
 
     def _proved(self, life: Life, instance: str, before: Record | None) -> bool:
         """S6 x: nobody is left whom it was promised to, and who takes the Lease has read that since it was told of that renewal."""

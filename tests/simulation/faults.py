@@ -4,18 +4,19 @@ import random
 from dataclasses import replace
 
 from sidecar.clock import NS_PER_SECOND, ns
-from sidecar.elector import Elector
 from sidecar.lease import SENTINEL
+from tests.simulation.app_faults import AppFaults
 from tests.simulation.judge import Judge
 from tests.simulation.loop import Agenda
 from tests.simulation.network import Weather
 from tests.simulation.pod import Pod
 from tests.simulation.pod_faults import PodFaults
+from tests.simulation.schedule import Schedule, Step
 from tests.simulation.server import Server
-from tests.simulation.steps import Schedule, Step, rolled
+from tests.simulation.steps import rolled
 
 
-class Faults(PodFaults):
+class Faults(AppFaults, PodFaults):
     """Carries out one step after the other; one that does not fit the moment does nothing."""
 
     def __init__(self, schedule: Schedule, agenda: Agenda, judge: Judge, server: Server, pods: list[Pod]) -> None:
@@ -28,6 +29,7 @@ class Faults(PodFaults):
             self.server.fragile_since = None
         for index, pod in enumerate(self.pods):
             pod.link.weather = Weather()
+            pod.is_sick = self.schedule.sick_at_last and pod.plan.health
             if pod.kubelet is not None:
                 pod.kubelet.silent_until_ns = pod.kubelet.slow_ns = 0
             if pod.plan.identity and index:  # of twins the first remains
@@ -209,14 +211,14 @@ class Faults(PodFaults):
         out_seconds = (None, None, 0.0, 0.5, 2.0)[number % 7 % 5]
         if out_seconds is not None:
             out_seconds *= pod.plan.lease_duration_seconds
-        pod.command(lambda elector: elector.resign(out_seconds, to))
+        pod.resign(out_seconds, to)
         return f"to {to or 'anyone'}, out for {'the default' if out_seconds is None else f'{out_seconds:g} s'}"
 
     def _do_campaign(self, pod: Pod, _number: int) -> object:
         election = pod.elector._election if pod.elector is not None and pod.life is not None else None
         if election is None or not election.has_resigned():
             return False
-        pod.command(Elector.campaign)
+        pod.campaign()
         return None
 
     def _do_ask(self, pod: Pod, _number: int) -> None:

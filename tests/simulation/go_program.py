@@ -11,9 +11,10 @@ from sidecar.clock import ns
 from sidecar.lease import Record, format_time
 from sidecar.stores.protocol import Done, Outcome
 from tests.simulation.judge import Judge
+from tests.simulation.life import EPOCH_US
 from tests.simulation.loop import Agenda
 from tests.simulation.network import Link
-from tests.simulation.pod import EPOCH_US, Plan
+from tests.simulation.pod import Plan
 
 NAME = "go-1"
 

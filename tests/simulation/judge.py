@@ -7,16 +7,16 @@ from sidecar.clock import ns
 from sidecar.leadership import Answer
 from sidecar.lease import SENTINEL, Record
 from sidecar.view import State, View
-from tests.simulation.commits import Commits, shown
+from tests.simulation.commits import shown
+from tests.simulation.conduct import FOUND_SECONDS, Conduct
+from tests.simulation.life import Life
 from tests.simulation.loop import Process
 from tests.simulation.network import Weather
-from tests.simulation.pod import Life, Pod
-
-FOUND_SECONDS = 0.1
-"""On an idle, healthy link a loss that an old version tells of is found by a read within this."""
+from tests.simulation.pod import Pod
+from tests.simulation.versions import number
 
 
-class Judge(Commits):
+class Judge(Conduct):
     """Looks at everything; raises at the first broken rule."""
 
     # ---- what a process learns ----------------------------------------------------------------------------------------------------
@@ -24,17 +24,19 @@ class Judge(Commits):
     def delivered(self, process: Process, record: Record, *, watched: bool) -> None:  # noqa: C901 - a list of what news may mean
         """S4: once a process knows of a loss, its next answer is false, and older news ends nothing; S9: a twin is told."""
         assert isinstance(process, Life)
-        version, term, me = record.version_number or 0, record.term, process.me
+        version, term, me = number(record), record.term, process.me
+        unordered = watched and record.version_number is None  # such news calls for a read, whatever it shows
+        self.sighted(process, record)
         if record.renewal not in process.told:
             process.told.append(record.renewal)
         newest = version > process.newest_version and (process.newest is None or not process.newest.same_renewal(record))
         process.misled = process.misled or (not watched and version < process.newest_version)
         process.read_version = process.read_version if watched else version
-        if version > process.newest_version:
+        if version > process.newest_version and not unordered:
             process.newest_version, process.newest = version, record
         if term is not None and term.token is not None:
             process.max_token_seen = max(process.max_token_seen, term.token)
-        own = term is not None and term.holder == me.identity
+        own, newest = term is not None and term.holder == me.identity, newest and not unordered
         if own and term is not None and record.holder and term.instance == me.instance:
             process.confirmed_version = max(process.confirmed_version, version)
             if newest and self.strict and record.holder == me.identity and self._idle(process) and self._out(process):
@@ -44,7 +46,7 @@ class Judge(Commits):
         lost = record.holder not in (me.identity, SENTINEL)
         if process.leading is None or not lost:
             return
-        if version > process.confirmed_version:
+        if version > process.confirmed_version and not unordered:
             process.knows_loss = True
             if self.strict:
                 self.agenda.at(self.agenda.now_ns, None, self._knows, process, process.leading, record)
@@ -91,6 +93,7 @@ class Judge(Commits):
     def _meets_twin(self, life: Life, record: Record) -> None:
         if life.pod.life is life and life.pod.leadership is not None and life.alive and self.strict:
             self.counts["twins met"] += 1
+            self.met_twin(life, record)
             if life.pod.leadership._view.state is not State.CONFLICT:
                 self.broken("S9", f"{life.pod.name} overlooks that another process writes in its name: {shown(record)}")
 
@@ -102,6 +105,7 @@ class Judge(Commits):
         if life is None:
             return
         now_ns = life.boottime_ns()
+        self.moved(life, view)
         if view.state is not State.LEADING or view.expires_ns is None or now_ns >= view.expires_ns:
             if (
                 view.state is State.CONFLICT

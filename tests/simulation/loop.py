@@ -11,6 +11,8 @@ from collections.abc import Callable, Coroutine
 from contextvars import Context
 from typing import Any
 
+from tests.simulation import eager
+
 Callback = Callable[..., object]
 
 TIMER_NS = 1_000
@@ -205,10 +207,20 @@ class Process(asyncio.AbstractEventLoop):
 
     def create_task(self, coro: Coroutine[Any, Any, Any], **kwargs: Any) -> "asyncio.Task[Any]":  # type: ignore[override]
         """A task of this loop."""
-        task = asyncio.Task(coro, loop=self, **kwargs)
+        return self._kept(asyncio.Task(coro, loop=self, **kwargs))
+
+    def _kept(self, task: "asyncio.Task[Any]") -> "asyncio.Task[Any]":
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+    def create_eagerly(self, coro: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
+        """A task whose first step is done before this returns."""
+        return self._kept(eager.start(coro, self, self._last))
+
+    def _last(self) -> Callback:
+        handle = self._ready.pop()
+        return lambda: handle.callback(*handle.args)
 
     def get_debug(self) -> bool:
         """Never."""

@@ -2,28 +2,25 @@
 
 import asyncio
 import random
-from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
-from sidecar.clock import SystemClock, ns
+from sidecar.app_health import Verdict, follow
+from sidecar.clock import ns
 from sidecar.early import EarlyTakeover
-from sidecar.elector import Elector, OutOfSeason
-from sidecar.leadership import Answer, Leadership, Names
-from sidecar.lease import HolderPod, Record
+from sidecar.elector import Elector
+from sidecar.leadership import Names
+from sidecar.lease import HolderPod
 from sidecar.standby import StandBy
 from sidecar.view import State, View
 from sidecar.writes import Candidate
+from tests.simulation.application import Application
+from tests.simulation.client import WAITING, Client
+from tests.simulation.instant import InstantStore
 from tests.simulation.kubelet import Kubelet
+from tests.simulation.life import Judge, Life, LifeClock, Mark, ToldElector, ToldLeadership
 from tests.simulation.link_pods import LinkPods
-from tests.simulation.loop import Agenda, Process
+from tests.simulation.loop import Agenda
 from tests.simulation.network import Link, LinkStore
-
-MANY = 64
-"""Renewals and own writes of a process that are remembered: a late one is not older than that."""
-
-EPOCH_US = 1_790_000_000_000_000
 
 
 @dataclass(frozen=True)
@@ -49,91 +46,19 @@ class Plan:
     """A sidecar of the version before: it names no Pod, and carries on what it does not know."""
     app: str = "eager"
     """`eager` asks at every change and goes by each deadline; `sporadic` asks now and then; `none` never asks."""
-
-
-class Judge(Protocol):
-    """Who is told of what a Pod says."""
-
-    def published(self, pod: "Pod", view: View) -> None:
-        """The sidecar answers by `view` from now on."""
-
-    def answered(self, pod: "Pod", answer: Answer) -> None:
-        """An application has read this."""
-
-    def ended(self, pod: "Pod", life: "Life") -> None:
-        """A process has come to its own end."""
-
-    def say(self, who: str, text: str) -> None:
-        """For the timeline."""
-
-
-class Life(Process):
-    """One process of a Pod's sidecar, and what a judge keeps of it."""
-
-    def __init__(self, agenda: Agenda, pod: "Pod", me: Candidate, offset_ns: int) -> None:
-        super().__init__(agenda, rate=pod.plan.rate, offset_ns=offset_ns)
-        self.pod, self.me, self.owner = pod, me, pod.owner
-        self.sends: dict[str, tuple[int, int, int]] = {}
-        """Own writes by renewTime: CLOCK_BOOTTIME when they left, and the largest token and last promise (seconds) seen then."""
-        self.landed_until_ns: dict[int, int] = {}
-        """By token: until when the writes that landed may be acted on, by CLOCK_BOOTTIME."""
-        self.terms: set[int] = set()
-        """The tokens under which it has written: a write with one of them is a renewal."""
-        self.last_commit: Record | None = None
-        self.confirmed_version = self.newest_version = 0
-        """Of its own writes that it knows to have landed, and of all that it was told."""
-        self.read_version = 0
-        """Of the last answer to a request: a quorum read that finds an older one says that etcd went back."""
-        self.newest: Record | None = None
-        self.misled = False
-        """A quorum read that was none has shown it an older state than it knew: it may take a write that landed for one that did not."""
-        self.knows_loss = False
-        self.max_token_seen = -1
-        self.leading: int | None = None
-        """The token with which it answers true; None while it answers false."""
-        self.leading_until_ns = 0
-        self.ended_tokens: set[int] = set()
-        self.recent: deque[int] = deque(maxlen=6)
-        self.bucket_ns = 0
-        """When its requests would be paid for at one a retry period, by CLOCK_BOOTTIME."""
-        self.told: deque[tuple[str, str, int | None, int | None]] = deque(maxlen=MANY)
-        """The last renewals that it was told of."""
-        self.told_then: set[tuple[str, str, int | None, int | None]] = set()
-        """The same, when it last sent a read of a Pod."""
-        self.read_ends_for: dict[str, set[tuple[str, str, int | None, int | None]]] = {}
-        """By the owner that had ended when the read arrived: those that it had been told of when it last sent one."""
-
-
-class LifeClock(SystemClock):
-    """A process's clocks, as the sidecar reads them."""
-
-    def __init__(self, life: Life, pod: "Pod") -> None:
-        self._life, self._pod = life, pod
-
-    def boottime_ns(self) -> int:
-        """CLOCK_BOOTTIME."""
-        return self._life.boottime_ns()
-
-    def monotonic_ns(self) -> int:
-        """CLOCK_MONOTONIC, for the variants that take it for the other."""
-        return self._life.monotonic_ns()
-
-    def wall_us(self) -> int:
-        """As the node's clock has it, steps included."""
-        return EPOCH_US + self._pod.wall_step_us + self._life.agenda.now_ns // 1000
-
-    async def wait(self, event: asyncio.Event, until_ns: int) -> None:
-        """One timer on CLOCK_BOOTTIME in place of a look each second."""
-        if event.is_set():
-            return
-        woken = self._life.create_future()
-        event._waiters.append(woken)
-        timer = self._life.call_boottime(until_ns, _wake, woken)
-        try:
-            await woken
-        finally:
-            timer.cancel()
-            event._waiters.remove(woken)
+    asks: str = "leader"
+    """By which route, one of `client.AT_ONCE`, or it waits by one of `client.WAITING`; always the same one."""
+    group: str = ""
+    placeless: bool = False
+    """Its sidecar cannot tell its place."""
+    health: bool = False
+    """Its application's health is probed."""
+    held: bool = False
+    """A Pod's mark follows its answer: a release is held until that says false as well."""
+    eager: bool = False
+    """Its tasks start eagerly, as on Python 3.14 and newer."""
+    instant: bool = False
+    """Its store answers without awaiting, as the local one does."""
 
 
 async def _whole(elector: Elector, standby: StandBy | None) -> None:
@@ -142,29 +67,11 @@ async def _whole(elector: Elector, standby: StandBy | None) -> None:
         await standby.finish()
 
 
-def _wake(future: "asyncio.Future[bool]") -> None:
-    if not future.done():
-        future.set_result(True)
-
-
-class ToldLeadership(Leadership):
-    """The leadership, with somebody who looks at each view."""
-
-    pod: "Pod"
-    life: Life
-
-    def publish(self, view: View) -> None:
-        """Published, then looked at."""
-        super().publish(view)
-        if self.life.alive:
-            self.pod.published(self.life, view)
-
-
-class Pod:
+class Pod(Application):
     """One candidate."""
 
     def __init__(self, plan: Plan, link: Link, judge: Judge, agenda: Agenda, seed: str) -> None:
-        self.plan, self.link, self._judge, self._agenda, self._seed = plan, link, judge, agenda, seed
+        self.plan, self.link, self.judge, self._agenda, self._seed = plan, link, judge, agenda, seed
         self.name = plan.name
         self.random = random.Random(f"{seed}:{plan.name}")
         self.wall_step_us = 0
@@ -177,6 +84,9 @@ class Pod:
         self.life: Life | None = None
         self.elector: Elector | None = None
         self.leadership: ToldLeadership | None = None
+        self.is_sick = False
+        """What the probes of its application see."""
+        self._client: Client | None = None
         self.kubelets: dict[str, Kubelet] = {}
         """By name, of every Pod; empty where nobody looks at Pods."""
 
@@ -203,22 +113,25 @@ class Pod:
         me = Candidate(
             identity=self.identity,
             instance=f"{self.owner}.{self.lives}",
-            place=f"boot-{self.name}-{self.boots}:net-{self.uid}",
+            place="" if plan.placeless else f"boot-{self.name}-{self.boots}:net-{self.uid}",
             lease_duration_seconds=plan.lease_duration_seconds,
             renew_deadline_seconds=plan.renew_deadline_seconds,
             retry_period_seconds=plan.retry_period_seconds,
             drain_timeout_seconds=plan.drain_timeout_seconds,
             app_ends_first=plan.app_ends_first,
+            group=plan.group,
+            app_has_health=plan.health,
             pod=HolderPod(self.name.lower(), self.owner) if self.kubelets and not plan.former else None,
         )
         life = Life(self._agenda, self, me, self._offset_ns)  # type: ignore[abstract]  # what a loop does with sockets is not needed
         clock = LifeClock(life, self)
         leadership = ToldLeadership(clock, Names(self.identity, "web", "shop", me.instance))
         leadership.pod, leadership.life = self, life
-        store = LinkStore(self.link, life)
-        elector = Elector(store, clock, leadership, me, random.Random(f"{self._seed}:{me.instance}"))
-        self.life, self.elector, self.leadership = life, elector, leadership
-        beside = self._look_at_pods(life, elector, clock)
+        store = (InstantStore if plan.instant else LinkStore)(self.link, life)
+        elector = ToldElector(store, clock, leadership, me, random.Random(f"{self._seed}:{me.instance}"))
+        elector.life = life
+        self.life, self.elector, self.leadership, self._client = life, elector, leadership, Client(elector, clock)
+        beside = [*self._look_at_pods(life, elector, clock), *self._beside(life, elector, clock)]
         standby: StandBy | None = None
         if plan.standby:
             standby = StandBy(elector, store, clock, random.Random(f"{self._seed}:{me.instance}:standby"))
@@ -234,13 +147,27 @@ class Pod:
         early = EarlyTakeover(elector, pods, clock, random.Random(f"{self._seed}:{life.me.instance}:early"))
         return [life.start(early.run())]
 
+    def _beside(self, life: Life, elector: Elector, clock: LifeClock) -> "list[asyncio.Task[None]]":
+        """What its application and its manifest want beside the election."""
+        plan, found = self.plan, []
+        if plan.held:
+            Mark(life, elector, f"{self._seed}:{life.me.instance}:mark")
+        if plan.health:
+            verdict = Verdict(failures=1 + self.uid % 2, successes=1)
+            found.append(life.start(follow(elector, clock, self._probe, plan.retry_period_seconds, verdict)))
+        if plan.app != "none" and plan.asks in WAITING:
+            assert self._client is not None
+            client = self._client
+            found.append(life.start(client.follow(plan.asks, plan.renew_deadline_seconds / 2, lambda answer: self._hear(life, answer))))
+        return found
+
     def _ended(self, life: Life, task: "asyncio.Task[None]", beside: "list[asyncio.Task[None]]") -> None:
         if life.alive:
             for other in beside:
                 other.cancel()
             life.failure = None if task.cancelled() else task.exception()
             life.alive = False
-            self._judge.ended(self, life)
+            self.judge.ended(self, life)
 
     def kill(self) -> None:
         """SIGKILL to the sidecar; the application goes on."""
@@ -284,41 +211,6 @@ class Pod:
 
             self._inside(stop)
 
-    def drained(self) -> None:
-        """The application has stopped and says so."""
-        token = self.leadership.read().fencing_token if self.leadership is not None else None
-        if self.life is not None and self._leads(self.life) and token is not None:
-            self._stop_app()
-            self.command(lambda elector: elector.drained(token))
-
-    def command(self, command: Callable[[Elector], None]) -> None:
-        """The application commands its sidecar; out of season that says so and does nothing."""
-        if self.elector is not None and self.life is not None:
-            elector = self.elector
-            self._inside(lambda: command(elector))
-
-    def app_ends(self) -> None:
-        """Its container has ended."""
-        self._stop_app()
-
-    def _stop_app(self) -> None:
-        self.app_stopped, self.acts_until_ns = True, 0
-
-    def ask(self) -> None:
-        """The application asks; a process that is stopped answers when it goes on."""
-        if self.life is not None:
-            self._agenda.at(self._agenda.now_ns, self.life, self._answer)
-
-    def _answer(self) -> None:
-        """It goes by the deadline that it is given."""
-        assert self.leadership is not None
-        assert self.life is not None
-        answer = self.leadership.read(give=True)
-        self._judge.answered(self, answer)
-        if answer.is_leader and not self.app_stopped:
-            self.acts_until_ns = max(self.acts_until_ns, self.life.world_ns(answer.valid_until_boottime_ns))
-            self.acts_by = self.life
-
     def leads(self) -> bool:
         """What HTTP would say at this moment."""
         return self.life is not None and self._leads(self.life)
@@ -334,8 +226,8 @@ class Pod:
 
     def published(self, life: Life, view: View) -> None:
         """Look at what is said, as an application would."""
-        self._judge.published(self, view)
-        if view.state is State.LEADING and self.plan.app == "eager":
+        self.judge.published(self, view)
+        if view.state is State.LEADING and self.plan.app == "eager" and self.plan.asks not in WAITING:
             self._answer()
         elif view.state is State.STEPPING_DOWN:
             self._told_to_stop(life)
@@ -344,15 +236,3 @@ class Pod:
         """A drain timeout below the renew deadline says that the application has stopped by then."""
         if self.plan.drain_timeout_seconds < self.plan.renew_deadline_seconds:
             self.acts_until_ns = min(self.acts_until_ns, life.world_ns(life.boottime_ns() + ns(self.plan.drain_timeout_seconds)))
-
-    def _inside(self, command: Callable[[], None]) -> None:
-        life = self.life
-        assert life is not None
-
-        def perform() -> None:
-            try:
-                command()
-            except OutOfSeason:
-                self._judge.say(self.name, "the command comes out of season")
-
-        self._agenda.at(self._agenda.now_ns, life, life.call_soon, perform)  # as a signal's handler, or a request's

@@ -5,8 +5,8 @@ import time
 from dataclasses import replace
 from itertools import groupby
 
+from tests.simulation.schedule import Schedule, Step
 from tests.simulation.simulation import Outcome, Simulation
-from tests.simulation.steps import Schedule, Step
 
 RENEWAL = re.compile(r"→ the Lease, version \d+")
 """In a line that tells of a write."""

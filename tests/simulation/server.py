@@ -8,6 +8,7 @@ from typing import Any
 from sidecar.lease import JSON, SUCCESSOR_ANNOTATION, TERM_ANNOTATION, Record, parse
 from sidecar.stores.protocol import Conflict, Done, Missing, Outcome
 from sidecar.stores.rules import merged
+from tests.simulation.versions import text
 
 Stream = Callable[[Record | None], None]
 """What a watch is told: the Lease as it is now, or None where it was deleted."""
@@ -16,9 +17,11 @@ Stream = Callable[[Record | None], None]
 class Server:
     """One Lease. Versions grow by more than one: etcd counts the writes to every object."""
 
-    def __init__(self, seed: str) -> None:
+    def __init__(self, seed: str, *, opaque: bool = False) -> None:
         self._random = random.Random(seed)
         self.version = 1000
+        self.opaque = opaque
+        """Its versions are no integers, and its reads are quorum reads."""
         self.lease: JSON | None = None
         self.record: Record | None = None
         self.streams: list[Stream] = []
@@ -48,7 +51,7 @@ class Server:
 
     def _set(self, lease: JSON | None) -> None:
         if lease is not None:
-            lease = lease | {"metadata": lease.get("metadata", {}) | {"resourceVersion": str(self.version)}}
+            lease = lease | {"metadata": lease.get("metadata", {}) | {"resourceVersion": text(self.version, opaque=self.opaque)}}
         self.lease, self.record = lease, parse(lease) if lease is not None else None
         self.past.append((self.version, lease))
         for stream in list(self.streams):
@@ -58,7 +61,7 @@ class Server:
 
     def read(self, stale: int = 0) -> Outcome:
         """A GET; a lagging replica answers from `stale` states ago."""
-        stale = 0 if self.fragile else stale
+        stale = 0 if self.fragile or self.opaque else stale
         lease = self.past[-1 - min(stale, len(self.past) - 1)][1]
         return Done(parse(lease)) if lease is not None else Missing()
 
@@ -66,7 +69,7 @@ class Server:
         """A merge patch; one that changes nothing makes no new version."""
         if self.lease is None:
             return Missing()
-        if body["metadata"].get("resourceVersion", str(self.version)) != str(self._lease_version()):
+        if body["metadata"].get("resourceVersion", self._lease_version()) != self._lease_version():
             return Conflict()
         after = merged(self.lease, body)
         record = self.record if after == self.lease else self.put(after)

@@ -11,14 +11,15 @@ from sidecar.clock import NS_PER_SECOND, ns
 from sidecar.situation import OUT
 from tests.simulation.commits import ViolationError
 from tests.simulation.faults import Faults
+from tests.simulation.features import health_seconds
 from tests.simulation.go_program import NAME, GoProgram
 from tests.simulation.judge import Judge
 from tests.simulation.kubelet import Kubelet
 from tests.simulation.loop import Agenda, SpinError
 from tests.simulation.network import Link, Weather
 from tests.simulation.pod import Pod
+from tests.simulation.schedule import Schedule
 from tests.simulation.server import Server
-from tests.simulation.steps import Schedule
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Simulation:
         self.agenda.now_ns = self.start_ns = ns(1_000)
         self.timeline: list[str] = []
         self.judge = judge = Judge(self.agenda, self._say if tell else lambda _who, _text: None)
-        self.server = Server(f"{schedule.seed}:server")
+        self.server = Server(f"{schedule.seed}:server", opaque=schedule.opaque)
         self.pods = judge.pods
         for plan in schedule.plans:
             self.pods.append(Pod(plan, self._link(plan.name), judge, self.agenda, str(schedule.seed)))
@@ -114,6 +115,11 @@ class Simulation:
             self.program.stop()
         self._until(max(self.agenda.now_ns, *(pod.life.stopped_until_ns for pod in self.pods if pod.life is not None), 0))
         longest_seconds, poll_seconds = self._longest_seconds()
+        poll_seconds += (
+            health_seconds((pod.plan for pod in self.pods), sick_at_last=self.schedule.sick_at_last)
+            * 1000
+            / min(pod.plan.rate for pod in self.pods)
+        )
         aside = any(pod.elector is not None and pod.elector._election.state in OUT for pod in self.pods)
         # L1; who resigned or met a twin stays out for up to two lease durations first.
         soon_ns = self.agenda.now_ns + ns((3 if aside else 1) * longest_seconds + 1 + poll_seconds)
@@ -154,6 +160,11 @@ class Simulation:
         retry = max(pod.plan.retry_period_seconds for pod in self.pods)
         limit = max(pod.elector.candidate.request_limit_seconds for pod in self.pods if pod.elector is not None)
         return max(promises) * slow, (1.5 * retry + limit) * slow
+
+    def _health_seconds(self) -> float:
+        """What applications that are probed add, by the slowest clock."""
+        added = health_seconds((pod.plan for pod in self.pods), sick_at_last=self.schedule.sick_at_last)
+        return added * 1000 / min(pod.plan.rate for pod in self.pods)
 
     def _touch_again(self, every_ns: int, end_ns: int) -> None:
         """A controller that writes its label over and over holds nobody up."""

@@ -1,49 +1,11 @@
 """Schedules: what befalls the Pods, the network and the Lease, and when. All of it comes from one integer, so a run replays exactly."""
 
 import random
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from tests.simulation.features import featured
 from tests.simulation.pod import Plan
-
-
-@dataclass(frozen=True)
-class Step:
-    """One event of a schedule. What does not fit the moment does nothing."""
-
-    at_seconds: float
-    name: str
-    who: int
-    """Index of a Pod."""
-    number: int
-    """Whatever else the step needs."""
-
-    def __str__(self) -> str:
-        return f"{self.at_seconds:.3f} {self.name} {self.who} {self.number}"
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """A run: who takes part, and what happens."""
-
-    seed: int
-    plans: tuple[Plan, ...]
-    steps: tuple[Step, ...]
-    seconds: float
-    client_go: bool = False
-    """A client-go program contends as well."""
-    early: bool = False
-    """The cluster shows Pods, and some candidates take the Lease early."""
-
-    @property
-    def lease_seconds(self) -> int:
-        """The longest lease duration of those that take part."""
-        return max(plan.lease_duration_seconds for plan in self.plans)
-
-    @property
-    def candidate_hours(self) -> float:
-        """What it simulates."""
-        return len(self.plans) * self.seconds / 3600
-
+from tests.simulation.schedule import Schedule, Step
 
 WEIGHTS: dict[str, float] = {
     "weather": 14,
@@ -114,7 +76,7 @@ def schedule(seed: int, *, leases: int = 120, rates: tuple[int, int] | None = No
     """The schedule of `seed`, some `leases` lease durations long.
 
     `rates`: of the clocks, in thousandths, in place of rates inside the bound of S1. `often`: steps that come up more than others, and
-    `twins`, `mixed` or `short` (times), which then do so in every run.
+    `twins`, `mixed`, `short` (times) or one of `features.SHARES`, which then do so in every run.
     """
     rng = random.Random(seed)
     times = rng.choice([times for times in TIMES if times[0] <= SHORT_SECONDS] if "short" in often else TIMES)
@@ -134,7 +96,8 @@ def schedule(seed: int, *, leases: int = 120, rates: tuple[int, int] | None = No
         steps.append(Step(round(at, 3), rng.choices(names, weights)[0], rng.randrange(len(plans)), rng.randrange(1 << 30)))
         at += rng.expovariate(1 / pace) if rng.random() < 0.7 else rng.random() * times[2] / 10
     plain = Schedule(seed, tuple(plans), tuple(steps), seconds, client_go)
-    return _with_pods(_standing_by(plain), pace, often)
+    whole = _with_pods(_standing_by(plain), pace, often)
+    return featured(whole, often) if rates is None else whole
 
 
 def _standing_by(plain: Schedule) -> Schedule:

@@ -3,8 +3,9 @@
 import pytest
 
 from tests.simulation.replay import shrunk, timeline
+from tests.simulation.schedule import Schedule
 from tests.simulation.simulation import Simulation
-from tests.simulation.steps import Schedule, schedule
+from tests.simulation.steps import schedule
 
 BEYOND = (680, 1320)
 """Thousandths: the fastest clock by the slowest is 1.94; every group's lease duration by its renew deadline is 1.67 at most."""

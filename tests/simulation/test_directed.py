@@ -13,8 +13,8 @@ from sidecar.lease import SENTINEL
 from sidecar.view import State
 from tests.simulation.network import Weather
 from tests.simulation.pod import Plan, Pod
+from tests.simulation.schedule import Schedule
 from tests.simulation.simulation import Simulation
-from tests.simulation.steps import Schedule
 
 PHASES = 2_000
 

@@ -6,16 +6,16 @@ from sidecar.clock import ns
 from tests.simulation.kubelet import LAG_NS, Kubelet
 from tests.simulation.network import Weather
 from tests.simulation.pod import Plan, Pod
+from tests.simulation.schedule import Schedule
 from tests.simulation.simulation import Simulation
-from tests.simulation.steps import Schedule
 from tests.simulation.test_directed import Directed, cut
 
 
 class WithPods(Directed):
-    """Two candidates that take the Lease early, native sidecars both."""
+    """Candidates that take the Lease early, native sidecars all of them."""
 
-    def __init__(self, seed: int = 0) -> None:
-        plans = (Plan("A", early=True), Plan("B", early=True))
+    def __init__(self, seed: int = 0, names: str = "AB") -> None:
+        plans = tuple(Plan(name, early=True) for name in names)
         super().__init__(*plans, seed=seed, calm=False)
         Simulation.__init__(self, Schedule(seed, plans, (), 60, early=True), tell=True)
         self.then(4, self._look)
@@ -88,6 +88,31 @@ def test_x_a_pod_deleted_by_force_whose_containers_run_on_proves_nothing() -> No
     run.at_leader_all(5, cut_off, lambda _, kubelet: kubelet.remove())
     run.expect(13, lambda: run.leader)
     run.waits_for_the_lease()
+
+
+def test_x_a_pod_that_was_seen_final_proves_nothing_of_the_next_one() -> None:
+    """The first holder's Pod has ended, as everyone has read; the second one's is deleted by force, and its containers run on."""
+    looked = 0
+    for seed in range(6):
+        run = WithPods(seed, "ABC")
+
+        def force(run: WithPods = run) -> None:
+            second = next(pod for pod in run.pods if pod.leads())
+            third = next(pod for pod in run.pods if pod not in (run.leader, second))
+            assert second.kubelet is not None
+            assert second is not run.leader
+            cut_off(second, second.kubelet)
+            second.kubelet.remove()
+            run.leader, run.other = second, third
+
+        run.at_leader(5, lambda pod, _: pod.replace())
+        run.then(12, force)
+        run.expect(20, lambda run=run: run.leader)  # type: ignore[misc]
+        run.expect(24.5, lambda: None)
+        run.expect(30, lambda run=run: run.other)  # type: ignore[misc]
+        run.sound()
+        looked += run.judge.counts["Pods read"]
+    assert looked > 0
 
 
 def test_x_a_silent_node_proves_nothing() -> None:

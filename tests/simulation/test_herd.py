@@ -9,8 +9,8 @@ import pytest
 from sidecar.clock import ns
 from tests.simulation.network import Weather
 from tests.simulation.pod import Plan, Pod
+from tests.simulation.schedule import Schedule
 from tests.simulation.simulation import Simulation
-from tests.simulation.steps import Schedule
 
 MOST_WRITES = 20
 SETTLED_SECONDS = 15.0

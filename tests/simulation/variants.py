@@ -7,7 +7,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Variant:
-    """One broken algorithm: in `sidecar/<module>.py`, `old` (which stands there once) becomes `new`."""
+    """One broken algorithm: in `sidecar.<module>`, `old` (which stands there once) becomes `new`."""
 
     name: str
     weakens: str

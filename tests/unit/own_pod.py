@@ -53,6 +53,8 @@ class Cluster:
     bug: bool = False
     ignores: bool = False
     """As an admission webhook would have it that takes every patch back."""
+    busy_seconds: float | None = None
+    """Every request is turned away, and asked to come again after so long."""
     mute: bool = False
     """What lands is not answered."""
     commits: Callable[[], None] = lambda: None
@@ -69,6 +71,8 @@ class Cluster:
             await asyncio.sleep(limit_seconds)
             return Unknown(f"no answer within {limit_seconds:g} s")
         await asyncio.sleep(self.way_seconds)
+        if self.busy_seconds is not None:
+            return Answer(429, {"Retry-After": f"{self.busy_seconds:g}"}, b"")
         if path.endswith(self.denied):
             return _answer(403, {"kind": "Status", "message": "forbidden"})
         if "/leases/" in path:

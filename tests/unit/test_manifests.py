@@ -91,6 +91,15 @@ def test_a_kustomization_names_every_manifest_beside_it(folder: str) -> None:
     assert ("components/" in folder) == (content["kind"] == "Component")
 
 
+def test_a_native_sidecar_has_a_startup_probe_and_no_other() -> None:
+    """A kubelet's kill is a SIGTERM, and that says that the application has ended (S11). In a plain container it says nothing."""
+    (native,) = manifest("components/sidecar/pod.yaml")["spec"]["template"]["spec"]["initContainers"]
+    assert native["restartPolicy"] == "Always"
+    assert {name for name in native if name.endswith("Probe")} == {"startupProbe"}
+    (plain,) = manifest("components/plain/ordinary.yaml")["spec"]["template"]["spec"]["initContainers"]
+    assert plain["livenessProbe"]["httpGet"] == native["startupProbe"]["httpGet"]
+
+
 def test_no_object_has_a_fixed_namespace() -> None:
     """Where it goes, `kubectl -n` or the user's kustomization says."""
     for path in K8S.rglob("*.yaml"):

@@ -96,6 +96,7 @@ def test_the_pod_shown_fits_the_manifests_and_the_settings() -> None:
     assert settings.app_ends_first
     assert settings.identity == "from-the-pod_from-the-pod"
     assert sidecar["restartPolicy"] == "Always"
+    assert {name for name in sidecar if name.endswith("Probe")} == {"startupProbe"}  # a liveness kill would say that the app has ended
 
 
 def test_no_promise_of_the_token_without_its_warning() -> None:

@@ -1,0 +1,49 @@
+"""After a SIGTERM while the application may act: whether the own Pod is being deleted, which says that the application has ended (S11).
+
+A kubelet stops the native sidecars of a Pod after all its containers. That a Pod is not being deleted says nothing: the end of a Job, an
+eviction and a node's shutdown set no deletionTimestamp. Where another native sidecar is in the Pod, it may be the one that acts, and a
+deletion says nothing either: this one cannot tell which of them is stopped first.
+"""
+
+import logging
+from typing import Any, Final
+
+from sidecar.clock import Clock, seconds
+from sidecar.elector import Elector
+from sidecar.identity import Pod
+from sidecar.logs import event as log_event
+from sidecar.stores.pods import Found, Pods
+
+KEPT_REQUESTS: Final = 2
+"""What is left of a burst for the election: to release, and to read again if that met a conflict."""
+SHORTEST_WAIT_SECONDS: Final = 0.001
+
+_log: Final = logging.getLogger(__name__)
+
+
+async def look_once(elector: Elector, pods: Pods, clock: Clock, pod: Pod) -> None:
+    """Wait for such a SIGTERM, read the own Pod, and release where it is being deleted."""
+    await elector.waits_for_app.wait()
+    while (wait_ns := elector.budget.opens_ns(1 + KEPT_REQUESTS) - clock.boottime_ns()) > 0:
+        await clock.sleep(max(seconds(wait_ns), SHORTEST_WAIT_SECONDS))
+    elector.budget.spend(clock.boottime_ns())
+    outcome = await pods.read(pod.name, elector.candidate.request_limit_seconds)
+    if isinstance(outcome, Found) and is_deleted(outcome.pod, pod.uid):
+        log_event(_log, logging.INFO, "the own Pod is being deleted: its application has ended")
+        elector.app_ended("its Pod is being deleted")
+
+
+def is_deleted(pod: Any, uid: str) -> bool:
+    """Whether this is the Pod with that uid, it is being deleted, and no native sidecar but this one is in it. Total on any JSON."""
+    if not isinstance(pod, dict):
+        return False
+    metadata, spec = pod.get("metadata"), pod.get("spec")
+    if not isinstance(metadata, dict) or not isinstance(spec, dict):
+        return False
+    containers = spec.get("initContainers")
+    native = (
+        [one for one in containers if isinstance(one, dict) and one.get("restartPolicy") == "Always"]
+        if isinstance(containers, list)
+        else []
+    )
+    return metadata.get("uid") == uid != "" and bool(metadata.get("deletionTimestamp")) and len(native) == 1

@@ -1,0 +1,39 @@
+"""SIGTERM where a setting says that it comes after the application's end, and the application lives all the same: when it has ended."""
+
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
+
+from sidecar.clock import Clock, ns
+
+QUIET_SECONDS: Final = 0.5
+"""So long after the last sign of life it has ended: one that lives asks anew sooner, a poll's answer being its reason to."""
+LOOK_SECONDS: Final = 0.05
+
+
+class Sign(Protocol):
+    """What can show that the application lives."""
+
+    @property
+    def asks(self) -> int:
+        """How often it has asked so far."""
+
+    def lives(self) -> bool:
+        """Whether it certainly lives at this moment; false where nothing can be told."""
+
+
+async def quiet(signs: Sequence[Sign], clock: Clock) -> None:
+    """Return when no sign of life has been seen for QUIET_SECONDS."""
+    asks, quiet_ns = -1, 0
+    while True:
+        now_ns, asked = clock.boottime_ns(), sum(sign.asks for sign in signs)
+        if asked != asks or any(sign.lives() for sign in signs):
+            asks, quiet_ns = asked, now_ns + ns(QUIET_SECONDS)
+        if now_ns >= quiet_ns:
+            return
+        await clock.sleep(LOOK_SECONDS)
+
+
+async def passed(until_ns: Callable[[], int], clock: Clock) -> None:
+    """Return when CLOCK_BOOTTIME shows what `until_ns` says."""
+    while until_ns() > clock.boottime_ns():
+        await clock.sleep(LOOK_SECONDS)

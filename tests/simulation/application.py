@@ -1,0 +1,110 @@
+"""The application beside a sidecar: it asks always by the same way, goes by what it is told, and commands."""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from sidecar.elector import Elector, OutOfSeason
+from sidecar.leadership import Answer
+from tests.simulation.client import WAITING, Client
+from tests.simulation.life import Judge, Life, ToldLeadership
+from tests.simulation.loop import Agenda
+
+if TYPE_CHECKING:
+    from tests.simulation.pod import Plan
+
+
+class Application:
+    """That part of a Pod; it goes on where the sidecar's process is another."""
+
+    name: str
+    plan: "Plan"
+    judge: Judge
+    life: Life | None
+    elector: Elector | None
+    leadership: ToldLeadership | None
+    app_stopped: bool
+    is_sick: bool
+    """What the probes of it see."""
+    acts_until_ns: int
+    """World's time until which it acts on a deadline that it was given."""
+    acts_by: Life | None
+    """The process that gave it."""
+    _agenda: Agenda
+    _client: Client | None
+
+    def _leads(self, life: Life) -> bool:
+        raise NotImplementedError
+
+    def drained(self) -> None:
+        """The application has stopped and says so."""
+        token = self.leadership.read().fencing_token if self.leadership is not None else None
+        if self.life is not None and self._leads(self.life) and token is not None:
+            self._stop_app()
+            self._command(lambda elector: elector.drained(token), "/drained", {"token": token})
+
+    def resign(self, out_seconds: float | None, successor: str) -> None:
+        """The application asks its sidecar to."""
+        wanted = {"for": f"{out_seconds:g}s" if out_seconds is not None else "", "to": successor}
+        fields = {name: text for name, text in wanted.items() if text}
+        self._command(lambda elector: elector.resign(out_seconds, successor), "/resign", fields)
+
+    def campaign(self) -> None:
+        """Likewise."""
+        self._command(Elector.campaign, "/campaign", {})
+
+    def _command(self, command: Callable[[Elector], None], path: str, fields: Mapping[str, object]) -> None:
+        """Out of season it says so and does nothing. Where its application waits it commands by HTTP as well."""
+        life, client = self.life, self._client
+        if self.elector is None or life is None or client is None:
+            return
+        elector = self.elector
+        if self.plan.asks not in WAITING:
+            self._inside(lambda: command(elector))
+            return
+
+        async def post() -> None:
+            answer = await client.command(path, json.dumps(fields).encode() if fields else b"")
+            if answer is not None:
+                self._hear(life, answer)
+
+        self._inside(lambda: life.create_task(post()))
+
+    def app_ends(self) -> None:
+        """Its container has ended."""
+        self._stop_app()
+
+    def _stop_app(self) -> None:
+        self.app_stopped, self.acts_until_ns = True, 0
+
+    def ask(self) -> None:
+        """The application asks; a process that is stopped answers when it goes on. One that waits has asked already."""
+        if self.life is not None and self.plan.asks not in WAITING:
+            self._agenda.at(self._agenda.now_ns, self.life, self._answer)
+
+    def _answer(self) -> None:
+        assert self._client is not None
+        assert self.life is not None
+        self._hear(self.life, self._client.at_once(self.plan.asks))
+
+    def _hear(self, life: Life, answer: Answer) -> None:
+        """It goes by the deadline that it is given."""
+        self.judge.answered(life.pod, answer)
+        if answer.is_leader and not self.app_stopped:
+            self.acts_until_ns = max(self.acts_until_ns, life.world_ns(answer.valid_until_boottime_ns))
+            self.acts_by = life
+
+    async def _probe(self) -> str:
+        return "HTTP 500" if self.is_sick else ""
+
+    def _inside(self, command: Callable[[], object]) -> None:
+        life = self.life
+        assert life is not None
+
+        def perform() -> None:
+            try:
+                command()
+            except OutOfSeason:
+                self.judge.say(self.name, "the command comes out of season")
+
+        self._agenda.at(self._agenda.now_ns, life, life.call_soon, perform)  # as a signal's handler, or a request's
