@@ -67,7 +67,7 @@ class Election(Situation):
         later_ns = max(at.now_ns, request.sent_ns + ns(self.me.retry_period_seconds))
         match outcome:
             case Done(record) if writing and record.version == request.base:  # S3: a 200 that changed nothing proves nothing
-                return replace(self, doubt=True, next_ns=later_ns)._unsure(request)
+                return replace(self, doubt=True, next_ns=later_ns, altered=request.altered(record))._unsure(request)
             case Done(record):
                 return self._done(request if writing else None, record, request.sent_ns, at)
             case Missing() if request.kind is Kind.SENTINEL:  # not even its namespace is there
@@ -83,7 +83,7 @@ class Election(Situation):
                 return replace(raced, quick=False, renew_ns=at.now_ns) if self.quick else replace(raced, next_ns=later_ns)
             case Busy(retry_after_seconds):
                 busy = replace(self, doubt=self.doubt or not writing)
-                if self.held is not None:
+                if self.held is not None or self.to_release():
                     return replace(busy, next_ns=min(at.now_ns + ns(retry_after_seconds), later_ns))
                 # L2: no Retry-After keeps a candidate from a free Lease for longer than a lease duration.
                 return replace(busy, next_ns=later_ns, asked_ns=at.now_ns + ns(min(retry_after_seconds, self.longest_wait_seconds())))
@@ -101,7 +101,7 @@ class Election(Situation):
             return replace(self, next_ns=0, asked_ns=0, unresolved=unresolved)._hear(record, at)
         if record != self.record and self.learned_ns > sent_ns and not record.is_later(self.record):
             late = replace(self, doubt=True)  # the watch was faster: what this answer tells may be over
-            late = late._spoilt(write, record) if write is not None else late
+            late = late._spoilt(write, record, at) if write is not None else late
             return late._unsure(write) if write is not None and write.is_outcome(record) else late
         return replace(self, next_ns=0, asked_ns=0)._see(record, at, write)
 
@@ -139,15 +139,18 @@ class Election(Situation):
             ),
             unresolved=() if self.leaving else tuple(write for write in self.unresolved if write.base == record.version),
         )
+        known = replace(known, asked_ns=min(known.asked_ns, at.now_ns + ns(known.longest_wait_seconds())))  # L2
         if known.state is State.STARTING:
             known = known._move(Cause.SEEN, "the Lease was seen")
         if known.altered and known.is_renewed_by_another(self.record):
             known = replace(known, altered=())
         if found is not None:
             known = known._landed(found, record, at)
-        if found is not None and (known.held is not None or found.is_outcome(record)):
+        elif known.held is not None and record.holder == self.me.identity:  # whatever else was changed with the duration
+            known = known._curtailed(record)
+        if found is not None and found.is_outcome(record):
             return known._schedule(self.record, at)
-        if known._is_twin(record, self.record):  # S9 d
+        if found is None and known._is_twin(record, self.record):  # S9 d
             return known._conflict(at)
         if record.holder not in ("", SENTINEL, self.me.identity):
             known = replace(known, landed=None, fresh=False)
@@ -183,11 +186,11 @@ class Election(Situation):
         if self._has_found(write):
             return self._curtailed(record)
         if write.kind is Kind.SENTINEL:
-            return self._spoilt(write, record)
+            return self._spoilt(write, record, at)
         # A write that landed is as good as a quorum read.
         stands = write.standing(record)
         known = replace(self, landed=stands, wrote=write, fresh=False, quick=True, doubt=False, raced=False, curtailed=False)
-        known = known._spoilt(write, record)
+        known = known._spoilt(write, record, at)
         if write.kind is Kind.RELEASE:
             return known._move(Cause.RELEASED, "released", held=None) if known.state is State.STEPPING_DOWN else known
         return known._holds(stands, at) if known.landed is not None else known
@@ -205,19 +208,23 @@ class Election(Situation):
         held = Held(token, write.record.acquire_time_us, write.record.transitions, deadline_ns)
         return known._move(Cause.TOOK, "resumed its term" if write.kind is Kind.RESUME else "acquired the Lease", held=held)
 
-    def _spoilt(self, write: Request, record: Record) -> "Election":
+    def _spoilt(self, write: Request, record: Record, at: Moment) -> "Election":
         """S3: a write that was altered so that it holds nothing is no renewal: the answer is false at once, and what stands runs out."""
         altered = write.altered(record)
-        known = replace(self, altered=altered)
-        if write.kind in (Kind.RELEASE, Kind.SENTINEL) or writes.is_renewal(self.me, write, altered, record.duration_seconds):
-            return known
-        spoilt = replace(known, landed=None, wrote=write, fresh=False)
+        if write.kind in (Kind.RELEASE, Kind.SENTINEL):
+            return replace(self, altered=altered, spoilt=None if write.is_outcome(record) else record.renewal)
+        if writes.is_renewal(self.me, write, altered, record.duration_seconds):
+            return replace(self, altered=altered, spoilt=None)
+        last = promise.missing(self.last, at.now_ns, self.me.lease_duration_seconds)  # nothing in it may tell of a holder any more
+        spoilt = replace(self, altered=altered, spoilt=record.renewal, last=last, landed=None, wrote=write, fresh=False)
         why = f"what stands in the Lease is not what was written: {', '.join(altered)}"
-        return spoilt._move(Cause.ALTERED, why, held=None) if spoilt.held is not None else spoilt
+        return (spoilt._move(Cause.ALTERED, why, held=None) if spoilt.held is not None else spoilt)._schedule(None, at)
 
     def _curtailed(self, record: Record) -> "Election":
         """S3: the duration was shortened under a write that stands: the smaller one counts at once, and the holder renews with its own."""
         seconds, held = record.duration_seconds, self.held
+        if self.landed is not None and seconds is None:  # S6: each counts it as its own, which may be smaller
+            return replace(self, curtailed=True)
         if self.landed is None or seconds is None or seconds >= (self.landed.record.duration_seconds or 0):
             return self
         landed = self.landed.standing(record)

@@ -68,6 +68,8 @@ class Situation:
     """No request before, as the API server has asked (Retry-After)."""
     altered: tuple[str, ...] = ()
     """The fields in which the last own write to land stands otherwise than written (S3); kept until one stands whole."""
+    spoilt: tuple[str, str, int | None, int | None] | None = None
+    """The renewal that it came to where nobody leads by it (S3)."""
     curtailed: bool = False
     """Somebody has shortened the duration under the last own write: it is renewed as soon as the budget allows (S3)."""
     release_ns: int = 0
@@ -91,9 +93,7 @@ class Situation:
 
     def is_spoilt(self) -> bool:
         """S3: what stands is an own write that was altered so that nobody leads by it."""
-        record, term = self.record, self.record.term if self.record is not None else None
-        named = record is not None and self.me.identity in (record.holder, term.holder if term is not None else "")
-        return bool(self.altered) and self.landed is None and named
+        return self.record is not None and self.record.renewal == self.spoilt
 
     def is_renewed_by_another(self, before: Record | None) -> bool:
         """Whether another sidecar has renewed its term since `before`: then what it writes stands."""
@@ -177,7 +177,8 @@ class Situation:
     def due(self, now_ns: int) -> Due | None:
         """The request that this state asks for next; None while one is under way, or before something happens."""
         due = self._due(now_ns) if self.flight is None else None
-        return replace(due, at_ns=max(due.at_ns, self.next_ns, self.asked_ns)) if due is not None else None
+        asked_ns = 0 if self.held is not None or self.to_release() else self.asked_ns  # it was asked of a follower
+        return replace(due, at_ns=max(due.at_ns, self.next_ns, asked_ns)) if due is not None else None
 
     def _due(self, now_ns: int) -> Due | None:  # noqa: PLR0911 - one for each kind of request
         holder = self.held is not None or self.to_release()

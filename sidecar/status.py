@@ -86,9 +86,10 @@ class Status:
         self.conflict = after.why if after.state is State.CONFLICT else ""
         if after.is_foreign() or before.is_foreign():
             self.note("contending", _foreign(after) if after.is_foreign() else None)
-        if after.altered != before.altered:
-            self._say_altered(after)
-        if after.record is not before.record and after.is_renewed_by_another(before.record):
+        renewed = after.record is not before.record and after.is_renewed_by_another(before.record)
+        if after.altered or before.altered:
+            self._say_altered(before, after, renewed=renewed)
+        if renewed:
             self._forget_passing()
         if after.state is not before.state:
             self.moves[after.state] += 1
@@ -141,15 +142,17 @@ class Status:
             del self.problems[what]
             log_event(_log, logging.INFO, f"{what} works again")
 
-    def _say_altered(self, election: Election) -> None:
+    def _say_altered(self, before: Election, after: Election, *, renewed: bool) -> None:
         """S3: while an own write stands otherwise than written, that stands in `/readyz?verbose`; log it once for each set of fields."""
-        if not election.altered:
+        if not after.altered:
             self.problems.pop(ALTERED, None)
-            log_event(_log, logging.INFO, "what stands in the Lease is what was written again")
+            if not renewed:  # what another one writes may be altered as well
+                log_event(_log, logging.INFO, "what stands in the Lease is what was written again")
             return
-        said = f"what stands in the Lease is not what was written: {', '.join(election.altered)}; an admission webhook or policy changes it"
-        self.problems[ALTERED] = said if election.held is not None else f"{said}; nobody leads by such a write"
-        log_event(_log, logging.WARNING, self.problems[ALTERED])
+        said = f"what stands in the Lease is not what was written: {', '.join(after.altered)}; an admission webhook or policy changes it"
+        self.problems[ALTERED] = said if after.held is not None else f"{said}; nobody leads by such a write"
+        if after.altered != before.altered:
+            log_event(_log, logging.WARNING, self.problems[ALTERED])
 
     def _forget_passing(self) -> None:
         """Another candidate's renewal shows that writes land, and a follower may not write again for a long time: no problem is left.

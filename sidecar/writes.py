@@ -10,7 +10,6 @@ from sidecar.lease import (
     MAX_TOKEN,
     MAX_TRANSITIONS,
     SENTINEL,
-    STANDBY_ANNOTATION,
     SUCCESSOR_ANNOTATION,
     TERM_ANNOTATION,
     HolderPod,
@@ -107,7 +106,10 @@ class Request:
         return replace(self, record=replace(self.record, duration_seconds=record.duration_seconds))
 
     def altered(self, record: Record) -> tuple[str, ...]:
-        """The fields of `record`, which this write left, that stand otherwise than written: an admission webhook or policy may do that."""
+        """The fields of `record`, which this write left, that stand otherwise than written: an admission webhook or policy may do that.
+
+        Who stands by is not among them: followers write that at any time, and it gives no right.
+        """
         if record == replace(self.record, version=record.version):
             return ()
         written = parse(self.to_json())  # as a Lease holds it: what no Lease can hold is nobody's alteration
@@ -119,7 +121,6 @@ class Request:
             "spec.leaseTransitions": (written.transitions, record.transitions),
             f"metadata.annotations[{TERM_ANNOTATION}]": (written.term, record.term),
             f"metadata.annotations[{SUCCESSOR_ANNOTATION}]": (written.successor, record.successor),
-            f"metadata.annotations[{STANDBY_ANNOTATION}]": (written.standbys_without(record.holder), record.standbys),
             f"metadata.annotations[{GROUP_ANNOTATION}]": (written.group, record.group if written.group else ""),
         }
         return tuple(field for field, (asked, stands) in pairs.items() if asked != stands)
