@@ -19,17 +19,19 @@ QUIET_LEASES = 3
 """Before it begins, and after: longer than any message or pause lasts."""
 
 
-def _duration(share: float) -> Admit:
-    def admit(lease: JSON) -> JSON:
-        seconds = lease["spec"].get("leaseDurationSeconds")
-        if isinstance(seconds, int) and lease["spec"].get("holderIdentity"):
-            lease["spec"]["leaseDurationSeconds"] = max(1, ceil(seconds * share))
-        return lease
+def _duration(share: float) -> Callable[[int], Admit]:
+    def of(lease_seconds: int) -> Admit:
+        def admit(lease: JSON) -> JSON:
+            if lease["spec"].get("holderIdentity"):
+                lease["spec"]["leaseDurationSeconds"] = max(1, ceil(lease_seconds * share))
+            return lease
 
-    return admit
+        return admit
+
+    return of
 
 
-def _rounded(digits: int) -> Admit:
+def _rounded(digits: int) -> Callable[[int], Admit]:
     whole = len("2026-11-23T08:00:00.")
 
     def admit(lease: JSON) -> JSON:
@@ -38,7 +40,7 @@ def _rounded(digits: int) -> Admit:
                 lease["spec"][field] = f"{time[: whole + digits]}{'0' * (6 - digits)}Z"
         return lease
 
-    return admit
+    return lambda _: admit
 
 
 def _no_annotations(lease: JSON) -> JSON:
@@ -58,17 +60,23 @@ def _a_field(lease: JSON) -> JSON:
     return lease | {"metadata": lease["metadata"] | {"labels": {"team": "shop"}}}
 
 
-KINDS: dict[str, Admit] = {
+KINDS: dict[str, Callable[[int], Admit]] = {
     "much shorter": _duration(0.2),
     "shorter": _duration(0.5),
     "a little shorter": _duration(0.8),
     "longer": _duration(2),
-    "no annotations": _no_annotations,
+    "no annotations": lambda _: _no_annotations,
     "times in seconds": _rounded(0),
     "times in milliseconds": _rounded(3),
-    "another holder": _another_holder,
-    "a field added": _a_field,
+    "another holder": lambda _: _another_holder,
+    "a field added": lambda _: _a_field,
 }
+"""By the duration that the group is set to."""
+
+
+def webhook(schedule: Schedule) -> Admit:
+    """What it makes of each write."""
+    return KINDS[schedule.admission](schedule.plans[0].lease_duration_seconds)
 
 
 def with_admission(plain: Schedule, often: tuple[str, ...]) -> Schedule:
@@ -83,5 +91,5 @@ def with_admission(plain: Schedule, often: tuple[str, ...]) -> Schedule:
     quiet = QUIET_LEASES * lease_seconds
     at = quiet + rng.random() * max(0.0, plain.seconds - 2 * quiet)
     steps = [step for step in plain.steps if not at - quiet <= step.at_seconds <= at + quiet]
-    begin = [Step(max(0.0, at - quiet), "clear", 0, 0), Step(at, "admission", 0, list(KINDS).index(kind))]
-    return replace(plain, steps=tuple(sorted([*steps, *begin], key=lambda step: step.at_seconds)))
+    begin = [Step(max(0.0, at - quiet), "clear", 0, 0), Step(at, "admission", 0, 0)]
+    return replace(plain, admission=kind, admission_begins=True, steps=tuple(sorted([*steps, *begin], key=lambda step: step.at_seconds)))

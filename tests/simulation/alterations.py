@@ -61,14 +61,19 @@ def said(judge: "Commits", life: Life, before: Record | None, asked: Record, aft
     return True
 
 
-def learned(life: Life, record: Record) -> None:
-    """A process is told of a state of the Lease: what its newest own write allows, as it stands there."""
-    token = record.token
+def learned(life: Life, record: Record, *, watched: bool) -> None:
+    """A process is told of a state of the Lease: what its newest own write allows, as it stands there.
+
+    A watch shows no more than the state: a write whose renewTime was changed is known for its own by the answer alone. And where versions
+    have no order, what a watch shows calls for a read first.
+    """
+    token, sent = record.token, life.sends.get(format_time(record.renew_time_us) or "")
+    life.knows_loss = life.knows_loss or record.version in life.spoilt
+    if watched and (record.version_number is None or sent is None or record.version in life.spoilt):
+        return
     if record.version in life.spoilt:
-        life.knows_loss = True
         life.known_until_ns = dict.fromkeys(life.known_until_ns, 0)
         return
-    sent = life.sends.get(format_time(record.renew_time_us) or "")
     if token is None or sent is None or record.holder != life.me.identity or number(record) < life.stood_version:
         return
     life.stood_version = number(record)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from sidecar.clock import NS_PER_SECOND, ns
 from sidecar.lease import SENTINEL
-from tests.simulation.admission import KINDS
+from tests.simulation.admission import webhook
 from tests.simulation.app_faults import AppFaults
 from tests.simulation.judge import Judge
 from tests.simulation.late_releases import LateReleases
@@ -271,11 +271,10 @@ class Faults(AppFaults, PodFaults, LateReleases):
         self.server.mark_fragile()
         return f"{seconds} s"
 
-    def _do_admission(self, _pod: Pod, number: int) -> str:
+    def _do_admission(self, _pod: Pod, _number: int) -> str:
         """An admission webhook is in force from now on."""
-        kind = list(KINDS)[number]
-        self.server.admit = KINDS[kind]
-        return kind
+        self.server.admit = webhook(self.schedule)
+        return self.schedule.admission
 
     def _do_prune(self, _pod: Pod, _number: int) -> object:
         if not self._everyone_knows():

@@ -28,7 +28,7 @@ class Judge(Conduct):
         version, term, me = number(record), record.term, process.me
         unordered = watched and record.version_number is None  # such news calls for a read, whatever it shows
         self.sighted(process, record)
-        alterations.learned(process, record)
+        alterations.learned(process, record, watched=watched)
         if record.renewal not in process.told:
             process.told.append(record.renewal)
         newest = version > process.newest_version and (process.newest is None or not process.newest.same_renewal(record))

@@ -67,6 +67,8 @@ class LateReleases:
             return False
         time = format_time(EPOCH_US + self.agenda.now_ns // 1000)
         self.server.edit(holderIdentity="", leaseDurationSeconds=1, acquireTime=time, renewTime=time)
+        if not alike:
+            self.server.mark_fragile()
         assert self.server.record is not None
         self.judge.wrote_beside(NAME, record, self.server.record)
         return None

@@ -35,7 +35,9 @@ class Schedule:
     opaque: bool = False
     """Versions of the Lease are no integers."""
     admission: str = ""
-    """What an admission webhook makes of each write from the start, by its name in `admission.KINDS`."""
+    """What an admission webhook makes of each write, by its name in `admission.KINDS`."""
+    admission_begins: bool = False
+    """Not from the start, but by a step."""
     late_releases: bool = False
     """Client-go programs hold the Lease at times, stand still, and release it when somebody else holds it."""
     sick_at_last: bool = False

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from sidecar.clock import NS_PER_SECOND, ns
 from sidecar.situation import OUT
-from tests.simulation.admission import KINDS
+from tests.simulation.admission import webhook
 from tests.simulation.commits import ViolationError
 from tests.simulation.faults import Faults
 from tests.simulation.features import health_seconds
@@ -44,7 +44,7 @@ class Simulation:
         self.timeline: list[str] = []
         self.judge = judge = Judge(self.agenda, self._say if tell else lambda _who, _text: None)
         self.server = Server(f"{schedule.seed}:server", opaque=schedule.opaque)
-        self.server.admit = KINDS[schedule.admission] if schedule.admission else None
+        self.server.admit = webhook(schedule) if schedule.admission and not schedule.admission_begins else None
         self.pods = judge.pods
         for plan in schedule.plans:
             self.pods.append(Pod(plan, self._link(plan.name), judge, self.agenda, str(schedule.seed)))
