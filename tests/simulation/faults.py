@@ -13,9 +13,10 @@ from tests.simulation.pod import Pod
 from tests.simulation.pod_faults import PodFaults
 from tests.simulation.server import Server
 from tests.simulation.steps import Schedule, Step, rolled
+from tests.simulation.stopped_alone import StoppedAlone
 
 
-class Faults(PodFaults):
+class Faults(StoppedAlone, PodFaults):
     """Carries out one step after the other; one that does not fit the moment does nothing."""
 
     def __init__(self, schedule: Schedule, agenda: Agenda, judge: Judge, server: Server, pods: list[Pod]) -> None:
@@ -177,8 +178,11 @@ class Faults(PodFaults):
         self._start_later(pod, number)
 
     def gone(self, pod: Pod) -> None:
-        """A process came to its own end after SIGTERM: another Pod takes its place."""
-        pod.replace()
+        """A process came to its own end after SIGTERM: another Pod takes its place, or another process where it was stopped alone."""
+        if pod.stopped_alone:
+            pod.kill()
+        else:
+            pod.replace()
         self._start_later(pod, pod.random.randrange(1 << 30))
 
     def _start_later(self, pod: Pod, number: int) -> None:

@@ -15,6 +15,7 @@ from sidecar.lease import HolderPod, Record
 from sidecar.standby import StandBy
 from sidecar.view import State, View
 from sidecar.writes import Candidate
+from tests.simulation.connection import Connection
 from tests.simulation.kubelet import Kubelet
 from tests.simulation.link_pods import LinkPods
 from tests.simulation.loop import Agenda, Process
@@ -176,6 +177,9 @@ class Pod:
         self._offset_ns = ns(plan.offset_seconds)
         self.life: Life | None = None
         self.elector: Elector | None = None
+        self.connection: Connection | None = None
+        self.stopped_alone = False
+        """SIGTERM came to the sidecar's process and not to its Pod: the next process is the same Pod's."""
         self.leadership: ToldLeadership | None = None
         self.kubelets: dict[str, Kubelet] = {}
         """By name, of every Pod; empty where nobody looks at Pods."""
@@ -217,7 +221,9 @@ class Pod:
         leadership.pod, leadership.life = self, life
         store = LinkStore(self.link, life)
         elector = Elector(store, clock, leadership, me, random.Random(f"{self._seed}:{me.instance}"))
-        self.life, self.elector, self.leadership = life, elector, leadership
+        self.life, self.elector, self.leadership, self.stopped_alone = life, elector, leadership, False
+        self.connection = Connection(keeps=plan.app == "eager", has_ended=lambda: self.app_stopped)
+        elector.signs.append(self.connection)
         beside = self._look_at_pods(life, elector, clock)
         standby: StandBy | None = None
         if plan.standby:
@@ -271,10 +277,11 @@ class Pod:
         self.acts_until_ns = 0
         self._offset_ns = -(self._agenda.now_ns * self.plan.rate // 1000)
 
-    def terminate(self) -> None:
-        """SIGTERM."""
+    def terminate(self, *, alone: bool = False) -> None:
+        """SIGTERM; `alone`: to the sidecar, while its application goes on."""
         if self.elector is not None and self.life is not None:
-            if self.plan.app_ends_first:
+            self.stopped_alone = alone
+            if self.plan.app_ends_first and not alone:
                 self._stop_app()
             elector, life = self.elector, self.life
 
@@ -315,6 +322,8 @@ class Pod:
         assert self.life is not None
         answer = self.leadership.read(give=True)
         self._judge.answered(self, answer)
+        if self.connection is not None:
+            self.connection.answered(answer)
         if answer.is_leader and not self.app_stopped:
             self.acts_until_ns = max(self.acts_until_ns, self.life.world_ns(answer.valid_until_boottime_ns))
             self.acts_by = self.life
