@@ -8,6 +8,8 @@ from sidecar.clock import Clock, ns
 QUIET_SECONDS: Final = 0.5
 """So long after the last sign of life it has ended: one that lives asks anew sooner, a poll's answer being its reason to."""
 LOOK_SECONDS: Final = 0.05
+LOOK_LIVES_SECONDS: Final = 0.1
+"""Between two looks while it lives, which may be for long."""
 
 
 class Sign(Protocol):
@@ -23,14 +25,16 @@ class Sign(Protocol):
 
 async def quiet(signs: Sequence[Sign], clock: Clock) -> None:
     """Return when no sign of life has been seen for QUIET_SECONDS."""
-    asks, quiet_ns = -1, 0
+    asks, since_ns = -1, 0
     while True:
-        now_ns, asked = clock.boottime_ns(), sum(sign.asks for sign in signs)
-        if asked != asks or any(sign.lives() for sign in signs):
-            asks, quiet_ns = asked, now_ns + ns(QUIET_SECONDS)
-        if now_ns >= quiet_ns:
-            return
-        await clock.sleep(LOOK_SECONDS)
+        asked, lives = sum(sign.asks for sign in signs), any(sign.lives() for sign in signs)
+        if asked != asks or lives:
+            asks, since_ns = asked, 0
+        if not lives:
+            since_ns = since_ns or clock.boottime_ns()
+            if clock.boottime_ns() - since_ns >= ns(QUIET_SECONDS):
+                return
+        await clock.sleep(LOOK_LIVES_SECONDS if lives else LOOK_SECONDS)
 
 
 async def passed(until_ns: Callable[[], int], clock: Clock) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sidecar.elector import Elector, OutOfSeason
 from sidecar.leadership import Answer
 from tests.simulation.client import WAITING, Client
+from tests.simulation.connection import Connection
 from tests.simulation.life import Judge, Life, ToldLeadership
 from tests.simulation.loop import Agenda
 
@@ -30,6 +31,8 @@ class Application:
     """World's time until which it acts on a deadline that it was given."""
     acts_by: Life | None
     """The process that gave it."""
+    connection: Connection | None
+    """To the present process."""
     _agenda: Agenda
     _client: Client | None
 
@@ -90,6 +93,8 @@ class Application:
     def _hear(self, life: Life, answer: Answer) -> None:
         """It goes by the deadline that it is given."""
         self.judge.answered(life.pod, answer)
+        if self.connection is not None:
+            self.connection.answered(answer)
         if answer.is_leader and not self.app_stopped:
             self.acts_until_ns = max(self.acts_until_ns, life.world_ns(answer.valid_until_boottime_ns))
             self.acts_by = life

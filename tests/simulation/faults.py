@@ -16,9 +16,10 @@ from tests.simulation.pod_faults import PodFaults
 from tests.simulation.schedule import Schedule, Step
 from tests.simulation.server import Server
 from tests.simulation.steps import rolled
+from tests.simulation.stopped_alone import StoppedAlone
 
 
-class Faults(AppFaults, PodFaults, LateReleases):
+class Faults(AppFaults, StoppedAlone, PodFaults, LateReleases):
     """Carries out one step after the other; one that does not fit the moment does nothing."""
 
     def __init__(self, schedule: Schedule, agenda: Agenda, judge: Judge, server: Server, pods: list[Pod]) -> None:
@@ -182,8 +183,11 @@ class Faults(AppFaults, PodFaults, LateReleases):
         self._start_later(pod, number)
 
     def gone(self, pod: Pod) -> None:
-        """A process came to its own end after SIGTERM: another Pod takes its place."""
-        pod.replace()
+        """A process came to its own end after SIGTERM: another Pod takes its place, or another process where it was stopped alone."""
+        if pod.stopped_alone:
+            pod.kill()
+        else:
+            pod.replace()
         self._start_later(pod, pod.random.randrange(1 << 30))
 
     def _start_later(self, pod: Pod, number: int) -> None:

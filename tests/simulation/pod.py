@@ -15,6 +15,7 @@ from sidecar.view import State, View
 from sidecar.writes import Candidate
 from tests.simulation.application import Application
 from tests.simulation.client import WAITING, Client
+from tests.simulation.connection import Connection
 from tests.simulation.instant import InstantStore
 from tests.simulation.kubelet import Kubelet
 from tests.simulation.life import Judge, Life, LifeClock, Mark, ToldElector, ToldLeadership
@@ -83,6 +84,9 @@ class Pod(Application):
         self._offset_ns = ns(plan.offset_seconds)
         self.life: Life | None = None
         self.elector: Elector | None = None
+        self.connection: Connection | None = None
+        self.stopped_alone = False
+        """SIGTERM came to the sidecar's process and not to its Pod: the next process is the same Pod's."""
         self.leadership: ToldLeadership | None = None
         self.is_sick = False
         """What the probes of its application see."""
@@ -131,6 +135,10 @@ class Pod(Application):
         elector = ToldElector(store, clock, leadership, me, random.Random(f"{self._seed}:{me.instance}"))
         elector.life = life
         self.life, self.elector, self.leadership, self._client = life, elector, leadership, Client(elector, clock)
+        self.stopped_alone = False
+        keeps = plan.app == "eager" or plan.asks in WAITING
+        self.connection = Connection(keeps=keeps, has_ended=lambda: self.app_stopped)
+        elector.signs.append(self.connection)
         beside = [*self._look_at_pods(life, elector, clock), *self._beside(life, elector, clock)]
         standby: StandBy | None = None
         if plan.standby:
@@ -198,10 +206,11 @@ class Pod(Application):
         self.acts_until_ns = 0
         self._offset_ns = -(self._agenda.now_ns * self.plan.rate // 1000)
 
-    def terminate(self) -> None:
-        """SIGTERM."""
+    def terminate(self, *, alone: bool = False) -> None:
+        """SIGTERM; `alone`: to the sidecar, while its application goes on."""
         if self.elector is not None and self.life is not None:
-            if self.plan.app_ends_first:
+            self.stopped_alone = alone
+            if self.plan.app_ends_first and not alone:
                 self._stop_app()
             elector, life = self.elector, self.life
 

@@ -51,6 +51,12 @@ POD_WEIGHTS: dict[str, float] = {
     "pod is collected": 1,
 }
 """The steps of schedules that show Pods, beside the others."""
+ALONE = ("stopped alone", "restarted and stopped alone")
+"""The steps of `stopped_alone.py`."""
+ALONE_SHARE = 0.15
+"""Of the schedules that do not ask for them."""
+LONGEST_LOOKED_AT_SECONDS = 60
+"""Whoever waits for an application's end looks ten times a second."""
 WITHOUT_CLIENT_GO = frozenset({"delete", "wipe", "empty", "duration"})
 """A client-go program takes an empty Lease at once and creates a missing one in its own name: outside of S1."""
 
@@ -98,7 +104,7 @@ def schedule(seed: int, *, leases: int = 120, rates: tuple[int, int] | None = No
         steps.append(Step(round(at, 3), rng.choices(names, weights)[0], rng.randrange(len(plans)), rng.randrange(1 << 30)))
         at += rng.expovariate(1 / pace) if rng.random() < 0.7 else rng.random() * times[2] / 10
     plain = Schedule(seed, tuple(plans), tuple(steps), seconds, client_go)
-    whole = _with_pods(_standing_by(plain), pace, often)
+    whole = _stopped_alone(_with_pods(_standing_by(plain), pace, often), often)
     return with_late_releases(with_admission(featured(whole, often), often), often) if rates is None else whole
 
 
@@ -111,6 +117,19 @@ def _standing_by(plain: Schedule) -> Schedule:
         if rng.random() < 0.75
         else plain
     )
+
+
+def _stopped_alone(plain: Schedule, often: tuple[str, ...]) -> Schedule:
+    """In some schedules a kubelet stops native sidecars alone as well; every other one stays as it is."""
+    rng = random.Random(f"{plain.seed}:alone")
+    if (ALONE[0] not in often and rng.random() >= ALONE_SHARE) or plain.lease_seconds > LONGEST_LOOKED_AT_SECONDS:
+        return plain
+    plans = tuple(replace(plan, app_ends_first=plan.app_ends_first or rng.random() < 0.5) for plan in plain.plans)
+    steps, at = list(plain.steps), plain.lease_seconds * rng.random()
+    while at < plain.seconds:
+        steps.append(Step(round(at, 3), rng.choice(ALONE), rng.randrange(len(plans)), rng.randrange(1 << 30)))
+        at += rng.expovariate(1 / (3 * plain.lease_seconds))
+    return replace(plain, plans=plans, steps=tuple(sorted(steps, key=lambda step: step.at_seconds)))
 
 
 def _with_pods(plain: Schedule, pace: float, often: tuple[str, ...]) -> Schedule:
