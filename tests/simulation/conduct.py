@@ -23,6 +23,7 @@ class Conduct(Commits):
 
     def sighted(self, life: Life, record: Record) -> None:
         """It is told of a state of the Lease."""
+        self.counts["sights of another group's Lease"] += record.group not in ("", life.me.group)
         sight = _sight(record)
         if sight not in life.sights:
             life.sights[sight] = life.boottime_ns()

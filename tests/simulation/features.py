@@ -82,6 +82,18 @@ def _sick(plain: Schedule, rng: random.Random) -> tuple[Step, ...]:
     return tuple(sorted(steps, key=lambda step: step.at_seconds))
 
 
+def had(schedule: Schedule) -> list[str]:
+    """Which of these it has."""
+    plans = schedule.plans
+    found = {name: any(getattr(plan, name) for plan in plans) for name in ("health", "held", "placeless", "eager", "instant")}
+    found |= {
+        "groups": len({plan.group for plan in plans}) > 1,
+        "opaque": schedule.opaque,
+        "waits": any(plan.asks in WAITING and plan.app != "none" for plan in plans),
+    }
+    return [name for name, is_so in found.items() if is_so]
+
+
 def health_seconds(plans: Iterable[Plan], *, sick_at_last: bool) -> float:
     """What an application's health adds to L1, by a true clock: its probes; where all stay sick the step-down and the patience too."""
     probed = [plan for plan in plans if plan.health]

@@ -12,7 +12,7 @@ from sidecar.situation import OUT
 from tests.simulation.admission import webhook
 from tests.simulation.commits import ViolationError
 from tests.simulation.faults import Faults
-from tests.simulation.features import health_seconds
+from tests.simulation.features import had, health_seconds
 from tests.simulation.go_program import NAME, GoProgram
 from tests.simulation.judge import Judge
 from tests.simulation.kubelet import Kubelet
@@ -45,6 +45,7 @@ class Simulation:
         self.judge = judge = Judge(self.agenda, self._say if tell else lambda _who, _text: None)
         self.server = Server(f"{schedule.seed}:server", opaque=schedule.opaque)
         self.server.admit = webhook(schedule) if schedule.admission and not schedule.admission_begins else None
+        judge.counts.update(f"schedules: {name}" for name in had(schedule))
         self.pods = judge.pods
         for plan in schedule.plans:
             self.pods.append(Pod(plan, self._link(plan.name), judge, self.agenda, str(schedule.seed)))

@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 
 from tests.simulation.__main__ import Total, simulate
+from tests.simulation.features import HEALTH_STEPS, SHARES
 from tests.simulation.replay import shrunk, timeline
 from tests.simulation.simulation import Simulation
 from tests.simulation.steps import POD_WEIGHTS, schedule
@@ -46,6 +47,7 @@ INTERESTING = (
     "losses seen",
     "losses told with a smaller version",
     "answers read",
+    *(f"schedules: {name}" for name in SHARES),
     *(
         f"step: {name}"
         for name in ("suspend", "stop", "delete", "wipe", "empty", "restore", "write back", "roll", "retime", "kill", "clog")
@@ -91,6 +93,37 @@ def test_no_schedule_that_shows_pods_breaks_a_rule() -> None:
         assert outcome.violation is None, f"seed {seed}: {outcome.violation}"
         counts += outcome.counts
     quiet = [what for what in ("early takeovers", "Pods read", *(f"step: {name}" for name in POD_WEIGHTS)) if not counts[what]]
+    assert not quiet, f"a quiet simulator proves nothing: {quiet} never came up"
+
+
+MET = {
+    "groups": ["sights of another group's Lease"],
+    "health": [
+        "terms begun with an application that is not healthy",
+        "terms led with an application that is not healthy",
+        *(f"step: {name}" for name in set(HEALTH_STEPS)),
+    ],
+    "held": ["releases that may be held"],
+    "placeless": ["step: kill"],
+    "opaque": ["losses told with a smaller version"],
+    "eager": ["conflicts"],
+    "instant": ["requests carried out at once"],
+    "waits": ["answers read"],
+}
+"""What a schedule meets that has one of these."""
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", SHARES)
+def test_no_schedule_that_has_one_of_the_rarer_things_breaks_a_rule(name: str) -> None:
+    """They come up in a part of the schedules only, so here is one after the other, with short times."""
+    counts: Counter[str] = Counter()
+    for seed in range(101, 111):
+        outcome = Simulation(schedule(seed, leases=60, often=(name, "short"))).run()
+        assert outcome.violation is None, f"seed {seed}: {outcome.violation}"
+        counts += outcome.counts
+    assert counts[f"schedules: {name}"] > 5
+    quiet = [what for what in MET[name] if not counts[what]]
     assert not quiet, f"a quiet simulator proves nothing: {quiet} never came up"
 
 
