@@ -146,6 +146,11 @@ class Node:
         if done.returncode != 0:
             raise RuntimeError(f"{tar} cannot be imported: {done.stderr}")
 
+    def tag_image(self, name: str, other: str) -> None:
+        """Give an image that it has another name as well."""
+        done = self._ctr("images", "tag", "--force", name, other)
+        assert done.returncode == 0, done.stderr
+
     def container_pids(self, container_id: str) -> list[int]:
         """The processes of a container, as this machine counts them, its first one first. Empty where none runs."""
         pids = self.space.pids_below(container_id)
