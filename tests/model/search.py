@@ -30,7 +30,7 @@ CONFIGS: dict[str, Config] = {
     "three candidates, one fault": Config("ABC", 1, 1),
     "twins, one fault": Config("AB", 5, 1, twins=True),
     "a client-go program's late release, one fault": Config("AB", 8, 1, go=True),
-    "a client-go program's late release, two faults": Config("AB", 4, 2, go=True),
+    "a client-go program's late release, two faults": Config("AB", 3, 2, go=True),
     **{f"a webhook {webhook}, one fault": Config("AB", 5, 1, webhook=webhook) for webhook in WEBHOOKS},
 }
 """What the tests search; `python -m tests.model` searches deeper."""

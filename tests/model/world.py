@@ -276,5 +276,5 @@ def newborn(name: str, identity: str, place: str, life: int = 1, given_ns: int =
 def start(names: str, faults: int, *, twins: bool = False, webhook: str = "", go: bool = False) -> World:
     """Everyone has just started, and the Lease is as the manifests ship it, or held by a client-go program that stands still."""
     actors = tuple(newborn(name, "web_literal" if twins else f"{name}_uid", f"boot-{name}:net") for name in names)
-    lease = held_by_go(LEASE_SECONDS) if go else Record("100")
+    lease = held_by_go(RETRY_SECONDS) if go else Record("100")
     return World(0, lease, None, 100, -1, actors, (), faults, webhook=webhook, go=go)

@@ -62,7 +62,7 @@ def _a_field(lease: JSON) -> JSON:
 
 KINDS: dict[str, Callable[[int], Admit]] = {
     "much shorter": _duration(0.2),
-    "shorter": _duration(0.5),
+    "shorter": _duration(0.4),
     "a little shorter": _duration(0.8),
     "longer": _duration(2),
     "no annotations": lambda _: _no_annotations,

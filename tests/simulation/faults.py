@@ -215,7 +215,7 @@ class Faults(AppFaults, StoppedAlone, PodFaults, LateReleases):
             return False
         other = self.pods[number % len(self.pods)]
         to = ("", "", "Z-9", other.name, other.identity)[number % 5] if other is not pod else ""
-        out_seconds = (None, None, 0.0, 0.5, 2.0)[number % 7 % 5]
+        out_seconds = (None, None, 0.0, 0.5, 2.0)[number % 7 % 5] if number % 11 else 100.0
         if out_seconds is not None:
             out_seconds *= pod.plan.lease_duration_seconds
         pod.resign(out_seconds, to)

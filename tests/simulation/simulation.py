@@ -8,7 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from sidecar.clock import NS_PER_SECOND, ns
-from sidecar.situation import OUT
+from sidecar.situation import OUT, Situation
+from sidecar.view import State
 from tests.simulation.admission import webhook
 from tests.simulation.commits import ViolationError
 from tests.simulation.faults import Faults
@@ -16,6 +17,7 @@ from tests.simulation.features import had, health_seconds
 from tests.simulation.go_program import NAME, GoProgram
 from tests.simulation.judge import Judge
 from tests.simulation.kubelet import Kubelet
+from tests.simulation.life import Life
 from tests.simulation.loop import Agenda, SpinError
 from tests.simulation.network import Link, Weather
 from tests.simulation.pod import Pod
@@ -140,11 +142,17 @@ class Simulation:
                 pod.link.weather = Weather(no_watch=True)
         self.judge.calm = True
         self._until(self.agenda.now_ns + ns(4 * longest_seconds))
-        out = [pod.name for pod in self.pods if pod.elector and pod.elector._election.state in OUT and not pod.elector._election.leaving]
+        out = [pod.name for pod in self.pods if pod.elector and pod.life and self._stays_out(pod.life, pod.elector.situation())]
         if out:
             self.judge.broken("L1", f"{out} do not contend again")
         if self.judge.term != term or self._leaders() != leaders:
             self.judge.broken("L3", f"the leadership moved without a fault from {term} to {self.judge.term}")
+
+    @staticmethod
+    def _stays_out(life: Life, situation: Situation) -> bool:
+        """Longer than it was asked to."""
+        asked = situation.state is State.RESIGNED and situation.back_ns is not None and situation.back_ns > life.boottime_ns()
+        return situation.state in OUT and not situation.leaving and not asked
 
     def _leaders(self) -> list[str]:
         return [pod.name for pod in self.pods if pod.leads()]
