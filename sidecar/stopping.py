@@ -1,5 +1,6 @@
 """SIGTERM where a setting says that it comes after the application's end, and the application lives all the same: when it has ended."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
@@ -39,5 +40,5 @@ async def quiet(signs: Sequence[Sign], clock: Clock) -> None:
 
 async def passed(until_ns: Callable[[], int], clock: Clock) -> None:
     """Return when CLOCK_BOOTTIME shows what `until_ns` says."""
-    while until_ns() > clock.boottime_ns():
-        await clock.sleep(LOOK_SECONDS)
+    while (end_ns := until_ns()) > clock.boottime_ns():
+        await clock.wait(asyncio.Event(), end_ns)
