@@ -149,7 +149,7 @@ class Watching:
         A proxy may hold back what it carries: such a watch has to bring news in time, a while later, before it is relied on.
         """
         now_ns, late = self._clock.boottime_ns(), known is not None and known.is_later(record)
-        if first and self._silent_at is not None and self._elector.situation().record != self._silent_at:
+        if first and self._silent_at is not None and {record, self._elector.situation().record} != {self._silent_at}:
             self._proof_periods = min(4 * self._proof_periods, LONGEST_PROOF_PERIODS)
             late = True
         if late:

@@ -36,6 +36,12 @@ class Fate:
     """Answered so here, and never passed on: as a proxy or a load balancer before the API server does."""
     retry_after: str = ""
     """That answer's Retry-After; "" for none."""
+    body: Any = None
+    """And its JSON; None for none."""
+    events: int | None = None
+    """Of a watch: it ends in good order after so many."""
+    silent: bool = False
+    """After these nothing more comes, and nobody closes it."""
 
 
 class Gate:
@@ -90,7 +96,7 @@ class _Handler(BaseHTTPRequestHandler):
         fate = gate.fate(asked)
         time.sleep(fate.late_seconds)
         if fate.status is not None:
-            self._refuse(fate.status, fate.retry_after)
+            self._refuse(fate.status, fate)
             gate.answered.append(asked)
             return
         upstream = http.client.HTTPSConnection("127.0.0.1", gate.server.port, timeout=_WATCH_SECONDS, context=gate.server.ssl)
@@ -101,7 +107,7 @@ class _Handler(BaseHTTPRequestHandler):
                 answer.read()
                 self.close_connection = True
             else:
-                self._answer(answer)
+                self._answer(answer, fate)
                 gate.answered.append(asked)
         except OSError:
             self.close_connection = True
@@ -110,14 +116,17 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_GET = do_POST = do_PATCH = _pass_on  # noqa: N815 - http.server's names
 
-    def _refuse(self, status: int, retry_after: str) -> None:
+    def _refuse(self, status: int, fate: Fate) -> None:
+        body = json.dumps(fate.body).encode() if fate.body is not None else b""
         self.send_response(status)
-        if retry_after:
-            self.send_header("Retry-After", retry_after)
-        self.send_header("Content-Length", "0")
+        if fate.retry_after:
+            self.send_header("Retry-After", fate.retry_after)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
+        self.wfile.write(body)
 
-    def _answer(self, answer: http.client.HTTPResponse) -> None:
+    def _answer(self, answer: http.client.HTTPResponse, fate: Fate) -> None:
         """Whole, or as it comes where its length is not known: a watch."""
         self.send_response_only(answer.status)
         for name, value in answer.getheaders():
@@ -131,8 +140,15 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
-        while part := answer.read1(65536):
+        self.wfile.flush()
+        passed = 0
+        while passed != fate.events and (part := answer.readline() if fate.events is not None else answer.read1(65536)):
             self.wfile.write(b"%x\r\n%s\r\n" % (len(part), part))
+            passed += 1
+        if fate.silent:
+            self.rfile.read(1)  # until the client goes
+            self.close_connection = True
+            return
         self.wfile.write(b"0\r\n\r\n")
 
     def log_message(self, *_: object) -> None:

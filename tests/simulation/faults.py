@@ -1,6 +1,5 @@
 """The steps of a schedule, carried out: what befalls the Pods, their links and the Lease."""
 
-import random
 from dataclasses import replace
 
 from sidecar.clock import NS_PER_SECOND, ns
@@ -11,6 +10,7 @@ from tests.simulation.judge import Judge
 from tests.simulation.late_releases import LateReleases
 from tests.simulation.loop import Agenda
 from tests.simulation.network import Weather
+from tests.simulation.network_faults import NetworkFaults
 from tests.simulation.pod import Pod
 from tests.simulation.pod_faults import PodFaults
 from tests.simulation.schedule import Schedule, Step
@@ -19,7 +19,7 @@ from tests.simulation.steps import rolled
 from tests.simulation.stopped_alone import StoppedAlone
 
 
-class Faults(AppFaults, StoppedAlone, PodFaults, LateReleases):
+class Faults(AppFaults, NetworkFaults, StoppedAlone, PodFaults, LateReleases):
     """Carries out one step after the other; one that does not fit the moment does nothing."""
 
     def __init__(self, schedule: Schedule, agenda: Agenda, judge: Judge, server: Server, pods: list[Pod]) -> None:
@@ -54,46 +54,6 @@ class Faults(AppFaults, StoppedAlone, PodFaults, LateReleases):
         """A time of up to two and a half lease durations, mostly short."""
         fraction = (number % 1000 + 1) / 1000
         return ns(pod.plan.lease_duration_seconds * 2.5 * fraction**3)
-
-    def _do_weather(self, pod: Pod, number: int) -> str:
-        rng = random.Random(number)
-        often = (0, 0, 0, 0.02, 0.1, 0.4, 0.9)
-        lease_ns = ns(pod.plan.lease_duration_seconds)
-        pod.link.weather = Weather(
-            lose_request=rng.choice(often),
-            lose_reply=rng.choice(often),
-            late=rng.choice((0, 0.3, 1)),
-            late_ns=2 * lease_ns,
-            slow_ns=rng.choice((0, 0, 50_000_000, NS_PER_SECOND, lease_ns // 3, 2 * lease_ns)),
-            refuse=rng.choice(often),
-            stale=rng.choice(often),
-            watch=rng.choice(often),
-            no_watch=rng.random() < 0.1,
-        )
-        return str(pod.link.weather)
-
-    def _do_clear(self, pod: Pod, number: int) -> None:
-        for one in self.pods if number % 3 == 0 else [pod]:
-            one.link.weather = Weather()
-
-    def _do_cut(self, pod: Pod, number: int) -> None:
-        late = 0.5 if number % 2 else 0.0
-        pod.link.weather = Weather(cut=True, late=late, late_ns=2 * ns(pod.plan.lease_duration_seconds))
-
-    def _do_join(self, pod: Pod, _number: int) -> None:
-        pod.link.weather = Weather()
-
-    def _do_clog(self, pod: Pod, number: int) -> str:
-        """Swizzle: a random part is cut off one by one, and comes back in another order."""
-        rng = random.Random(number)
-        some = rng.sample(self.pods, rng.randint(1, len(self.pods)))
-        lease_ns = ns(pod.plan.lease_duration_seconds)
-        for index, one in enumerate(some):
-            self.agenda.at(self.agenda.now_ns + index * rng.randrange(lease_ns // 4), None, self._do_cut, one, number)
-        rng.shuffle(some)
-        for index, one in enumerate(some):
-            self.agenda.at(self.agenda.now_ns + lease_ns + index * rng.randrange(lease_ns // 4), None, self._do_join, one, 0)
-        return ", ".join(one.name for one in some)
 
     def _do_stop(self, pod: Pod, number: int) -> object:
         if pod.life is None:

@@ -5,7 +5,7 @@ import json
 import random
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from sidecar.clock import NS_PER_SECOND
@@ -15,11 +15,8 @@ from sidecar.stores.protocol import (
     Changed,
     Closed,
     Conflict,
-    Deleted,
     Denied,
     Done,
-    Missing,
-    Opened,
     Outcome,
     Store,
     Unknown,
@@ -27,6 +24,7 @@ from sidecar.stores.protocol import (
 )
 from tests.simulation.loop import Process
 from tests.simulation.server import Server
+from tests.simulation.stream import FAILING, Stream
 
 MS = NS_PER_SECOND // 1000
 
@@ -52,6 +50,10 @@ class Weather:
     """Of watch events: the stream ends, falls silent, is torn, or delivers out of order."""
     no_watch: bool = False
     """Watches are refused, or closed at once."""
+    watches: str = ""
+    """Each watch fails in this way (`FAILING`), the same each time."""
+    fails: str = ""
+    """"reads" or "writes": every one of them, while all else goes well."""
 
     def __str__(self) -> str:
         """For the timeline."""
@@ -65,6 +67,8 @@ class Weather:
             f"{self.stale:.0%} of reads stale" if self.stale else "",
             f"{self.watch:.0%} of watch events go wrong" if self.watch else "",
             "no watches" if self.no_watch else "",
+            f"watches are {self.watches}" if self.watches else "",
+            f"no {self.fails}" if self.fails else "",
         ]
         return ", ".join(part for part in parts if part) or "clear"
 
@@ -94,6 +98,14 @@ class Link:
         self.server, self.observer = server, observer
         self.random = random.Random(seed)
         self.weather = Weather()
+        self.streams: list[Stream] = []
+        """Its open watches, and those that are on their way to be."""
+
+    def fail_watches(self, kind: str) -> None:
+        """Each watch goes that way (`FAILING`) from now on, those that are open too; "" for well."""
+        self.weather = replace(self.weather, watches=kind)
+        for stream in self.streams if kind else ():
+            stream.end(FAILING[kind])
 
     def way_ns(self) -> int:
         """How long a message takes."""
@@ -160,7 +172,14 @@ class LinkStore(Store):
         link.observer.sending(self._process, body, kind)
         answer: asyncio.Future[Outcome] = self._process.create_future()
         way_ns = link.way_ns()
-        if weather.cut or link.happens(weather.lose_request):
+        if weather.fails == ("reads" if body is None else "writes"):
+            link.count(f"{weather.fails} alone fail")
+            refusal = link.random.choice(
+                (None, Unknown("HTTP 503"), Unknown("HTTP 500"), Denied("forbidden"), Busy(float(link.random.choice((1, 3600)))))
+            )
+            if refusal is not None:  # else it is never answered
+                self._agenda.at(self._agenda.now_ns + 2 * way_ns, self._process, self._answer, answer, refusal)
+        elif weather.cut or link.happens(weather.lose_request):
             link.count("requests lost")
             if link.happens(weather.late):
                 self._agenda.at(self._agenda.now_ns + link.random.randrange(weather.late_ns), None, self._arrive_late, perform)
@@ -202,7 +221,7 @@ class LinkStore(Store):
             return Conflict()
         if which == 2:
             link.count("429")
-            return Busy(float(link.random.choice((0, 1, 2, 10, 60))))
+            return Busy(float(link.random.choice((0, 1, 2, 10, 60, 3600))))
         if which == 3:
             link.count("401 or 403")
             return Denied("forbidden")
@@ -219,7 +238,8 @@ class LinkStore(Store):
         """One watch, with whatever the weather makes of it."""
         link, server = self._link, self._link.server
         link.observer.sending(self._process, None, "watch")
-        stream = _Stream(link, self._process)
+        stream = Stream(link, self._process)
+        link.streams.append(stream)
         try:
             self._agenda.at(self._agenda.now_ns + link.way_ns(), None, stream.open)
             while True:
@@ -231,69 +251,6 @@ class LinkStore(Store):
                     return
         finally:
             stream.gone = True
+            link.streams.remove(stream)
             if stream.tell in server.streams:
                 server.streams.remove(stream.tell)
-
-
-class _Stream:
-    """A watch on its way: in order, as TCP has it, unless the weather says otherwise."""
-
-    def __init__(self, link: Link, process: Process) -> None:
-        self._link, self._process, self._agenda = link, process, process.agenda
-        self._news: asyncio.Queue[WatchEvent] = asyncio.Queue()
-        self._silent = False
-        self._last_ns = 0
-        self.gone = False
-
-    async def next(self) -> WatchEvent:
-        """The next event."""
-        return await self._news.get()
-
-    def open(self) -> None:
-        """The request has arrived at the server."""
-        link, weather = self._link, self._link.weather
-        if self.gone or weather.cut or link.happens(weather.lose_request):
-            return
-        if weather.no_watch:
-            link.count("watches refused or closed at once")
-            refusal = link.random.choice((Denied("forbidden"), None, Unknown("410"), Busy(1.0)))
-            self._send(Closed(refusal))
-            return
-        self._send(Opened())
-        stale = link.random.randrange(1, 12) if link.happens(weather.stale) else 0
-        outcome = link.server.read(stale)
-        if isinstance(outcome, Done):
-            self._send(Changed(outcome.record))
-        elif isinstance(outcome, Missing):
-            self._send(Deleted())
-        link.server.streams.append(self.tell)
-
-    def tell(self, record: Record | None) -> None:
-        """The Lease has changed."""
-        link, weather = self._link, self._link.weather
-        if self._silent or self.gone:
-            return
-        if weather.cut:
-            self._silent = True
-            return
-        event: WatchEvent = Changed(record) if record is not None else Deleted()
-        if not link.happens(weather.watch):
-            self._send(event)
-            return
-        which = link.random.randrange(4)
-        link.count(("watches fallen silent", "watches ended", "watches torn", "watch events out of order")[which])
-        if which == 0:
-            self._silent = True
-        elif which == 3:
-            self._agenda.at(self._agenda.now_ns + link.way_ns() + link.random.randrange(3 * NS_PER_SECOND), self._process, self._put, event)
-        else:
-            self._send(Closed(None if which == 1 else Unknown("torn")))
-            self._silent = True
-
-    def _send(self, event: WatchEvent) -> None:
-        self._last_ns = max(self._last_ns, self._agenda.now_ns + self._link.way_ns())
-        self._agenda.at(self._last_ns, self._process, self._put, event)
-
-    def _put(self, event: WatchEvent) -> None:
-        if not self.gone:
-            self._news.put_nowait(event)

@@ -19,10 +19,11 @@ from tests.simulation.judge import Judge
 from tests.simulation.kubelet import Kubelet
 from tests.simulation.life import Life
 from tests.simulation.loop import Agenda, SpinError
-from tests.simulation.network import Link, Weather
+from tests.simulation.network import Link
 from tests.simulation.pod import Pod
 from tests.simulation.schedule import Schedule
 from tests.simulation.server import Server
+from tests.simulation.stream import FAILING
 
 
 @dataclass(frozen=True)
@@ -113,40 +114,71 @@ class Simulation:
     # ---- calm ---------------------------------------------------------------------------------------------------------------------
 
     def _calm(self) -> None:
-        """Faults stop: one leads, soon (L1), and goes on leading (L3)."""
+        """Faults stop, but of watches: one leads, soon (L1), and goes on leading (L3)."""
         self.judge.say("", "calm: every fault ends")
         self.faults.end()
+        self._fail_watches()
         if self.program is not None:
             self.program.stop()
         self._until(max(self.agenda.now_ns, *(pod.life.stopped_until_ns for pod in self.pods if pod.life is not None), 0))
         longest_seconds, poll_seconds = self._longest_seconds()
-        poll_seconds += (
-            health_seconds((pod.plan for pod in self.pods), sick_at_last=self.schedule.sick_at_last)
-            * 1000
-            / min(pod.plan.rate for pod in self.pods)
-        )
         aside = any(pod.elector is not None and pod.elector._election.state in OUT for pod in self.pods)
         # L1; who resigned or met a twin stays out for up to two lease durations first.
         soon_ns = self.agenda.now_ns + ns((3 if aside else 1) * longest_seconds + 1 + poll_seconds)
         self._touch_again(ns(longest_seconds / 4), soon_ns)
         self._until(soon_ns)
-        leaders = self._leaders()
-        if len(leaders) != 1:
-            states = [(pod.name, pod.elector._election.state.value, pod.elector._election.why) for pod in self.pods if pod.elector]
-            self.judge.broken(
-                "L1", f"{leaders or 'nobody'} leads {longest_seconds:.1f} + {1 + poll_seconds:.1f} s after the last fault: {states}"
-            )
+        leaders = self._one_leads("the last fault", longest_seconds, poll_seconds)
         term = self.judge.term
-        if self.schedule.seed % 2:  # schedule v: a load balancer ends each watch at once, and starves no renewal
-            for pod in self.pods:
-                pod.link.weather = Weather(no_watch=True)
         self.judge.calm = True
+        if len({(pod.plan.lease_duration_seconds, pod.plan.retry_period_seconds) for pod in self.pods}) == 1:  # else a poll may be too late
+            every_ns = ns(min(pod.plan.retry_period_seconds for pod in self.pods) / 2)
+            self.agenda.at(self.agenda.now_ns + ns(poll_seconds), None, self._look_at_names, every_ns)
         self._until(self.agenda.now_ns + ns(4 * longest_seconds))
         out = [pod.name for pod in self.pods if pod.elector and pod.life and self._stays_out(pod.life, pod.elector.situation())]
         if out:
             self.judge.broken("L1", f"{out} do not contend again")
         if self.judge.term != term or self._leaders() != leaders:
             self.judge.broken("L3", f"the leadership moved without a fault from {term} to {self.judge.term}")
+        self.judge.calm = False
+        foreign = [pod for pod in self.pods if pod.elector is not None and pod.elector.situation().is_foreign()]
+        if len(self.pods) > 1 and not foreign and not self.schedule.sick_at_last:
+            self._crash()
+
+    def _crash(self) -> None:
+        """Who leads is gone, and whatever it is that watches do has begun long before: another leads within the same bound (L1)."""
+        leader = next(pod for pod in self.pods if pod.leads())
+        self.judge.say(leader.name, "its process is killed in the calm")
+        leader.kill()
+        longest_seconds, poll_seconds = self._longest_seconds()
+        self._until(self.agenda.now_ns + ns(longest_seconds + 1 + poll_seconds))
+        self._one_leads("the leader died in the calm", longest_seconds, poll_seconds)
+
+    def _one_leads(self, since: str, longest_seconds: float, poll_seconds: float) -> list[str]:
+        leaders = self._leaders()
+        if len(leaders) != 1:
+            states = [(pod.name, pod.elector._election.state.value, pod.elector._election.why) for pod in self.pods if pod.elector]
+            self.judge.broken("L1", f"{leaders or 'nobody'} leads {longest_seconds:.1f} + {1 + poll_seconds:.1f} s after {since}: {states}")
+        return leaders
+
+    def _fail_watches(self) -> None:
+        """Schedule v: each watch is ended at once, refused, or held back: all in one way, each in its own, or none."""
+        rng = random.Random(f"{self.schedule.seed}:calm")
+        kinds = ["", *FAILING]
+        all_of_them = rng.choice(kinds)
+        for pod in self.pods:
+            kind = rng.choice(kinds) if self.schedule.seed % 2 else all_of_them
+            pod.link.fail_watches(kind)
+            self.judge.say(pod.name, f"watches are {kind or 'well'}")
+
+    def _look_at_names(self, every_ns: int) -> None:
+        """Beside a leader that lives nobody says that nobody leads."""
+        if not self.judge.calm:
+            return
+        told = [pod for pod in self.pods if pod.elector is not None and not pod.elector.situation().is_foreign()]
+        lost = [pod.name for pod in told if pod.leadership is not None and not pod.leadership.read().name]
+        if lost and len(self._leaders()) == 1:
+            self.judge.broken("L1", f"{lost} say that nobody leads, beside {self._leaders()}")
+        self.agenda.at(self.agenda.now_ns + every_ns, None, self._look_at_names, every_ns)
 
     @staticmethod
     def _stays_out(life: Life, situation: Situation) -> bool:
@@ -170,12 +202,8 @@ class Simulation:
         ]
         retry = max(pod.plan.retry_period_seconds for pod in self.pods)
         limit = max(pod.elector.candidate.request_limit_seconds for pod in self.pods if pod.elector is not None)
-        return max(promises) * slow, (1.5 * retry + limit) * slow
-
-    def _health_seconds(self) -> float:
-        """What applications that are probed add, by the slowest clock."""
-        added = health_seconds((pod.plan for pod in self.pods), sick_at_last=self.schedule.sick_at_last)
-        return added * 1000 / min(pod.plan.rate for pod in self.pods)
+        health = health_seconds((pod.plan for pod in self.pods), sick_at_last=self.schedule.sick_at_last)
+        return max(promises) * slow, (1.5 * retry + limit + health) * slow
 
     def _touch_again(self, every_ns: int, end_ns: int) -> None:
         """A controller that writes its label over and over holds nobody up."""

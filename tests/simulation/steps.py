@@ -57,6 +57,8 @@ ALONE_SHARE = 0.15
 """Of the schedules that do not ask for them."""
 LONGEST_LOOKED_AT_SECONDS = 60
 """Whoever waits for an application's end looks ten times a second."""
+SPELL = "spell"
+"""Reads alone fail, or writes alone."""
 WITHOUT_CLIENT_GO = frozenset({"delete", "wipe", "empty", "duration"})
 """A client-go program takes an empty Lease at once and creates a missing one in its own name: outside of S1."""
 
@@ -104,7 +106,7 @@ def schedule(seed: int, *, leases: int = 120, rates: tuple[int, int] | None = No
         steps.append(Step(round(at, 3), rng.choices(names, weights)[0], rng.randrange(len(plans)), rng.randrange(1 << 30)))
         at += rng.expovariate(1 / pace) if rng.random() < 0.7 else rng.random() * times[2] / 10
     plain = Schedule(seed, tuple(plans), tuple(steps), seconds, client_go)
-    whole = _stopped_alone(_with_pods(_standing_by(plain), pace, often), often)
+    whole = _with_spells(_stopped_alone(_with_pods(_standing_by(plain), pace, often), often), often)
     return with_late_releases(with_admission(featured(whole, often), often), often) if rates is None else whole
 
 
@@ -130,6 +132,21 @@ def _stopped_alone(plain: Schedule, often: tuple[str, ...]) -> Schedule:
         steps.append(Step(round(at, 3), rng.choice(ALONE), rng.randrange(len(plans)), rng.randrange(1 << 30)))
         at += rng.expovariate(1 / (3 * plain.lease_seconds))
     return replace(plain, plans=plans, steps=tuple(sorted(steps, key=lambda step: step.at_seconds)))
+
+
+def _with_spells(plain: Schedule, often: tuple[str, ...]) -> Schedule:
+    """In half of the schedules there are spells in which reads alone fail, or writes alone; the last one goes on until the calm."""
+    rng = random.Random(f"{plain.seed}:spells")
+    if rng.random() < 0.5 and SPELL not in often:
+        return plain
+    lease_seconds = plain.lease_seconds
+    spells = [plain.seconds - lease_seconds * rng.choice((0.3, 1, 3)) * rng.random()]
+    at = lease_seconds * rng.random()
+    while at < spells[0]:
+        spells.append(at)
+        at += rng.expovariate(1 / (lease_seconds * (3 if SPELL in often else 20)))
+    steps = [Step(round(max(at, 0), 3), SPELL, rng.randrange(len(plain.plans)), rng.randrange(1 << 30)) for at in spells]
+    return replace(plain, steps=tuple(sorted((*plain.steps, *steps), key=lambda step: step.at_seconds)))
 
 
 def _with_pods(plain: Schedule, pace: float, often: tuple[str, ...]) -> Schedule:
