@@ -76,6 +76,8 @@ def learned(life: Life, record: Record, *, watched: bool) -> None:
         return
     if token is None or sent is None or record.holder != life.me.identity or number(record) < life.stood_version:
         return
+    if number(record) > life.pod.link.server.version:
+        return  # from before a restore of etcd, late
     life.stood_version = number(record)
     until = until_ns(life, sent[0], record)
     same = life.newest is not None and life.newest.renewal == record.renewal

@@ -71,7 +71,7 @@ class Commits:
         version = number(record)
         for life in (pod.life for pod in self.pods if pod.life is not None):
             life.newest, life.newest_version = None, 0
-            life.known_until_ns, life.stood_version = {}, 0
+            life.known_until_ns, life.stood_version, life.spoilt = {}, 0, set()
             life.terms = {token for token in life.terms if token < version}  # etcd that went back gives the others a second time
             life.ended_tokens = {token for token in life.ended_tokens if token < version}
 

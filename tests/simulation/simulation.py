@@ -150,7 +150,8 @@ class Simulation:
         self.judge.say(leader.name, "its process is killed in the calm")
         leader.kill()
         longest_seconds, poll_seconds = self._longest_seconds()
-        self._until(self.agenda.now_ns + ns(longest_seconds + 1 + poll_seconds))
+        aside = any(pod.elector is not None and pod.elector.situation().state in OUT for pod in self.pods if pod is not leader)
+        self._until(self.agenda.now_ns + ns((3 if aside else 1) * longest_seconds + 1 + poll_seconds))
         self._one_leads("the leader died in the calm", longest_seconds, poll_seconds)
 
     def _one_leads(self, since: str, longest_seconds: float, poll_seconds: float) -> list[str]:
