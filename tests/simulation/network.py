@@ -154,6 +154,13 @@ class LinkStore(Store):
         text = json.dumps(json.loads(annotations[TERM_ANNOTATION]) | unknown)
         return patch | {"metadata": patch["metadata"] | {"annotations": annotations | {TERM_ANNOTATION: text}}}
 
+    def _as_known(self, record: Record) -> Record:
+        """The version before reads no key of the annotation that it does not know."""
+        plan = getattr(getattr(self._process, "pod", None), "plan", None)
+        if plan is None or not plan.former or record.term is None:
+            return record
+        return replace(record, term=replace(record.term, pod=None))
+
     async def create(self, body: JSON) -> Outcome:
         """A create."""
         return await self._request(body, "create", lambda: self._write(body, self._link.server.create))
@@ -187,6 +194,7 @@ class LinkStore(Store):
             self._agenda.at(self._agenda.now_ns + way_ns, None, self._arrive, answer, perform, body is not None)
         outcome = await answer
         if isinstance(outcome, Done):
+            outcome = Done(self._as_known(outcome.record))
             link.observer.delivered(self._process, outcome.record, watched=False)
         return outcome
 
@@ -245,6 +253,7 @@ class LinkStore(Store):
             while True:
                 news = await stream.next()
                 if isinstance(news, Changed):
+                    news = Changed(self._as_known(news.record))
                     link.observer.delivered(self._process, news.record, watched=True)
                 yield news
                 if isinstance(news, Closed):

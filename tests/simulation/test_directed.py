@@ -33,6 +33,9 @@ class Directed(Simulation):
         if self._calmed:
             super()._calm()
 
+    def _crash(self) -> None:
+        """Nothing befalls them that is not written down."""
+
     def _look(self) -> None:
         leaders = [pod for pod in self.pods if pod.leads()]
         if leaders:

@@ -11,6 +11,7 @@ from tests.simulation.features import HEALTH_STEPS, SHARES
 from tests.simulation.replay import shrunk, timeline
 from tests.simulation.simulation import Simulation
 from tests.simulation.steps import POD_WEIGHTS, schedule
+from tests.simulation.stream import FAILING
 
 HOURS = float(os.environ.get("SIMULATE_HOURS", "10000"))
 """Candidate-hours, shared out evenly; a night's run sets more."""
@@ -44,13 +45,16 @@ INTERESTING = (
     "watches torn",
     "watches refused or closed at once",
     "watch events out of order",
+    "reads alone fail",
+    "writes alone fail",
     "losses seen",
     "losses told with a smaller version",
     "answers read",
     *(f"schedules: {name}" for name in SHARES),
+    *(f"watches that fail: {kind}" for kind in FAILING),
     *(
         f"step: {name}"
-        for name in ("suspend", "stop", "delete", "wipe", "empty", "restore", "write back", "roll", "retime", "kill", "clog")
+        for name in ("suspend", "stop", "delete", "wipe", "empty", "restore", "write back", "roll", "retime", "kill", "clog", "spell")
     ),
 )
 """What a simulator that is not asleep meets."""
