@@ -196,6 +196,10 @@ class Commits:
         else:
             self._acquired(life, before, token, seen)
         self.promises.pop(SENTINEL, None)
+        for instance in [one for one in self.promises if _owner(one) == life.owner]:
+            since_ns, promised = self.promises[instance]
+            if self.agenda.now_ns >= since_ns + ns(promised) * 1000 // pod.plan.rate:
+                del self.promises[instance]  # a former process's, over by the Pod's own clock, which its application goes by (S9 b)
         self.promises[life.me.instance] = (self.agenda.now_ns, after.duration_seconds or 0)
         until_ns = alterations.until_ns(life, sent_ns, after)
         life.terms.add(token)
