@@ -51,7 +51,7 @@ async def works(  # noqa: PLR0913 - each is what some part needs
         from sidecar.stores.pods import KubernetesPods  # noqa: PLC0415
 
         own_pods = KubernetesPods(objects, pod.namespace)  # the rights of both allow this read
-        loops.append(deletion.look_once(elector, own_pods, clock, pod))
+        loops.append(deletion.look_once(elector, own_pods, pod))
         if settings.early_takeover:
             from sidecar.early import EarlyTakeover  # noqa: PLC0415 - likewise
 

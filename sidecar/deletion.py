@@ -8,25 +8,18 @@ deletion says nothing either: this one cannot tell which of them is stopped firs
 import logging
 from typing import Any, Final
 
-from sidecar.clock import Clock, seconds
 from sidecar.elector import Elector
 from sidecar.identity import Pod
 from sidecar.logs import event as log_event
 from sidecar.stores.pods import Found, Pods
 
-KEPT_REQUESTS: Final = 2
-"""What is left of a burst for the election: to release, and to read again if that met a conflict."""
-SHORTEST_WAIT_SECONDS: Final = 0.001
-
 _log: Final = logging.getLogger(__name__)
 
 
-async def look_once(elector: Elector, pods: Pods, clock: Clock, pod: Pod) -> None:
+async def look_once(elector: Elector, pods: Pods, pod: Pod) -> None:
     """Wait for such a SIGTERM, read the own Pod, and release where it is being deleted."""
     await elector.waits_for_app.wait()
-    while (wait_ns := elector.budget.opens_ns(1 + KEPT_REQUESTS) - clock.boottime_ns()) > 0:
-        await clock.sleep(max(seconds(wait_ns), SHORTEST_WAIT_SECONDS))
-    elector.budget.spend(clock.boottime_ns())
+    await elector.allowed()
     outcome = await pods.read(pod.name, elector.candidate.request_limit_seconds)
     if isinstance(outcome, Found) and is_deleted(outcome.pod, pod.uid):
         log_event(_log, logging.INFO, "the own Pod is being deleted: its application has ended")

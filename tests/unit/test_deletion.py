@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from sidecar.budget import BURST
-from sidecar.deletion import KEPT_REQUESTS, is_deleted, look_once
+from sidecar.budget import BURST, KEPT_REQUESTS
+from sidecar.deletion import is_deleted, look_once
 from sidecar.identity import Pod
 from sidecar.stores.pods import Found, PodEvent, PodOutcome
 from sidecar.stores.protocol import Denied, Missing, Unknown
@@ -45,7 +45,7 @@ class Asked:
 
 async def stopped(it: Stage, pods: Asked) -> float:
     """How long after SIGTERM the Lease is released."""
-    looks = asyncio.create_task(look_once(it.elector, pods, CLOCK, ME))
+    looks = asyncio.create_task(look_once(it.elector, pods, ME))
     await asyncio.sleep(1)
     assert not pods.reads
     it.elector.stop()
