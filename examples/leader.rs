@@ -1,7 +1,7 @@
 // Acts while this Pod leads: appends its fencing token and name to a ledger, five times a second. Standard library only.
 //   rustc -O leader.rs && ./leader [localhost:4040] [ledger]
 use std::fs::{read_to_string, OpenOptions};
-use std::io::{Error, Read, Result, Write};
+use std::io::{Error, ErrorKind, Read, Result, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ fn ask(address: &str, method: &str, path: &str) -> Result<String> {
     stream.read_to_string(&mut answer)?;
     match answer.split_once("\r\n\r\n") {
         Some((head, body)) if head.contains(" 200 ") && body.trim_end().ends_with('}') => Ok(body.to_string()),
-        _ => Err(Error::other(answer)),
+        _ => Err(Error::new(ErrorKind::Other, answer)),
     }
 }
 
@@ -28,14 +28,14 @@ fn field<'a>(json: &'a str, name: &str) -> &'a str {
 fn now() -> Result<u64> {
     let uptime = read_to_string("/proc/uptime")?;
     let hundredths = uptime.split(' ').next().unwrap_or_default().replace('.', "");
-    Ok(hundredths.parse::<u64>().map_err(Error::other)? + 1)
+    Ok(hundredths.parse::<u64>().map_err(|error| Error::new(ErrorKind::Other, error))? + 1)
 }
 
 /// One look, and one piece of work if this Pod leads; the version, and how long to wait for another.
 fn turn(address: &str, ledger: &str, version: &str, wait: &str) -> Result<(String, &'static str)> {
     let answer = ask(address, "GET", &format!("/leader?since={version}&wait={wait}"))?;
     let leads = field(&answer, "is_leader") == "true";
-    let until: u64 = field(&answer, "valid_until_boottime_ns").parse().map_err(Error::other)?;
+    let until: u64 = field(&answer, "valid_until_boottime_ns").parse().map_err(|error| Error::new(ErrorKind::Other, error))?;
     // Right before each side effect. What the work changes should refuse a token smaller than the largest it has seen.
     if leads && now()? < until / 10_000_000 {
         let line = format!("{} {}\n", field(&answer, "fencing_token"), field(&answer, "name"));

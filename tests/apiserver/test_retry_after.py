@@ -105,6 +105,6 @@ def after_a_crash(ground: Field) -> None:
 
 def end(leader: Sidecar, witness: Witness) -> None:
     """A graceful end: the application first, then the sidecar, which releases."""
-    witness.stopped_acting(leader, leader.leader()["fencing_token"])
+    witness.ended(leader, leader.leader()["fencing_token"])
     leader.signal(signal.SIGTERM)
     leader.wait(5)

@@ -82,7 +82,8 @@ def too_short(ground: Field, times: dict[str, str], *, stands_seconds: int, leas
             until(lambda: not altered(first), within_seconds=5, message="the other one's writes stand as written")
         witness.check()
         assert (said(second), second.log.count(WHOLE)) == (1, 1), second.log
-        assert said(first) == first.log.count(WHOLE), first.log
+        # A follower's own writes were never seen whole: once the other one renews it has nothing to complain of, and says nothing.
+        assert first.log.count(WHOLE) <= said(first) <= 1, first.log
 
 
 def a_little_shorter(ground: Field) -> None:

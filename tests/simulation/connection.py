@@ -10,13 +10,13 @@ class Connection:
 
     def __init__(self, *, keeps: bool, has_ended: Callable[[], bool]) -> None:
         self.asks = 0
-        self._keeps, self._has_ended = keeps, has_ended
+        self.keeps, self._has_ended = keeps, has_ended
         self._open = False
 
     def answered(self, answer: Answer) -> None:
         """The application has read this."""
         self.asks += 1
-        self._open = self._open or (answer.is_leader and self._keeps)
+        self._open = self._open or (answer.is_leader and self.keeps)
 
     def lives(self) -> bool:
         """Whether it is open."""
