@@ -141,7 +141,7 @@ async def test_clients_that_come_and_vanish_leave_nothing_behind(stand_in: Stand
         return stand_in.open_files(), stand_in.do("tasks"), stand_in.resident_bytes()
 
     files, tasks = stand_in.open_files(), stand_in.do("tasks")
-    for _ in range(10):
+    for _ in range(30):
         await come(50)
     warm = await settled()
     for _ in range(COMERS // 50):
