@@ -12,7 +12,7 @@ class InstantStore(LinkStore):
 
     async def _request(self, body: JSON | None, kind: str, perform: Callable[[], Outcome]) -> Outcome:
         link, weather = self._link, self._link.weather
-        if weather.cut or link.happens(weather.lose_request):
+        if weather.cut or weather.fails or link.happens(weather.lose_request):
             return await super()._request(body, kind, perform)
         link.observer.sending(self._process, body, kind)
         link.count("requests carried out at once")

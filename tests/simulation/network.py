@@ -137,11 +137,11 @@ class LinkStore(Store):
                 link.count("stale reads")
             return link.server.read(stale)
 
-        return await self._request(None, "read", perform)
+        return self._read_by_it(await self._request(None, "read", perform))
 
     async def patch(self, patch: JSON) -> Outcome:
         """A conditional merge patch."""
-        return await self._request(patch, "patch", lambda: self._write(self._carried_on(patch), self._link.server.patch))
+        return self._read_by_it(await self._request(patch, "patch", lambda: self._write(self._carried_on(patch), self._link.server.patch)))
 
     def _carried_on(self, patch: JSON) -> JSON:
         """The version before keeps the keys of the annotation that it does not know, whoever's they are."""
@@ -161,9 +161,12 @@ class LinkStore(Store):
             return record
         return replace(record, term=replace(record.term, pod=None))
 
+    def _read_by_it(self, outcome: Outcome) -> Outcome:
+        return Done(self._as_known(outcome.record)) if isinstance(outcome, Done) else outcome
+
     async def create(self, body: JSON) -> Outcome:
         """A create."""
-        return await self._request(body, "create", lambda: self._write(body, self._link.server.create))
+        return self._read_by_it(await self._request(body, "create", lambda: self._write(body, self._link.server.create)))
 
     async def close(self) -> None:
         """Nothing to let go of."""
@@ -194,7 +197,6 @@ class LinkStore(Store):
             self._agenda.at(self._agenda.now_ns + way_ns, None, self._arrive, answer, perform, body is not None)
         outcome = await answer
         if isinstance(outcome, Done):
-            outcome = Done(self._as_known(outcome.record))
             link.observer.delivered(self._process, outcome.record, watched=False)
         return outcome
 
@@ -253,8 +255,8 @@ class LinkStore(Store):
             while True:
                 news = await stream.next()
                 if isinstance(news, Changed):
-                    news = Changed(self._as_known(news.record))
                     link.observer.delivered(self._process, news.record, watched=True)
+                    news = Changed(self._as_known(news.record))
                 yield news
                 if isinstance(news, Closed):
                     return
