@@ -8,6 +8,7 @@ deletion says nothing either: this one cannot tell which of them is stopped firs
 import logging
 from typing import Any, Final
 
+from sidecar import proof
 from sidecar.elector import Elector
 from sidecar.identity import Pod
 from sidecar.logs import event as log_event
@@ -28,15 +29,10 @@ async def look_once(elector: Elector, pods: Pods, pod: Pod) -> None:
 
 def is_deleted(pod: Any, uid: str) -> bool:
     """Whether this is the Pod with that uid, it is being deleted, and no native sidecar but this one is in it. Total on any JSON."""
-    if not isinstance(pod, dict):
+    if not proof.is_pod(pod, uid) or not pod["metadata"].get("deletionTimestamp"):
         return False
-    metadata, spec = pod.get("metadata"), pod.get("spec")
-    if not isinstance(metadata, dict) or not isinstance(spec, dict):
+    spec = pod.get("spec")
+    containers = spec.get("initContainers") if isinstance(spec, dict) else None
+    if not isinstance(containers, list):
         return False
-    containers = spec.get("initContainers")
-    native = (
-        [one for one in containers if isinstance(one, dict) and one.get("restartPolicy") == "Always"]
-        if isinstance(containers, list)
-        else []
-    )
-    return metadata.get("uid") == uid != "" and bool(metadata.get("deletionTimestamp")) and len(native) == 1
+    return sum(1 for one in containers if isinstance(one, dict) and one.get("restartPolicy") == "Always") == 1

@@ -148,5 +148,4 @@ class EarlyTakeover:
         jitter = 1 + 0.4 * self._random.random()
         if isinstance(ended.why, Denied):
             return DENIED_PERIODS * self._period_seconds * jitter
-        asked_seconds = ended.why.retry_after_seconds if isinstance(ended.why, Busy) else 0
-        return max(self._period_seconds * jitter, min(asked_seconds, self._elector.situation().longest_wait_seconds()))
+        return max(self._period_seconds * jitter, self._elector.situation().asked_seconds(ended.why))

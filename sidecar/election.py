@@ -197,16 +197,16 @@ class Election(Situation):
 
     def _holds(self, write: Request, at: Moment) -> "Election":
         """The Lease is held by that own write."""
-        known, deadline_ns = self, writes.deadline_ns(self.me, write)  # S3
-        if known.held is not None:  # S3: the newest write counts, also where it ends earlier than the one before
-            return replace(known, held=replace(known.held, deadline_ns=deadline_ns))
+        deadline_ns = writes.deadline_ns(self.me, write)  # S3
+        if self.held is not None:  # S3: the newest write counts, also where it ends earlier than the one before
+            return replace(self, held=replace(self.held, deadline_ns=deadline_ns))
         # S3: a renewal revives no term that has ended; an acquisition or a resumption that proves itself in time begins one.
-        if known.state is not State.FOLLOWING or write.kind is Kind.RENEW or at.now_ns >= deadline_ns:
-            return known
+        if self.state is not State.FOLLOWING or write.kind is Kind.RENEW or at.now_ns >= deadline_ns:
+            return self
         token = write.record.token
         assert token is not None, "an own write names its token"  # noqa: S101
         held = Held(token, write.record.acquire_time_us, write.record.transitions, deadline_ns)
-        return known._move(Cause.TOOK, "resumed its term" if write.kind is Kind.RESUME else "acquired the Lease", held=held)
+        return self._move(Cause.TOOK, "resumed its term" if write.kind is Kind.RESUME else "acquired the Lease", held=held)
 
     def _spoilt(self, write: Request, record: Record, at: Moment) -> "Election":
         """S3: a write that was altered so that it holds nothing is no renewal: the answer is false at once, and what stands runs out."""

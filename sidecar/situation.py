@@ -16,6 +16,7 @@ from sidecar.events import (
 )
 from sidecar.lease import SENTINEL, HolderPod, Record, pod_name
 from sidecar.promise import Promise
+from sidecar.stores.protocol import Busy
 from sidecar.view import State, View
 from sidecar.writes import Candidate, Held, Kind, Request
 
@@ -159,6 +160,10 @@ class Situation:
         """L2: no Retry-After is waited out for longer: the smaller of one's own and the record's lease duration."""
         told = self.record.duration_seconds if self.record is not None else None
         return min(self.me.lease_duration_seconds, told or self.me.lease_duration_seconds)
+
+    def asked_seconds(self, outcome: object) -> float:
+        """How long the API server asks to wait by this outcome, as far as it is waited for; 0 where it asks for nothing."""
+        return min(outcome.retry_after_seconds, self.longest_wait_seconds()) if isinstance(outcome, Busy) else 0.0
 
     def turn_ns(self, at: Moment) -> int:
         """How long to let others go first once the Lease is free (L2): whom its last holder named, then who stands by, then the rest."""

@@ -13,7 +13,7 @@ from sidecar.elector import Elector
 from sidecar.events import spread_seconds
 from sidecar.lease import SENTINEL, standby_patch
 from sidecar.situation import Situation
-from sidecar.stores.protocol import Busy, Conflict, Done, Outcome, Store, Unknown
+from sidecar.stores.protocol import Conflict, Done, Outcome, Store, Unknown
 from sidecar.view import State
 
 MOST: Final = 2
@@ -112,5 +112,4 @@ class StandBy:
         stays = isinstance(outcome, Done) and (self._elector.candidate.identity in outcome.record.standbys) == self._stands()
         if isinstance(outcome, Conflict) or stays:
             return 0
-        asked_seconds = outcome.retry_after_seconds if isinstance(outcome, Busy) else 0
-        return max(AGAIN_SECONDS * (1 + self._random.random()), min(asked_seconds, self._elector.situation().longest_wait_seconds()))
+        return max(AGAIN_SECONDS * (1 + self._random.random()), self._elector.situation().asked_seconds(outcome))

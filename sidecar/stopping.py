@@ -1,4 +1,4 @@
-"""SIGTERM where a setting says that it comes after the application's end, and the application lives all the same: when it has ended."""
+"""A SIGTERM that comes while the application lives, though a setting says that the application ends first: wait for that end (S11)."""
 
 import asyncio
 from collections.abc import Callable, Sequence

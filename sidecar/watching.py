@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from sidecar.clock import Clock, ns
 from sidecar.events import Confirmed, Doubted, Watched
 from sidecar.lease import Record
-from sidecar.stores.protocol import Alive, Busy, Changed, Closed, Deleted, Denied, Opened, Store, Unknown, WatchEvent
+from sidecar.stores.protocol import Alive, Changed, Closed, Deleted, Denied, Opened, Store, Unknown, WatchEvent
 
 if TYPE_CHECKING:
     from sidecar.elector import Elector
@@ -103,9 +103,8 @@ class Watching:
 
     def _pause_seconds(self, why: object, *, shown: bool) -> float:
         """Until the next one."""
-        asked_seconds = min(why.retry_after_seconds, self._elector.situation().longest_wait_seconds()) if isinstance(why, Busy) else 0
         periods = DENIED_PERIODS if isinstance(why, Denied) else SOON_PERIODS if shown else AGAIN_PERIODS
-        return max(self._draw_seconds(periods), asked_seconds)
+        return max(self._draw_seconds(periods), self._elector.situation().asked_seconds(why))
 
     async def _once(self) -> tuple[object, bool, bool]:
         """One watch: why it ended (None: as agreed), whether it showed the Lease, and whether silence was what ended it."""

@@ -123,8 +123,7 @@ class Yielding:
             self._elector.status.note(PROBLEM, None)
         except _CannotTell as failure:
             self._elector.status.note(PROBLEM, failure.why)
-            if isinstance(failure.why, Busy):
-                asked_seconds = min(failure.why.retry_after_seconds, self._elector.situation().longest_wait_seconds())
+            asked_seconds = self._elector.situation().asked_seconds(failure.why)
         return max(asked_seconds, self._asked * REST_PERIODS * self._elector.candidate.retry_period_seconds)
 
     async def _look(self) -> None:
