@@ -261,10 +261,10 @@ class Election(Situation):
         free_ns = max(self.free_ns(), at.now_ns)
         new = before is None or before.version != self.record.version
         known = replace(self, asked_ns=0) if new and free_ns <= at.now_ns else self  # L2: a free Lease ends what Retry-After asks, once
-        if self.is_mine() and self.record.holder:
-            return replace(known, contend_ns=free_ns)
         if before is not None and before.same_renewal(self.record):
             return replace(known, contend_ns=max(self.contend_ns, self.free_ns()))
+        if self.is_mine() and self.record.holder:
+            return replace(known, contend_ns=free_ns)
         return replace(known, contend_ns=free_ns + self.turn_ns(at))
 
     def _end(self, renewal: tuple[str, str, int | None, int | None], at: Moment) -> "Election":

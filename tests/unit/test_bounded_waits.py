@@ -3,10 +3,10 @@
 import pytest
 
 from sidecar.election import MOST_UNRESOLVED
-from sidecar.events import SPREAD_SECONDS, StepDown
+from sidecar.events import SPREAD_SECONDS, Health, StepDown
 from sidecar.stores.protocol import Busy, Unknown
 from sidecar.writes import Kind
-from tests.unit.situations import due, leading
+from tests.unit.situations import due, expired, leading
 from tests.unit.world import World
 
 
@@ -116,3 +116,15 @@ def test_a_forgotten_write_that_lands_after_all_is_waited_out() -> None:
     b.online = b.watching = True
     world.run(20, until=lambda: world.leaders != "")
     assert len(world.leaders) == 1
+
+
+def test_a_label_that_is_touched_again_and_again_holds_up_no_former_holder_whose_application_is_not_healthy() -> None:
+    """Nobody else takes its Lease: two lease durations after it could have contended it does, whoever touches the Lease meanwhile."""
+    world = expired(leading("A"))
+    a = world["A"]
+    a.absorb(Health(ok=False))
+    for _ in range(2 * 15):
+        world.pass_(1)
+        world.api.touch()
+        a.watch()
+    assert due(a) == (Kind.ACQUIRE, pytest.approx(0, abs=SPREAD_SECONDS))
