@@ -17,6 +17,8 @@ class Promise:
     """The largest leaseDurationSeconds seen since the holder's last own write."""
     version: int | None = None
     """The Lease's at that sight, if it is an integer."""
+    unexplained: bool = False
+    """It was found empty, and nothing told that it was free."""
 
     @property
     def end_ns(self) -> int:
@@ -28,11 +30,14 @@ def is_free(record: Record, last: Promise | None, last_token: int | None) -> boo
     """Whether an empty Lease is free at once (S7).
 
     It is where its holder released it, where client-go has released it that was the last holder seen, or where nothing tells of any
-    holder. A release mark with a token below one that was seen is an old Lease written back.
+    holder. A release mark with a token below one that was seen is an old Lease written back, and one of a term before that of a client-go
+    program, which leaves it as it is, says nothing of that program.
     """
     term = record.term
     if term is not None and term.released and term.token is not None and term.token >= (last_token or 0):
-        return True
+        begun = last is not None and last.version is not None and term.token >= last.version  # since then
+        if last is None or begun or (last.of_sidecar and not last.unexplained):
+            return True
     if last is not None:
         return not last.of_sidecar and _left_by_client_go(record) and not _came_later(term, last)
     return term is None or term.holder == ""
@@ -87,7 +92,7 @@ def _seen(  # noqa: PLR0913 - as above
         if (same and last is not None) or is_free(record, last, last_token):
             return last
         seconds = max(own_seconds, last.seconds if last is not None else 0, record.duration_seconds or 0)
-        return Promise(of_sidecar=True, seen_ns=now_ns, seconds=seconds, version=record.version_number)
+        return Promise(of_sidecar=True, seen_ns=now_ns, seconds=seconds, version=record.version_number, unexplained=True)
     seconds = record.duration_seconds or own_seconds
     if same and last is not None:  # a touch by somebody else restarts nobody's wait, and a larger duration counts
         return replace(last, seconds=max(last.seconds, seconds))

@@ -228,7 +228,11 @@ class Commits:
         """S6: every promise of others is over; S8: the token is larger than any before (after a restore: that it had seen)."""
         name, now_ns = life.pod.name, self.agenda.now_ns
         self.counts["terms"] += 1
+        own_ns, own_seconds = self.promises.get(life.me.instance, (0, 0))
+        former = now_ns < own_ns + ns(alterations.valid_seconds(life, own_seconds)) * 1000 // life.pod.plan.rate
         for instance, (since_ns, promised) in self.promises.items():
+            if instance == SENTINEL and former:
+                continue  # S7: it stands in for this very candidate, which has said false inside its own deadline
             over_ns = since_ns + ns(min(promised, MAX_DURATION_SECONDS)) * 1000 // life.pod.plan.rate
             if _owner(instance) != life.owner and self.strict and now_ns < over_ns and not self._proved(life, instance, before):
                 self.broken(

@@ -106,3 +106,18 @@ def test_a_sidecar_that_led_before_the_program_does_not_hold_its_release_up() ->
     world.api.edit(**RELEASE)
     other.watch()
     assert due(other) == (Kind.ACQUIRE, pytest.approx(SPREAD_SECONDS, abs=0.01))
+
+
+@pytest.mark.parametrize("opaque", [False, True], ids=["integers", "versions of no order"])
+def test_a_release_mark_from_before_a_client_go_program_frees_nothing_under_it(opaque: bool) -> None:  # noqa: FBT001
+    """A sidecar has released, go-1 took the Lease and left the annotation, and somebody empties it by hand (seed 598261184)."""
+    world = World("C")
+    world.api.opaque = opaque
+    world.api.edit(annotations={TERM_ANNOTATION: '{"holder":"A_uid","token":90,"released":true}'})
+    world.run(0.01)
+    c = world["C"].start()
+    world.api.edit(holderIdentity="go-1", leaseDurationSeconds=15, renewTime=EARLY, leaseTransitions=3)
+    c.go(Kind.READ)
+    world.api.edit(holderIdentity="")
+    c.doubt().go(Kind.READ)
+    assert due(c) == (Kind.ACQUIRE, pytest.approx(15 + SPREAD_SECONDS, abs=0.01))
