@@ -49,20 +49,3 @@ async def as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
     except Exception:  # noqa: BLE001 - the last resort before a user
         _log.exception("a request failed", extra={"fields": {"method": request.method, "path": request.path}})
         return refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "a fault of the sidecar's own; its log says more")
-
-
-class JsonErrors(web.RequestHandler):
-    """A connection whose unreadable requests, which no middleware sees, are answered as every other error is."""
-
-    __slots__ = ()
-
-    def handle_error(
-        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
-    ) -> web.StreamResponse:
-        """As aiohttp's, which logs it, and raises where part of an answer has gone already; then the connection ends."""
-        super().handle_error(request, status, exc, message)
-        said = (message or "").partition("\n")[0].rstrip(":")
-        text = "a fault of the sidecar's own; its log says more" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else said
-        answer = refusal(HTTPStatus(status), text or "this is no HTTP request that can be read")
-        answer.force_close()
-        return answer
