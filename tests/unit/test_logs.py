@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from sidecar import logs
+from sidecar import logs, process, watchdog
+from tests.http.conftest import CLOCK, FakeElector, as_elector
 
 CREATED_SECONDS = 1_790_000_000.123
 
@@ -229,3 +230,18 @@ def test_places_without_end_are_not_remembered_without_end() -> None:
     for place in range(3 * logs.MAX_PLACES):
         log.say("x", place=place)
     assert len(log.handler._places) <= logs.MAX_PLACES
+
+
+async def test_the_process_tells_with_each_beat_what_was_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No further line has to come for it."""
+
+    class Unwatched(watchdog.Watchdog):
+        """Its watcher has ended: the first beat is the last."""
+
+        def beat(self) -> bool:
+            return False
+
+    told: list[float] = []
+    monkeypatch.setattr(logs, "catch_up", told.append)
+    await process._beat(Unwatched(), as_elector(FakeElector()), CLOCK, "text")
+    assert [abs(seconds - time.time()) < 60 for seconds in told] == [True]
