@@ -12,7 +12,9 @@ from aiohttp.http import HttpProcessingError
 from sidecar.clock import Clock
 from sidecar.elector import Elector
 from sidecar.http import app, probes
+from sidecar.http.guards import local_only
 from sidecar.http.patience import Patience, PatientSite
+from sidecar.http.protocol import Check, speak
 from sidecar.http.waiting import Waiting
 from sidecar.listen import BACKLOG
 
@@ -45,8 +47,8 @@ async def serving(
     waiting = Waiting(elector.leadership)
     elector.signs.append(waiting.connections)
     runners = [
-        await _run(app.application(elector, clock, waiting), app_sockets, BACKLOG),
-        await _run(probes.application(elector, clock, waiting), probe_sockets, PROBE_BACKLOG),
+        await _run(app.application(elector, clock, waiting), local_only, app_sockets, BACKLOG),
+        await _run(probes.application(elector, clock, waiting), None, probe_sockets, PROBE_BACKLOG),
     ]
     try:
         yield
@@ -56,7 +58,7 @@ async def serving(
             await runner.cleanup()
 
 
-async def _run(application: web.Application, sockets: list[socket.socket], backlog: int) -> web.AppRunner:
+async def _run(application: web.Application, guard: Check | None, sockets: list[socket.socket], backlog: int) -> web.AppRunner:
     patience = Patience()
     application.middlewares.insert(0, patience.heard)
     runner = web.AppRunner(
@@ -68,10 +70,12 @@ async def _run(application: web.Application, sockets: list[socket.socket], backl
         logger=_log,
         keepalive_timeout=75,
         lingering_time=LINGERING_SECONDS,
+        auto_decompress=False,  # no body with a coding is read
     )
     await runner.setup()
     assert runner.server is not None  # noqa: S101 - it has been set up
     patience.watch_over(runner.server)
+    speak(runner.server, application, guard)
     for listener in sockets:
         site = PatientSite(runner, listener)
         site.patience, site.backlog = patience, backlog
