@@ -11,7 +11,7 @@ from typing import Any, Final
 from sidecar import proof
 from sidecar.elector import Elector
 from sidecar.identity import Pod
-from sidecar.logs import event as log_event
+from sidecar.logs import move as log_move
 from sidecar.stores.pods import Found, Pods
 
 _log: Final = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ async def look_once(elector: Elector, pods: Pods, pod: Pod) -> None:
     await elector.allowed()
     outcome = await pods.read(pod.name, elector.candidate.request_limit_seconds)
     if isinstance(outcome, Found) and is_deleted(outcome.pod, pod.uid):
-        log_event(_log, logging.INFO, "the own Pod is being deleted: its application has ended")
+        log_move(_log, logging.INFO, "the own Pod is being deleted: its application has ended")
         elector.app_ended("its Pod is being deleted")
 
 

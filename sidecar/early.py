@@ -13,7 +13,7 @@ from sidecar import proof
 from sidecar.clock import MIN_SLEEP_SECONDS, Clock, seconds
 from sidecar.elector import Elector
 from sidecar.lease import HolderPod
-from sidecar.logs import event as log_event
+from sidecar.logs import move as log_move
 from sidecar.stores.pods import Found, PodEvent, Pods, Removed
 from sidecar.stores.protocol import Busy, Closed, Denied, Unknown
 
@@ -142,7 +142,7 @@ class EarlyTakeover:
 
     def _tell(self, pod: HolderPod, renewal: tuple[str, str, int | None, int | None], why: str) -> None:
         if self._elector.ended(renewal):
-            log_event(_log, logging.INFO, "the holder's Pod has ended: contending early", pod=pod.name, uid=pod.uid, why=why)
+            log_move(_log, logging.INFO, "the holder's Pod has ended: contending early", pod=pod.name, uid=pod.uid, why=why)
 
     def _pause_seconds(self, ended: Closed) -> float:
         jitter = 1 + 0.4 * self._random.random()

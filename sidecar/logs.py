@@ -1,20 +1,40 @@
-"""Structured log lines that read well: `event(logger, level, message, lease="web", token=81234)`."""
+"""Structured log lines that read well: `event(logger, level, message, lease="web", token=81234)`.
 
-import json
+A flood is counted, not copied: from one place (a logger, a function, a line) comes one line a second, and the next says how many were left
+out. Moves of the election are always written.
+"""
+
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, Literal
+from typing import Final, Literal, TextIO
+
+from sidecar.shown import MAX_CHARS, cut, plain, to_json
 
 LogFormat = Literal["text", "json"]
 
+LEFT_OUT_SECONDS: Final = 1.0
+"""For so long after a line from one place its next ones are counted."""
+MAX_PLACES: Final = 1024
+"""Remembered at once: more than there are."""
+
 _LIBRARIES: Final = ("aiohttp", "asyncio", "kubernetes_asyncio")
 """Their own lines at WARNING and above only: nobody reads an access log of probes."""
+_INDENT: Final = "    "
+"""Before each line of a traceback: what an exception says cannot begin a line of the log."""
 
 
-def event(logger: logging.Logger, level: int, message: str, **fields: object) -> None:
-    """Log what happened, with fields that a machine can read."""
-    logger.log(level, message, extra={"fields": fields})
+def event(logger: logging.Logger, level: int, message: str, *, about: str = "", **fields: object) -> None:
+    """Log what happened, with fields that a machine can read. `about`: what one place reports on, where that is several things."""
+    logger.log(level, message, extra={"fields": fields, "about": about}, stacklevel=2)
+
+
+def move(logger: logging.Logger, level: int, message: str, **fields: object) -> None:
+    """The same for a move of the election or of the process: written however many there are."""
+    logger.log(level, message, extra={"fields": fields, "always": True}, stacklevel=2)
 
 
 def around_time(log_format: LogFormat, name: str, message: str, **fields: object) -> tuple[str, str]:
@@ -26,11 +46,84 @@ def around_time(log_format: LogFormat, name: str, message: str, **fields: object
 
 def configure(log_format: LogFormat, level: str) -> None:
     """Send the process's log to standard error."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = Sparing(sys.stderr)
     handler.setFormatter(_formatter(log_format))
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
     for name in _LIBRARIES:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def catch_up(now_seconds: float) -> None:
+    """Tell what was left out where things have calmed down since; `now_seconds` since the epoch, as the records have it."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, Sparing):
+            handler.catch_up(now_seconds)
+
+
+@dataclass
+class _Place:
+    """Where lines come from, and what of them was left out."""
+
+    written_seconds: float
+    left_out: int = 0
+    last: logging.LogRecord | None = None
+
+    def rests(self, now_seconds: float) -> bool:
+        """Whether its second still runs; a wall clock that was set back ends it."""
+        return 0 <= now_seconds - self.written_seconds < LEFT_OUT_SECONDS
+
+
+class Sparing(logging.StreamHandler[TextIO]):
+    """Writes one line a second from one place. The next says `left_out`; where none comes, the last one left out is written."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._places: dict[tuple[object, ...], _Place] = {}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write it, or count it."""
+        if getattr(record, "always", False):
+            super().emit(record)
+            return
+        key = (record.name, record.pathname, record.funcName, record.lineno, getattr(record, "about", ""))
+        place = self._places.get(key)
+        if place is not None and place.rests(record.created):
+            place.left_out += 1
+            place.last = record
+            return
+        if place is None and len(self._places) >= MAX_PLACES:
+            self._tell_all()
+            self._places.clear()
+        self._places[key] = _Place(record.created)
+        self._write(record, place.left_out if place is not None else 0)
+        self.catch_up(record.created)
+
+    def catch_up(self, now_seconds: float) -> None:
+        """Write the last line of each place that has left some out and whose second is over."""
+        with self.lock or nullcontext():
+            for place in self._places.values():
+                if place.last is not None and not place.rests(now_seconds):
+                    place.written_seconds = now_seconds
+                    self._tell(place)
+
+    def close(self) -> None:
+        """At the process's end nothing stays untold."""
+        self._tell_all()
+        super().close()
+
+    def _tell_all(self) -> None:
+        for place in self._places.values():
+            self._tell(place)
+
+    def _tell(self, place: _Place) -> None:
+        last, left_out = place.last, place.left_out - 1
+        place.last, place.left_out = None, 0
+        if last is not None:
+            self._write(last, left_out)
+
+    def _write(self, record: logging.LogRecord, left_out: int) -> None:
+        record.left_out = left_out
+        super().emit(record)
 
 
 def _formatter(log_format: LogFormat) -> logging.Formatter:
@@ -43,8 +136,12 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """One line; an exception's traceback follows on its own lines."""
         fields = "".join(f" {key}={_quoted(value)}" for key, value in _fields(record).items())
-        line = f"{_time(record)} {record.levelname:<7} {record.getMessage()}{fields}"
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        line = f"{_time(record)} {record.levelname:<7} {plain(record.getMessage())}{fields}"
+        return "\n".join([line, *(f"{_INDENT}{plain(each)}" for each in self._traceback(record))])
+
+    def _traceback(self, record: logging.LogRecord) -> Iterator[str]:
+        if record.exc_info:
+            yield from self.formatException(record.exc_info).split("\n")
 
 
 class JSONFormatter(logging.Formatter):
@@ -52,21 +149,31 @@ class JSONFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """`time`, `level`, `message`, then the fields."""
-        line = {"time": _time(record), "level": record.levelname.lower(), "logger": record.name, "message": record.getMessage()}
+        message = cut(record.getMessage())
+        line = {"time": _time(record), "level": record.levelname.lower(), "logger": record.name, "message": message}
         if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line | _fields(record), default=str)
+            line["exception"] = "\n".join(map(cut, self.formatException(record.exc_info).split("\n")))
+        fields = {key: _bounded(value) for key, value in _fields(record).items()}
+        return to_json(line | fields, default=lambda value: cut(str(value)))
 
 
 def _fields(record: logging.LogRecord) -> dict[str, object]:
+    """As the line has them; at the end how many lines from the same place were left out before it."""
     fields = getattr(record, "fields", {})
-    return fields if isinstance(fields, dict) else {}
+    left_out = getattr(record, "left_out", 0)
+    return (fields if isinstance(fields, dict) else {}) | ({"left_out": left_out} if left_out else {})
 
 
 def _time(record: logging.LogRecord) -> str:
     return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _quoted(value: object) -> str:
+def _bounded(value: object) -> object:
+    """As it is, where that is not too long."""
     text = str(value)
-    return text if text and all(character.isprintable() and character not in ' "=' for character in text) else json.dumps(text)
+    return value if len(text) <= MAX_CHARS else cut(text)
+
+
+def _quoted(value: object) -> str:
+    text = cut(str(value))
+    return text if text and all(character.isprintable() and character not in ' "=' for character in text) else to_json(text)

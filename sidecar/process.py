@@ -150,7 +150,7 @@ async def _run(settings: Resolved, dog: watchdog.Watchdog) -> None:
             await asyncio.gather(*(finish() for finish in last), clock.sleep(0 if elector.left else GIVE_WAY_SECONDS))
             for task in (*beside, server):
                 task.cancel()
-    logs.event(_log, logging.INFO, "stopped")
+    logs.move(_log, logging.INFO, "stopped")
 
 
 async def _beat(dog: watchdog.Watchdog, elector: Elector, clock: SystemClock, log_format: logs.LogFormat) -> None:
@@ -159,6 +159,7 @@ async def _beat(dog: watchdog.Watchdog, elector: Elector, clock: SystemClock, lo
     why = f"the election should have turned over {limit_seconds:g} s ago: where it stands follows"
     dog.arm(limit_seconds, logs.around_time(log_format, watchdog.__name__, "the loop hangs: exiting, nothing is released", why=why))
     while True:
+        logs.catch_up(clock.wall_us() / 1e6)
         if clock.boottime_ns() - status.turns_by_ns < ns(watchdog.BEAT_SECONDS) and not dog.beat():
             logs.event(_log, logging.WARNING, "nobody watches the loop any longer", why="the process that did has ended")
             return
@@ -187,7 +188,7 @@ def _say_start(settings: Resolved, instance: str, sockets: list[socket.socket]) 
     shown = {field: value for field, value in settings.in_force().items() if field not in {"listen", "probe_listen"}}
     shown = {field.rstrip("_"): value for field, value in shown.items()}
     where = ",".join(listen.name(listener) for listener in sockets)
-    logs.event(_log, logging.INFO, "starting", version=__version__, instance=instance, listens=where, lease=settings.lease, **shown)
+    logs.move(_log, logging.INFO, "starting", version=__version__, instance=instance, listens=where, lease=settings.lease, **shown)
 
 
 def _on_signals(elector: Elector) -> None:
@@ -197,7 +198,7 @@ def _on_signals(elector: Elector) -> None:
     def stop(number: signal.Signals) -> None:
         shown = elector.stop(now=bool(seen))
         more = {"waits": shown} if shown and not seen else {}
-        logs.event(_log, logging.INFO, "told to stop", signal=number.name, again=bool(seen), **more)
+        logs.move(_log, logging.INFO, "told to stop", signal=number.name, again=bool(seen), **more)
         seen.append(number)
 
     for number in _STOPPING:

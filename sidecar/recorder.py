@@ -8,6 +8,7 @@ from typing import Final
 from sidecar.asking import Asking, Clash, Refused
 from sidecar.election import Election
 from sidecar.lease import JSON, format_time
+from sidecar.shown import cut, plain
 from sidecar.stores.answers import Target
 from sidecar.stores.protocol import Denied
 from sidecar.view import State
@@ -90,7 +91,7 @@ class Recorder:
         self._count += 1
         base = self._lease[:_MAX_BASE_CHARS].rstrip("-.")
         name = f"{base}.{self._instance}.{self._count}"  # the same again in a repeat: it is written once
-        self._queue.append(Happening(name, self._asking.clock.wall_us(), kind, reason, action, note[:_MAX_NOTE_CHARS]))
+        self._queue.append(Happening(name, self._asking.clock.wall_us(), kind, reason, action, cut(plain(note), _MAX_NOTE_CHARS)))
         self._heard.set()
 
     async def _write(self, happening: Happening) -> Refused | None:

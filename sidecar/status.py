@@ -11,6 +11,8 @@ from sidecar.clock import seconds
 from sidecar.election import Election
 from sidecar.lease import GROUP_ANNOTATION
 from sidecar.logs import event as log_event
+from sidecar.logs import move as log_move
+from sidecar.shown import cut
 from sidecar.stores.protocol import Busy, Denied, Done, Outcome, Unknown
 from sidecar.view import State
 from sidecar.writes import Candidate, Kind, Request
@@ -137,10 +139,10 @@ class Status:
             return
         if message:
             self.problems[what] = message
-            log_event(_log, logging.WARNING, f"{what} failed", why=message)
+            log_event(_log, logging.WARNING, f"{what} failed", about=what, why=message)
         else:
             del self.problems[what]
-            log_event(_log, logging.INFO, f"{what} works again")
+            log_event(_log, logging.INFO, f"{what} works again", about=what)
 
     def _say_altered(self, before: Election, after: Election, *, renewed: bool) -> None:
         """S3: while an own write stands otherwise than written, that stands in `/readyz?verbose`; log it once for each set of fields."""
@@ -174,7 +176,7 @@ class Status:
             fields |= {"token": str(after.held.token)}
         if after.record is not None and after.record.holder:
             fields |= {"holder": after.record.holder}
-        log_event(_log, level, _HEADLINES[after.state], **fields)
+        log_move(_log, level, _HEADLINES[after.state], **fields)
         if after.state is State.LEADING and after.record is not None and after.record.version_number is None and not self._said_no_order:
             self._said_no_order = True
             why = "resourceVersions are no integers here: leaseTransitions serves as fencing token, and news of the watch is read again"
@@ -186,7 +188,7 @@ def _foreign(election: Election) -> Denied:
     whose = record.group if record is not None else ""
     own = f'this one is of the group "{me.group}"' if me.group else "this one is of no group"
     advice = "contend for another Lease (LEADER_LEASE_NAME, LEADER_LEASE_UNIQUE_BY), or take the annotation off if nobody uses it"
-    return Denied(f'the Lease is marked as that of another group (annotation {GROUP_ANNOTATION}: "{whose:.100}"), and {own}: {advice}')
+    return Denied(f'the Lease is marked as that of another group (annotation {GROUP_ANNOTATION}: "{cut(whose, 100)}"), and {own}: {advice}')
 
 
 _HEADLINES: Final = {

@@ -18,7 +18,7 @@ from sidecar.clock import Clock
 from sidecar.elector import Elector, OutOfSeason
 from sidecar.identity import Pod
 from sidecar.lease import JSON, format_time, parse_time
-from sidecar.logs import event as log_event
+from sidecar.logs import move as log_move
 from sidecar.revisions import Owner, Waiting
 from sidecar.stores.answers import FORBIDDEN, OK, TOO_MANY_REQUESTS, UNAUTHORIZED, Answer, Target, decode, refusal
 from sidecar.stores.objects import Objects
@@ -216,7 +216,7 @@ class Yielding:
             self._elector.resign(None, to)
         except OutOfSeason:  # it has ended by itself meanwhile
             return
-        log_event(_log, logging.INFO, "yielding to the current revision", to=to, revision=revision)
+        log_move(_log, logging.INFO, "yielding to the current revision", to=to, revision=revision)
 
     # ---- requests -----------------------------------------------------------------------------------------------------------------
 

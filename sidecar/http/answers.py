@@ -1,13 +1,13 @@
 """The leadership as an HTTP response. Body, ETag and status are all of one reading (S2)."""
 
-import json
 from http import HTTPStatus
 
 from aiohttp import web
 
 from sidecar.leadership import Answer
+from sidecar.shown import to_json
 
-HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+HEADERS = {"Cache-Control": "no-store"}
 
 
 def etag(answer: Answer) -> str:
@@ -17,13 +17,13 @@ def etag(answer: Answer) -> str:
 
 def leader_response(answer: Answer, status: HTTPStatus = HTTPStatus.OK) -> web.Response:
     """The leadership as JSON, with its version as ETag."""
-    text = json.dumps(answer.to_json()) + "\n"
+    text = to_json(answer.to_json()) + "\n"
     return web.Response(status=status, text=text, content_type="application/json", headers=HEADERS | {"ETag": etag(answer)})
 
 
 def json_response(body: object) -> web.Response:
     """Anything else that is not to be stored."""
-    return web.Response(text=json.dumps(body) + "\n", content_type="application/json", headers=HEADERS)
+    return web.Response(text=to_json(body) + "\n", content_type="application/json", headers=HEADERS)
 
 
 def named(answer: Answer) -> dict[str, object]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Final
 
 from aiohttp import hdrs, web
 
@@ -10,14 +9,12 @@ from sidecar.clock import Clock
 from sidecar.elector import Elector
 from sidecar.http import commands, health, metrics, openapi
 from sidecar.http.answers import HEADERS, is_leader_response, json_response, named
-from sidecar.http.errors import as_json
-from sidecar.http.guards import local_only
+from sidecar.http.errors import MAX_BODY_BYTES, as_json
 from sidecar.http.page import page_response
 from sidecar.http.waiting import Waiting
 from sidecar.lease import pod_name
+from sidecar.shown import plain
 from sidecar.view import State
-
-MAX_BODY_BYTES: Final = 64 * 1024
 
 
 def application(elector: Elector, clock: Clock, waiting: Waiting) -> web.Application:
@@ -27,7 +24,7 @@ def application(elector: Elector, clock: Clock, waiting: Waiting) -> web.Applica
     async def end_waiting(_: web.Application) -> None:
         leadership.close()
 
-    app = web.Application(middlewares=[as_json, local_only], client_max_size=MAX_BODY_BYTES)
+    app = web.Application(middlewares=[as_json], client_max_size=MAX_BODY_BYTES)
     app.add_routes(
         [*waiting.routes(), *_reading(elector, waiting), *commands.routes(elector, waiting.connections), *health.routes(elector, clock)]
     )
@@ -67,7 +64,7 @@ def _reading(elector: Elector, waiting: Waiting) -> Sequence[web.RouteDef]:
         """As instana's: whether anybody leads."""
         name = leadership.read().name
         status = HTTPStatus.OK if name else HTTPStatus.INTERNAL_SERVER_ERROR
-        return web.Response(status=status, text=f"Valid leader set: &{{{name}}}" if name else "Invalid leader", headers=HEADERS)
+        return web.Response(status=status, text=f"Valid leader set: &{{{plain(name)}}}" if name else "Invalid leader", headers=HEADERS)
 
     return [
         web.get("/is-leader", is_leader),

@@ -5,6 +5,8 @@ Answers that the client does not read are few bytes at a time; who reads nothing
 """
 
 import asyncio
+import socket
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
@@ -17,7 +19,7 @@ from aiohttp.http_parser import HttpRequestParser
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import _ErrInfo
 
-from sidecar.http.errors import Refused, refusal
+from sidecar.http.errors import Refused, unreadable
 
 if TYPE_CHECKING:
     from sidecar.http.listener import Listener
@@ -40,6 +42,8 @@ LINGERING_SECONDS: Final = 1.0
 """How long what a client still sends is read and thrown away after the last answer: a close before would take the answer with it
 (RFC 9112 9.6)."""
 
+_DROP: Final = struct.pack("ii", 1, 0)
+"""SO_LINGER on, for no time (socket(7)): the client gets a reset."""
 _END: Final = b"\r\n\r\n"
 _READ: Final = memoryview(bytearray(MAX_HEAD_BYTES))
 """What is read from a socket, for all connections: it is taken out at once."""
@@ -54,7 +58,7 @@ class Connection(web.RequestHandler, asyncio.BufferedProtocol):
 
     __slots__ = (
         "_body", "_body_bytes", "_deaf", "_edge", "_ended", "_eof", "_framing_bytes", "_head_bytes", "_heavy", "_hung_up", "_listener",
-        "_refused", "_rest", "_scope", "_unanswered", "wire",
+        "_rest", "_scope", "_unanswered", "wire",
     )  # fmt: skip
 
     def __init__(self, listener: "Listener", server: web.Server, **settings: Any) -> None:
@@ -88,7 +92,6 @@ class Connection(web.RequestHandler, asyncio.BufferedProtocol):
         self._heavy = False
         self._deaf = False
         """What still comes is thrown away; the answer in hand is the last."""
-        self._refused = False
         self._eof = False
         """The client has closed its side, and all that it had sent has been read."""
         self._hung_up = False
@@ -124,6 +127,14 @@ class Connection(web.RequestHandler, asyncio.BufferedProtocol):
         """It has read all."""
         super().resume_writing()
         self._listener.flows(self)
+
+    def abort(self) -> None:
+        """End it at once; what the client has not read is dropped by the kernel as well."""
+        if self.wire is None:
+            return
+        if self.unsent_bytes():
+            self.wire.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _DROP)
+        self.wire.abort()
 
     def unsent_bytes(self) -> int:
         """Of answers, what the kernel has not taken."""
@@ -193,7 +204,7 @@ class Connection(web.RequestHandler, asyncio.BufferedProtocol):
         self._unanswered += 1
         message, payload = self._messages[-1]
         if isinstance(message, _ErrInfo):
-            self._deaf = self._refused = True
+            self._deaf = True
             self._listener.asked(self)
             return
         self._deaf = self._upgraded
@@ -237,7 +248,7 @@ class Connection(web.RequestHandler, asyncio.BufferedProtocol):
 
     def _spoil(self, body: StreamReader, status: HTTPStatus, message: str) -> None:
         """No more of a body comes: whoever reads it is told why, and the connection ends."""
-        self._body, self._deaf, self._refused = None, True, True
+        self._body, self._deaf = None, True
         body.set_exception(_Unfit(status, message))
 
     def _weigh(self, *, queued: bool = False) -> None:
@@ -249,7 +260,7 @@ class Connection(web.RequestHandler, asyncio.BufferedProtocol):
 
     def refuse(self, status: HTTPStatus, message: str, *, queued: bool = False) -> None:
         """Answer what comes in, or what stands last in the queue, with an error, after what was asked before; then the connection ends."""
-        self._deaf = self._refused = True
+        self._deaf = True
         error = _ErrInfo(status=status, exc=HttpProcessingError(code=status, message=message), message=message)
         if queued:
             self._messages[-1] = (error, EMPTY_PAYLOAD)
@@ -292,10 +303,13 @@ class Connection(web.RequestHandler, asyncio.BufferedProtocol):
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
         """As aiohttp's, to the last byte that the kernel takes; then the connection rests, or ends."""
-        if self._unanswered == 1 and (self._deaf or self._heavy or self._eof):
-            resp.force_close()
+        if self._unanswered == 1:
+            if self._heavy and not self._rest and not self._head_bytes:
+                self._deaf = True
+            if self._deaf or self._eof:
+                resp.force_close()
         found = await super().finish_response(request, resp, start_time)
-        if self._refused and self._unanswered == 1:
+        if self._deaf and self._unanswered == 1:
             await self._linger()
         self._unanswered -= 1
         if isinstance(resp, web.Response):
@@ -327,12 +341,7 @@ class Connection(web.RequestHandler, asyncio.BufferedProtocol):
                 HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
                 f"the head of the request is too large: {MAX_FIELDS} header fields at most",
             )
-        said = (message or "").partition("\n")[0].rstrip(":")
-        if status >= HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(exc, HttpProcessingError):
-            said = "a fault of the sidecar's own; its log says more"
-        answer = refusal(HTTPStatus(status), said or "this is no HTTP request that can be read")
-        answer.force_close()
-        return answer
+        return unreadable(status, message or "")
 
 
 @asynccontextmanager

@@ -14,6 +14,7 @@ from sidecar.elector import Elector, OutOfSeason
 from sidecar.http.answers import leader_response
 from sidecar.http.connections import Connections
 from sidecar.http.errors import Refused
+from sidecar.shown import cut
 
 MAX_OUT_SECONDS: Final = 24 * 3600.0
 BODY_SECONDS: Final = 10.0
@@ -53,6 +54,8 @@ def routes(elector: Elector, connections: Connections) -> list[web.RouteDef]:
 
 
 async def _body(request: web.Request) -> bytes:
+    if request.query_string:
+        raise Refused(HTTPStatus.BAD_REQUEST, "a command takes no query: what it is told stands in the body")
     try:
         async with asyncio.timeout(BODY_SECONDS):
             return await request.read()
@@ -61,16 +64,28 @@ async def _body(request: web.Request) -> bytes:
 
 
 def _fields(body: bytes, known: set[str], allowed: str) -> dict[str, Any]:
-    """The body's fields; none in an empty body."""
+    """The body's fields; none in an empty body. JSON in UTF-8 (RFC 8259 8.1), each name once, numbers as JSON has them."""
     if not body:
         return {}
     try:
-        found = json.loads(body)
+        found = json.loads(body.decode(), object_pairs_hook=_once, parse_constant=_no_number)
     except (ValueError, RecursionError):
         raise Refused(HTTPStatus.BAD_REQUEST, f"the body is not JSON: {allowed}") from None
     if not isinstance(found, dict) or not set(found) <= known:
         raise Refused(HTTPStatus.BAD_REQUEST, f"the body does not fit: {allowed}")
     return found
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Of a name that stands twice readers take the one or the other (RFC 8259 4)."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name stands twice")
+    return found
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no number of JSON's")
 
 
 def _token(fields: dict[str, Any]) -> int | None:
@@ -90,7 +105,7 @@ def _out_seconds(fields: dict[str, Any]) -> float | None:
     except ValueError:
         out_seconds = float("nan")
     if not 0 <= out_seconds <= MAX_OUT_SECONDS:
-        raise Refused(HTTPStatus.BAD_REQUEST, f"for={text!r} is of no use: write {ALLOWED}, as text, 24h at most")
+        raise Refused(HTTPStatus.BAD_REQUEST, f"for={cut(repr(text), 100)} is of no use: write {ALLOWED}, as text, 24h at most")
     return out_seconds
 
 
@@ -98,7 +113,9 @@ def _successor(fields: dict[str, Any]) -> str:
     """Whom the release names; "" where it is not said."""
     name = fields.get("to", "")
     if "to" in fields and not (isinstance(name, str) and len(name) <= MAX_NAME_CHARS and re.fullmatch(NAME, name) and _is_text(name)):
-        raise Refused(HTTPStatus.BAD_REQUEST, f"to={name!r:.100} is of no use: the name of a Pod, or the identity of its candidate")
+        raise Refused(
+            HTTPStatus.BAD_REQUEST, f"to={cut(repr(name), 100)} is of no use: the name of a Pod, or the identity of its candidate"
+        )
     return str(name)
 
 

@@ -1,13 +1,21 @@
 """Every error of the HTTP contract is JSON: `{"error": …, "message": …}`, what was wrong and what is allowed."""
 
-import json
 import logging
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
+from typing import Final
 
 from aiohttp import web
 
+from sidecar.shown import cut, plain, to_json
+
 _log = logging.getLogger(__name__)
+
+MAX_BODY_BYTES: Final = 64 * 1024
+TOO_LARGE: Final = "the body is too large: 64 KiB at most"
+VERSIONS: Final = "of HTTP the versions 1.1 and 1.0 are spoken here"
+_OTHER_VERSION: Final = ("Invalid HTTP version", "Pause on PRI/Upgrade")
+"""How llhttp says so; the second is how HTTP/2 begins."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -23,9 +31,9 @@ class Refused(Exception):  # noqa: N818 - an answer, not a fault
 
 def refusal(status: HTTPStatus, message: str, headers: dict[str, str] | None = None) -> web.Response:
     """An error as the contract has it."""
-    body = json.dumps({"error": status.phrase.lower(), "message": message})
-    plain = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-    return web.Response(status=status, text=body, content_type="application/json", headers=plain | (headers or {}))
+    body = to_json({"error": status.phrase.lower(), "message": message})
+    found = {"Cache-Control": "no-store"} | (headers or {})
+    return web.Response(status=status, text=body, content_type="application/json", headers=found)
 
 
 @web.middleware
@@ -39,13 +47,28 @@ async def as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
         status = HTTPStatus(error.status)
         allow = error.headers.get("Allow", "")
         message = {
-            HTTPStatus.NOT_FOUND: f"there is no {request.path}; see the README for the routes",
+            HTTPStatus.NOT_FOUND: f"there is no {plain(request.path or request.raw_path, 200)}; see the README for the routes",
             HTTPStatus.METHOD_NOT_ALLOWED: f"{request.method} is not allowed on {request.path}, {allow} is",
-            HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "the body is too large: 64 KiB at most",
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE: TOO_LARGE,
         }.get(status, error.reason)
         return refusal(status, message, {"Allow": allow} if allow else None)
     except web.RequestPayloadError:
-        return refusal(HTTPStatus.BAD_REQUEST, "the body cannot be decoded: send it whole, as its Content-Encoding and -Length say")
+        answer = refusal(HTTPStatus.BAD_REQUEST, "the body cannot be read: send it whole, as Content-Length or Transfer-Encoding says")
+        answer.force_close()  # where the next request begins cannot be told
+        return answer
     except Exception:  # noqa: BLE001 - the last resort before a user
         _log.exception("a request failed", extra={"fields": {"method": request.method, "path": request.path}})
         return refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "a fault of the sidecar's own; its log says more")
+
+
+def unreadable(status: int, message: str) -> web.Response:
+    """The answer to what is no request that can be read, which no middleware sees; then the connection ends."""
+    if any(words in message for words in _OTHER_VERSION):
+        status, said = HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, VERSIONS
+    elif status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        said = "a fault of the sidecar's own; its log says more"
+    else:
+        said = cut(message.partition("\n")[0].rstrip(":"), 300)
+    answer = refusal(HTTPStatus(status), said or "this is no HTTP request that can be read")
+    answer.force_close()
+    return answer

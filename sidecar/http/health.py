@@ -10,6 +10,8 @@ from aiohttp import web
 
 from sidecar.clock import Clock, ns
 from sidecar.elector import Elector
+from sidecar.http.answers import HEADERS
+from sidecar.shown import plain
 from sidecar.status import stuck_seconds
 
 OVERDUE_SECONDS = 2.0
@@ -26,8 +28,8 @@ class Check:
     """Whether the answer's status depends on it; what does not stands there for people."""
 
     def line(self) -> str:
-        """As Kubernetes prints it."""
-        return f"[{'+' if self.ok else '-'}]{self.name} {'ok' if self.ok else 'failed'}{': ' + self.detail if self.detail else ''}"
+        """As Kubernetes prints it; what others wrote in the detail begins no line of its own."""
+        return f"[{'+' if self.ok else '-'}]{self.name} {'ok' if self.ok else 'failed'}{': ' + plain(self.detail) if self.detail else ''}"
 
 
 def live(elector: Elector, clock: Clock) -> list[Check]:
@@ -59,7 +61,7 @@ def response(request: web.Request, checks: list[Check]) -> web.Response:
     lines = [check.line() for check in checks] if verbose else []
     verdict = f"{request.path.strip('/')} check {'passed' if ok else 'failed'}" if verbose else "ok"
     status = HTTPStatus.OK if ok else HTTPStatus.INTERNAL_SERVER_ERROR
-    return web.Response(status=status, text="\n".join([*lines, verdict]) + "\n", headers={"Cache-Control": "no-store"})
+    return web.Response(status=status, text="\n".join([*lines, verdict]) + "\n", headers=HEADERS)
 
 
 def routes(elector: Elector, clock: Clock) -> list[web.RouteDef]:

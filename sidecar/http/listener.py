@@ -227,8 +227,7 @@ class Listener:
 
     def _let_go(self, one: Connection) -> None:
         self._forget(one)
-        if one.wire is not None:
-            one.wire.abort()
+        one.abort()
 
     def _look_again(self) -> None:
         if self._look is None:

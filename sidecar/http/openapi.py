@@ -3,7 +3,6 @@
 The streams stand under `x-streams`: OpenAPI 3.1 has no words for an answer without an end, and tools that read it would wait for one.
 """
 
-import json
 from functools import cache
 from typing import Any, Final
 
@@ -13,6 +12,7 @@ from sidecar import __version__
 from sidecar.http.answers import HEADERS
 from sidecar.http.commands import MAX_NAME_CHARS, NAME
 from sidecar.lease import MAX_TOKEN
+from sidecar.shown import to_json
 from sidecar.view import State
 
 JSON = dict[str, Any]
@@ -35,7 +35,7 @@ def route(listener: str) -> web.RouteDef:
 
 @cache
 def _text(listener: str) -> str:
-    return json.dumps(document(listener), indent=1) + "\n"
+    return to_json(document(listener), indent=1) + "\n"
 
 
 def document(listener: str) -> JSON:
@@ -109,8 +109,21 @@ def _text_answer(description: str, kind: str = "text/plain") -> JSON:
 
 
 def _get(summary: str, responses: JSON, parameters: list[JSON] | None = None) -> JSON:
-    refused = {"4XX": _answer("A request that cannot be used, or that is not for this listener.", _ERROR)}
-    return {"get": {"summary": summary, "parameters": parameters or [], "responses": responses | refused}}
+    return {"get": {"summary": summary, "parameters": parameters or [], "responses": responses | _refused()}}
+
+
+def _refused() -> JSON:
+    """What any request may be answered, whatever its route."""
+    said = {
+        "413": "A body above 64 KiB.",
+        "415": "A body with a Content-Encoding; nothing was changed.",
+        "417": "An expectation other than 100-continue.",
+        "421": "A Host, or a target's authority, that is not this listener's.",
+        "431": "A head that is too large.",
+        "505": "A version of HTTP other than 1.1 and 1.0.",
+        "4XX": "A request that cannot be used, or that is not for this listener.",
+    }
+    return {status: _answer(text, _ERROR) for status, text in said.items()}
 
 
 def _health() -> JSON:
@@ -166,9 +179,10 @@ def _commands() -> JSON:
                 "responses": {
                     "200": _answer("Done: the leadership as it is then.", _LEADERSHIP),
                     "400": _answer("A body that cannot be used; nothing was changed.", _ERROR),
+                    "403": _answer("From a page of another origin, or from beyond this machine.", _ERROR),
                     "409": _answer("Out of season: the text says what would fit.", _ERROR),
-                    "4XX": _answer("A request that is not for this listener.", _ERROR),
-                },
+                }
+                | _refused(),
             }
         }
 

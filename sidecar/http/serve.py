@@ -12,9 +12,11 @@ from aiohttp.http import HttpProcessingError
 from sidecar.clock import Clock
 from sidecar.elector import Elector
 from sidecar.http import app, probes
+from sidecar.http.client_connection import LINGERING_SECONDS
+from sidecar.http.guards import local_only
 from sidecar.http.limits import Limits
 from sidecar.http.listener import Listener
-from sidecar.http.client_connection import LINGERING_SECONDS
+from sidecar.http.protocol import Check, speak
 from sidecar.http.waiting import Waiting
 from sidecar.listen import BACKLOG
 
@@ -48,13 +50,10 @@ async def serving(
     waiting = Waiting(elector.leadership, limits)
     elector.signs.append(waiting.connections)
     listeners = [Listener(limits.app_connections, BACKLOG), Listener(limits.probe_connections, PROBE_BACKLOG)]
-    runners = []
-    applications = (app.application(elector, clock, waiting), probes.application(elector, clock, waiting))
-    for listener, application, sockets in zip(listeners, applications, (app_sockets, probe_sockets), strict=True):
-        runners.append(await _run(application))
-        server = runners[-1].server
-        assert server is not None  # noqa: S101 - it has been set up
-        listener.start(server, sockets)
+    runners = [
+        await _run(app.application(elector, clock, waiting), local_only, listeners[0], app_sockets),
+        await _run(probes.application(elector, clock, waiting), None, listeners[1], probe_sockets),
+    ]
     try:
         yield
     finally:
@@ -64,7 +63,7 @@ async def serving(
             await runner.cleanup()
 
 
-async def _run(application: web.Application) -> web.AppRunner:
+async def _run(application: web.Application, guard: Check | None, listener: Listener, sockets: list[socket.socket]) -> web.AppRunner:
     runner = web.AppRunner(
         application,
         handle_signals=False,
@@ -75,6 +74,10 @@ async def _run(application: web.Application) -> web.AppRunner:
         keepalive_timeout=75,
         lingering_time=LINGERING_SECONDS,
         read_bufsize=READ_BYTES,
+        auto_decompress=False,  # no body with a coding is read
     )
     await runner.setup()
+    assert runner.server is not None  # noqa: S101 - it has been set up
+    speak(runner.server, application, guard)
+    listener.start(runner.server, sockets)
     return runner

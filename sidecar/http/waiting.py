@@ -1,7 +1,6 @@
 """`GET /leader` with its long-poll, and the two streams: who waits is told of a change at once, and costs the others nothing."""
 
 import asyncio
-import json
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Final
@@ -9,12 +8,13 @@ from typing import Final
 from aiohttp import web
 
 from sidecar.durations import ALLOWED, parse_seconds
-from sidecar.http.answers import etag, leader_response, named, not_modified
+from sidecar.http.answers import HEADERS, etag, leader_response, named, not_modified
+from sidecar.http.client_connection import until_hung_up
 from sidecar.http.connections import Connections
 from sidecar.http.errors import Refused
 from sidecar.http.limits import UNBOUNDED, Limits
-from sidecar.http.client_connection import until_hung_up
 from sidecar.leadership import Answer, Leadership
+from sidecar.shown import plain, to_json
 
 DEFAULT_WAIT_SECONDS: Final = 30.0
 MAX_WAIT_SECONDS: Final = 600.0
@@ -83,7 +83,7 @@ class Waiting:
         return await self._stream(request, _event, renewals=renewals, known=request.headers.get("Last-Event-ID", ""))
 
     async def _classic(self, request: web.Request) -> web.StreamResponse:
-        return await self._stream(request, lambda answer, _: f"data: {json.dumps(named(answer))}\n\n", renewals=False, known="")
+        return await self._stream(request, lambda answer, _: f"data: {to_json(named(answer))}\n\n", renewals=False, known="")
 
     async def _stream(
         self, request: web.Request, event: Callable[[Answer, bool], str], *, renewals: bool, known: str
@@ -92,7 +92,7 @@ class Waiting:
         if self.streams >= (limit := min(MAX_STREAMS, self._limits.streams)):
             message = f"{limit} streams are open already: close some, or poll /leader"
             raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, message, {"Retry-After": "1"})
-        headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+        headers = HEADERS | {"Content-Type": "text/event-stream"}
         response = web.StreamResponse(headers=headers)
         self.streams += 1
         try:
@@ -138,7 +138,7 @@ def _event(answer: Answer, renewed: bool) -> str:  # noqa: FBT001 - one of two k
     body = answer.to_json()
     del body["expires_in"]
     kind = "event: renewed\n" if renewed else ""
-    return f"id: {answer.version}\n{kind}data: {json.dumps(body)}\n\n"
+    return f"id: {answer.version}\n{kind}data: {to_json(body)}\n\n"
 
 
 async def _write(request: web.Request, response: web.StreamResponse, text: str) -> None:
@@ -164,7 +164,7 @@ async def _throw_body_away(request: web.Request) -> None:
 def _flag(request: web.Request, name: str) -> bool:
     text = request.query.get(name, "0")
     if text not in {"0", "1"}:
-        raise Refused(HTTPStatus.BAD_REQUEST, f"{name}={text!r} is of no use: write {name}=1, or leave it out")
+        raise Refused(HTTPStatus.BAD_REQUEST, f"{name}='{plain(text, 100)}' is of no use: write {name}=1, or leave it out")
     return text == "1"
 
 
@@ -175,7 +175,7 @@ def _wait_seconds(text: str | None, *, asked: bool) -> float:
     try:
         return min(parse_seconds(text), MAX_WAIT_SECONDS)
     except ValueError:
-        message = f"wait={text!r} is of no use: write {ALLOWED}; what is longer than 10m counts as 10m"
+        message = f"wait='{plain(text, 100)}' is of no use: write {ALLOWED}; what is longer than 10m counts as 10m"
         raise Refused(HTTPStatus.BAD_REQUEST, message) from None
 
 

@@ -56,7 +56,7 @@ class Answer:
         """What the server says of it: a Status object's message, else how the body begins."""
         found = decode(self.body)
         message = found.get("message") if isinstance(found, dict) else None
-        text = one_line(message if isinstance(message, str) else self.body[:300].decode(errors="replace"), 300)
+        text = one_line(message if isinstance(message, str) else self.body[:2048].decode(errors="replace"), 300)
         return f"HTTP {self.status}: {text}" if text else f"HTTP {self.status}"
 
 

@@ -21,6 +21,7 @@ from typing import Final, TypeVar
 
 from sidecar.clock import Clock
 from sidecar.lease import JSON, parse
+from sidecar.shown import cut
 from sidecar.stores.lease_file import GoneError, LeaseFile, StoreUnusable, UncertainError, is_busy, said
 from sidecar.stores.protocol import (
     Alive,
@@ -272,4 +273,4 @@ def _text(lease: JSON) -> str:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())[:400]
+    return cut(" ".join(text.split()), 400)

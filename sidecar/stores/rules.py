@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from sidecar.lease import parse_time
+from sidecar.shown import cut
 
 MAX_ANNOTATION_BYTES: Final = 256 * 1024
 """All keys and values of a Lease's annotations together (Kubernetes API, "Annotations")."""
@@ -68,4 +69,4 @@ def _about_spec(spec: Mapping[str, Any]) -> str:
 
 
 def _shown(value: object) -> str:
-    return f"{value!r:.60}"
+    return cut(repr(value), 60)

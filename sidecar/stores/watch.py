@@ -10,6 +10,7 @@ from typing import Final
 
 import aiohttp
 
+from sidecar.shown import cut
 from sidecar.stores.answers import FORBIDDEN, NOT_FOUND, OK, TOO_MANY_REQUESTS, UNAUTHORIZED, Answer, Target, decode, lease, refusal
 from sidecar.stores.credentials import one_line
 from sidecar.stores.protocol import Alive, Busy, Changed, Closed, Deleted, Denied, Missing, Opened, Unknown, WatchEvent
@@ -76,7 +77,7 @@ def news(line: bytes, target: Target) -> Changed | Deleted | Alive | Unknown | N
                 return Deleted() if kind == "DELETED" else Changed(record)
         case "ERROR" if isinstance(found, dict):
             return Unknown(one_line(f"watch: the server ends it: {found.get('code')} {found.get('reason')}: {found.get('message')}"))
-    return Unknown(one_line(f"watch: not an event of this Lease: {line[:200].decode(errors='replace')}"))
+    return Unknown(one_line(f"watch: not an event of this Lease: {cut(line[:2048].decode(errors='replace'), 200)}"))
 
 
 async def lines(content: aiohttp.StreamReader) -> AsyncGenerator[bytes, None]:

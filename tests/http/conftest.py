@@ -12,6 +12,8 @@ from sidecar.clock import SystemClock, ns
 from sidecar.elector import Elector, OutOfSeason
 from sidecar.history import History
 from sidecar.http import app, probes
+from sidecar.http.guards import local_only
+from sidecar.http.protocol import Check, speak
 from sidecar.http.waiting import Waiting
 from sidecar.leadership import Leadership, Names
 from sidecar.situation import Situation
@@ -89,16 +91,26 @@ def as_elector(fake: FakeElector) -> Elector:
     return fake  # type: ignore[return-value]
 
 
+async def spoken(aiohttp_client: Callable[..., Awaitable[Client]], application: web.Application, guard: Check | None) -> Client:
+    """A client of that listener, which speaks HTTP as production has it."""
+    found = await aiohttp_client(application)
+    assert found.server.runner is not None
+    server = found.server.runner.server
+    assert server is not None
+    speak(server, application, guard)
+    return found
+
+
 @pytest.fixture
 async def client(elector: FakeElector, aiohttp_client: Callable[..., Awaitable[Client]]) -> Client:
     """Of the app listener."""
-    return await aiohttp_client(app.application(as_elector(elector), CLOCK, Waiting(elector.leadership)))
+    return await spoken(aiohttp_client, app.application(as_elector(elector), CLOCK, Waiting(elector.leadership)), local_only)
 
 
 @pytest.fixture
 async def probe(elector: FakeElector, aiohttp_client: Callable[..., Awaitable[Client]]) -> Client:
     """Of the probe listener."""
-    return await aiohttp_client(probes.application(as_elector(elector), CLOCK, Waiting(elector.leadership)))
+    return await spoken(aiohttp_client, probes.application(as_elector(elector), CLOCK, Waiting(elector.leadership)), None)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from sidecar import open_files
-from sidecar.http import client_connection, listener, limits
+from sidecar.http import client_connection, limits, listener
 from sidecar.http.limits import Limits
 from tests.http.conftest import FakeElector
 from tests.http.test_serving import Served, answer
@@ -72,7 +72,9 @@ def head(size: int, line: str = "GET /is-leader HTTP/1.0") -> bytes:
 
 LARGE = {
     "one field": head(30_000),
-    "fields": f"GET /livez HTTP/1.1\r\n{HOST}".encode() + b"".join(b"X-%03d: %s\r\n" % (number, b"a" * 8000) for number in range(100)) + b"\r\n",
+    "fields": f"GET /livez HTTP/1.1\r\n{HOST}".encode()
+    + b"".join(b"X-%03d: %s\r\n" % (number, b"a" * 8000) for number in range(100))
+    + b"\r\n",
     "many small fields": f"GET /livez HTTP/1.1\r\n{HOST}".encode() + b"A:b\r\n" * 300 + b"\r\n",
     "one line": b"GET /" + b"a" * 30_000 + b" HTTP/1.1\r\n\r\n",
     "no end": b"GET /livez HTTP/1.1\r\n" + b"X: y\r\n" * 20_000,
@@ -119,7 +121,9 @@ async def test_a_target_with_too_many_parameters_is_414(door: Door) -> None:
 CHUNKED = f"POST /resign HTTP/1.1\r\n{HOST}Transfer-Encoding: chunked\r\n\r\n".encode()
 
 
-@pytest.mark.parametrize("more", [b"1;x=" + b"y" * 50_000 + b"\r\n ", b"1\r\n \r\n0\r\n" + b"T: t\r\n" * 10_000, b"1\r\n \r\n0\r\n" + head(50_000)])
+@pytest.mark.parametrize(
+    "more", [b"1;x=" + b"y" * 50_000 + b"\r\n ", b"1\r\n \r\n0\r\n" + b"T: t\r\n" * 10_000, b"1\r\n \r\n0\r\n" + head(50_000)]
+)
 async def test_what_a_chunked_body_has_beside_itself_is_bounded(elector: FakeElector, more: bytes) -> None:
     """Chunk extensions and trailers; nothing is changed."""
     elector.lead()
@@ -258,7 +262,7 @@ async def _for_ever(client: socket.socket, request: bytes) -> None:
 async def test_who_reads_slowly_gets_everything(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     """For several times as long as one that reads nothing is kept."""
     monkeypatch.setattr(listener, "UNREAD_SECONDS", 0.5)
-    client, loop, asked = await door.connect(small=True), asyncio.get_running_loop(), 8
+    client, loop, asked = await door.connect(small=True), asyncio.get_running_loop(), 16
     request = f"GET /openapi.json HTTP/1.1\r\n{HOST}".encode()
     await loop.sock_sendall(client, (request + b"\r\n") * (asked - 1) + request + b"Connection: close\r\n\r\n")
     began, read = loop.time(), b""
@@ -375,4 +379,3 @@ def test_who_is_turned_away_has_json() -> None:
     start, _, body = listener._FULL.partition(b"\r\n\r\n")
     assert f"Content-Length: {len(body)}".encode() in start
     assert set(json.loads(body)) == {"error", "message"}
-

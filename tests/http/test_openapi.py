@@ -70,7 +70,7 @@ def garbage(rng: random.Random) -> bytes:
 
 @pytest.mark.timeout(900)
 async def test_random_bytes_are_answered_below_500_and_leave_nothing_behind(stand_in: StandIn) -> None:
-    """100,000 of them over both listeners: no 5xx, no descriptor left, and memory as flat as after the first tenth."""
+    """100,000 of them over both listeners: no 5xx but another version's 505, no descriptor left, memory flat after the first tenth."""
     seed = random.randrange(1 << 30)
     print(f"seed {seed}")
     rng = random.Random(seed)
@@ -79,7 +79,8 @@ async def test_random_bytes_are_answered_below_500_and_leave_nothing_behind(stan
         jobs = [throw(stand_in.ports[number % 2], garbage(rng)) for number in range(BYTES // 100)]
         for number in range(0, len(jobs), 50):
             for answer in await asyncio.gather(*jobs[number : number + 50]):
-                assert not answer.startswith((b"HTTP/1.1 5", b"HTTP/1.0 5")), answer[:300]
+                assert not answer.startswith((b"HTTP/1.1 5", b"HTTP/1.0 5")) or answer[9:12] == b"505", answer[:300]
+                assert answer[:9] in {b"", b"HTTP/1.1 ", b"HTTP/1.0 "}, answer[:300]
         if batch == 10:
             settled = stand_in.resident_bytes()
     files = stand_in.open_files()

@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.apiserver.sidecar_process import Sidecar, ending, the_leader, until
 
@@ -182,3 +182,31 @@ CONTRASTS = """() => {
       return { text: e.textContent.slice(0, 40), ratio: (a + .05) / (b + .05) };
   });
 }"""
+
+
+def test_whatever_a_lease_names_its_holder_the_words_beside_it_stay_what_they_are(sidecars: list[Sidecar], page: Page) -> None:
+    """Bidi marks and control characters are written out, a name of 100,000 letters is cut with a sign, and a tag is text."""
+    _, follower = leader_first(sidecars)
+    name = "\u202eevil\x1b[31m\\n\u2066<b>bold</b>"
+    shown = r"\u{202e}evil\u{1b}[31m\\n\u{2066}<b>bold</b>".replace(r"\\n", r"\u{5c}n")
+    long = "é" * 100_000
+
+    def leader(route: Route) -> None:
+        route.fulfill(json=route.fetch().json() | {"name": name, "holder": name, "is_leader": False})
+
+    def members(route: Route) -> None:
+        route.fulfill(json={"members": [{"name": long, "identity": long, "state": "following", "self": False}], "complete": False})
+
+    def history(route: Route) -> None:
+        term = {"name": name, "holder": name, "fencing_token": 7, "from": "2026-11-23T08:00:00.000000Z", "to": None, "ended": None}
+        route.fulfill(json={"terms": [term]})
+
+    for path, handler in (("leader", leader), ("members", members), ("history", history)):
+        page.route(f"**/{path}", handler)
+    open_page(page, follower)
+    expect(page.locator("#name")).to_have_text(f"{shown} leads")
+    expect(page.locator("#rows td").first).to_have_text(shown)
+    expect(page.locator("#members td").first).to_have_text("é" * 300 + "… (99700 characters more)")
+    expect(page.locator("#strip i")).to_have_attribute("title", re.compile("^" + re.escape(shown)))
+    assert page.title() == f"{shown} leads web"
+    assert page.locator("main b").count() == 0

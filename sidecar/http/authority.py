@@ -1,0 +1,87 @@
+"""To whom a request is made: its authority, from the target or from Host (RFC 9112 3.2 and 3.3), and what is of the same origin."""
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from http import HTTPStatus
+from typing import Final
+
+from aiohttp import hdrs, web
+
+from sidecar.http.errors import Refused
+from sidecar.shown import plain
+
+SCHEME: Final = "http"
+_DEFAULT_PORT: Final = 80
+_MAX_PORT: Final = 65535
+_MAX_CHARS: Final = 300
+"""A DNS name has 253, and a port follows."""
+
+_AUTHORITY: Final = re.compile(
+    r"(?P<host>\[[0-9A-Fa-f:.]+(?:%[A-Za-z0-9._~%-]*)?\]|(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)(?::(?P<port>[0-9]{0,5}))?"
+)
+"""uri-host [":" port] (RFC 9110 4.2, RFC 3986 3.2.2): no user information, no path. Of IP literals IPv6 alone, with a zone or without."""
+_ABSOLUTE: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<authority>[^/?#]*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """A host in lower case and a port; "" for no host (a URI without an authority)."""
+
+    host: str
+    port: int
+
+
+def parse(text: str) -> Authority | None:
+    """The authority that `text` is; None for what is none. 80 is the port where none is written."""
+    return _parse(text) if len(text) <= _MAX_CHARS else None
+
+
+@lru_cache(maxsize=64)  # of most requests it is the same
+def _parse(text: str) -> Authority | None:
+    found = _AUTHORITY.fullmatch(text)
+    port = int(found["port"] or _DEFAULT_PORT) if found is not None else 0
+    return Authority(found["host"].lower(), port) if found is not None and port <= _MAX_PORT else None
+
+
+def parse_origin(text: str) -> Authority | None:
+    """Of an Origin of this scheme (RFC 6454 6.2): None for another scheme's, for `null`, and for junk."""
+    scheme, _, rest = text.partition("://")
+    found = parse(rest) if scheme == SCHEME else None
+    return found if found is not None and found.host else None
+
+
+def written(request: web.BaseRequest) -> str | None:
+    """The authority as the request has it: the target's own counts in place of Host (RFC 9112 3.2.2). None in HTTP/1.0 alone.
+
+    Raises Refused (421) where the target is of another scheme.
+    """
+    target = request.raw_path
+    if target.startswith("/") or target == "*":
+        return request.headers.get(hdrs.HOST)
+    absolute = _ABSOLUTE.match(target)
+    if absolute is None:
+        return target  # of CONNECT
+    if absolute["scheme"].lower() != SCHEME:
+        message = f"the target's scheme {plain(absolute['scheme'], 50)!r} is not this listener's: http alone is"
+        raise Refused(HTTPStatus.MISDIRECTED_REQUEST, message)
+    return absolute["authority"]
+
+
+def of(request: web.BaseRequest) -> Authority | None:
+    """To whom it is made; None in HTTP/1.0 alone.
+
+    Raises Refused: 400 for a Host, or a target's authority, that is none (RFC 9112 3.2), 421 for a target of another scheme. A doubled
+    Host, or none in HTTP/1.1, the parser refuses.
+    """
+    host, text = request.headers.get(hdrs.HOST), written(request)
+    if host is not None and host is not text:
+        _parsed("Host header", host)
+    return _parsed("authority", text) if text is not None else None
+
+
+def _parsed(what: str, text: str) -> Authority:
+    found = parse(text)
+    if found is None:
+        raise Refused(HTTPStatus.BAD_REQUEST, f"the {what} '{plain(text, 200)}' is none: write a name or an address, and a port if need be")
+    return found
