@@ -10,6 +10,12 @@ def main() -> int:
     code = commands.run(sys.argv[1:])
     if code is not None:
         return code
+    from sidecar import open_files  # noqa: PLC0415 - likewise
+
+    open_files.raise_limit()
+    if why := open_files.too_few():
+        sys.stderr.write(f"leader-sidecar: cannot start: {why}\n")
+        return 2
     from sidecar import watchdog  # noqa: PLC0415 - no command pays for it, nor the watcher for what comes next
 
     dog = watchdog.Watchdog()

@@ -5,7 +5,6 @@ import contextlib
 import gc
 import logging
 import os
-import resource
 import signal
 import socket
 import threading
@@ -31,7 +30,6 @@ _log: Final = logging.getLogger("sidecar")
 
 EXIT_STOPPED: Final = 0
 EXIT_BUG: Final = 1
-OPEN_FILES: Final = 8192
 GIVE_WAY_SECONDS: Final = 0.05
 """The successor is taking the Lease at this moment: on a machine that both are on, to close everything would take its cores from it."""
 
@@ -93,7 +91,6 @@ def _to_the_end(check: checking.Check, dog: watchdog.Watchdog) -> int:
         if settings is None:
             return check.code
         logs.configure(settings.effective_log_format, settings.log_level)
-        _raise_open_files()
         asyncio.run(_run(settings, dog))
     except Unusable as error:
         error.say()
@@ -102,14 +99,6 @@ def _to_the_end(check: checking.Check, dog: watchdog.Watchdog) -> int:
         _log.exception("a bug: nothing is released, the answers end with their deadline")
         return EXIT_BUG
     return EXIT_STOPPED
-
-
-def _raise_open_files() -> None:
-    """A thousand parked polls and their like need more than the usual soft limit of 1,024."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 async def _open_store(settings: Resolved, clock: SystemClock) -> "tuple[Store, Access | None]":

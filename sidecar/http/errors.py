@@ -61,29 +61,14 @@ async def as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
         return refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "a fault of the sidecar's own; its log says more")
 
 
-class JsonErrors(web.RequestHandler):
-    """A connection whose unreadable requests, which no middleware sees, are answered as every other error is."""
-
-    __slots__ = ()
-
-    def data_received(self, data: bytes) -> None:
-        """As aiohttp's, which forgets a body whose rest is none: whoever reads it hears of that now, and not when its time is over."""
-        super().data_received(data)
-        request = self._current_request
-        if request is not None and self._messages and hasattr(self._messages[-1][0], "exc") and not request.content.is_eof():
-            request.content.set_exception(web.RequestPayloadError("the rest of it is none"))
-
-    def handle_error(
-        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
-    ) -> web.StreamResponse:
-        """As aiohttp's, which logs it, and raises where part of an answer has gone already; then the connection ends."""
-        super().handle_error(request, status, exc, message)
-        if any(words in (message or "") for words in _OTHER_VERSION):
-            status, said = HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, VERSIONS
-        elif status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            said = "a fault of the sidecar's own; its log says more"
-        else:
-            said = cut((message or "").partition("\n")[0].rstrip(":"), 300)
-        answer = refusal(HTTPStatus(status), said or "this is no HTTP request that can be read")
-        answer.force_close()
-        return answer
+def unreadable(status: int, message: str) -> web.Response:
+    """The answer to what is no request that can be read, which no middleware sees; then the connection ends."""
+    if any(words in message for words in _OTHER_VERSION):
+        status, said = HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, VERSIONS
+    elif status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        said = "a fault of the sidecar's own; its log says more"
+    else:
+        said = cut(message.partition("\n")[0].rstrip(":"), 300)
+    answer = refusal(HTTPStatus(status), said or "this is no HTTP request that can be read")
+    answer.force_close()
+    return answer

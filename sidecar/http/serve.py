@@ -12,8 +12,10 @@ from aiohttp.http import HttpProcessingError
 from sidecar.clock import Clock
 from sidecar.elector import Elector
 from sidecar.http import app, probes
+from sidecar.http.client_connection import LINGERING_SECONDS
 from sidecar.http.guards import local_only
-from sidecar.http.patience import Patience, PatientSite
+from sidecar.http.limits import Limits
+from sidecar.http.listener import Listener
 from sidecar.http.protocol import Check, speak
 from sidecar.http.waiting import Waiting
 from sidecar.listen import BACKLOG
@@ -21,8 +23,8 @@ from sidecar.listen import BACKLOG
 SHUTDOWN_SECONDS: Final = 0.5
 """aiohttp spends it twice; waiters are woken before, so it is not used up (aiohttp issue 7718)."""
 
-LINGERING_SECONDS: Final = 1.0
-"""How long the rest of a body is read that was answered before it had come."""
+READ_BYTES: Final = 8 * 1024
+"""Of a body, what may be there unread by its handler; twice as much and reading pauses."""
 
 PROBE_BACKLOG: Final = 128
 """A few kubelets and scrapers come here; a flood from elsewhere waits rather than the election."""
@@ -44,23 +46,24 @@ async def serving(
     elector: Elector, clock: Clock, app_sockets: list[socket.socket], probe_sockets: list[socket.socket]
 ) -> AsyncIterator[None]:
     """Serve while the body runs. At its end waiters get the final state, then the listeners close."""
-    waiting = Waiting(elector.leadership)
+    limits = Limits.in_force()
+    waiting = Waiting(elector.leadership, limits)
     elector.signs.append(waiting.connections)
+    listeners = [Listener(limits.app_connections, BACKLOG), Listener(limits.probe_connections, PROBE_BACKLOG)]
     runners = [
-        await _run(app.application(elector, clock, waiting), local_only, app_sockets, BACKLOG),
-        await _run(probes.application(elector, clock, waiting), None, probe_sockets, PROBE_BACKLOG),
+        await _run(app.application(elector, clock, waiting), local_only, listeners[0], app_sockets),
+        await _run(probes.application(elector, clock, waiting), None, listeners[1], probe_sockets),
     ]
     try:
         yield
     finally:
         elector.leadership.close()
-        for runner in runners:
+        for listener, runner in zip(listeners, runners, strict=True):
+            listener.stop()
             await runner.cleanup()
 
 
-async def _run(application: web.Application, guard: Check | None, sockets: list[socket.socket], backlog: int) -> web.AppRunner:
-    patience = Patience()
-    application.middlewares.insert(0, patience.heard)
+async def _run(application: web.Application, guard: Check | None, listener: Listener, sockets: list[socket.socket]) -> web.AppRunner:
     runner = web.AppRunner(
         application,
         handle_signals=False,
@@ -70,14 +73,11 @@ async def _run(application: web.Application, guard: Check | None, sockets: list[
         logger=_log,
         keepalive_timeout=75,
         lingering_time=LINGERING_SECONDS,
+        read_bufsize=READ_BYTES,
         auto_decompress=False,  # no body with a coding is read
     )
     await runner.setup()
     assert runner.server is not None  # noqa: S101 - it has been set up
-    patience.watch_over(runner.server)
     speak(runner.server, application, guard)
-    for listener in sockets:
-        site = PatientSite(runner, listener)
-        site.patience, site.backlog = patience, backlog
-        await site.start()
+    listener.start(runner.server, sockets)
     return runner

@@ -9,29 +9,33 @@ from aiohttp import web
 
 from sidecar.durations import ALLOWED, parse_seconds
 from sidecar.http.answers import HEADERS, etag, leader_response, named, not_modified
+from sidecar.http.client_connection import until_hung_up
 from sidecar.http.connections import Connections
 from sidecar.http.errors import Refused
+from sidecar.http.limits import UNBOUNDED, Limits
 from sidecar.leadership import Answer, Leadership
 from sidecar.shown import plain, to_json
 
 DEFAULT_WAIT_SECONDS: Final = 30.0
 MAX_WAIT_SECONDS: Final = 600.0
 MAX_PARKED: Final = 1000
-"""Parked polls; one more is told to come back."""
+"""Parked polls, where the limit on open files allows so many; one more is told to come back."""
 MAX_STREAMS: Final = 500
+"""Streams, likewise."""
 COMMENT_SECONDS: Final = 15.0
 RETRY_MS: Final = 1000
 """What a browser waits before it connects again."""
-STALL_SECONDS: Final = 10.0
-MAX_BACKLOG_BYTES: Final = 32 * 1024
-"""A client that reads so little, or nothing for so long, is cut off: it connects again and gets the present state."""
+MAX_BODY_BYTES: Final = 64 * 1024
+BODY_SECONDS: Final = 10.0
+"""A request that waits needs no body. One that it has is read and thrown away before, not kept for as long as it waits."""
 
 
 class Waiting:
     """The routes that wait, and how many do."""
 
-    def __init__(self, leadership: Leadership) -> None:
+    def __init__(self, leadership: Leadership, limits: Limits = UNBOUNDED) -> None:
         self._leadership = leadership
+        self._limits = limits
         self.connections = Connections(leadership)
         """All of the app listener's: over which of them the application shows that it lives."""
         self.polls = self.streams = 0
@@ -53,6 +57,7 @@ class Waiting:
         if tags and "*" not in tags:  # which fits any version: there is nothing to wait for
             now = leadership.read()
             if etag(now) in tags:
+                tags = frozenset((etag(now),))  # no other version comes back, and nothing large is kept meanwhile
                 await self._park(request, now.version, wait_seconds)
         answer = self.connections.read(request)
         return not_modified(answer) if "*" in tags or etag(answer) in tags else leader_response(answer)
@@ -60,13 +65,15 @@ class Waiting:
     async def _park(self, request: web.Request, version: str, wait_seconds: float) -> None:
         if wait_seconds <= 0 or self._leadership.version() != version:
             return
-        if self.polls >= MAX_PARKED:
-            message = f"{MAX_PARKED} polls are waiting already: close some, or ask again without wait"
+        await _throw_body_away(request)
+        if self.polls >= (limit := min(MAX_PARKED, self._limits.polls)):
+            message = f"{limit} polls are waiting already: close some, or ask again without wait"
             raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, message, {"Retry-After": "1"})
         self.polls += 1
         try:
             with self.connections.waits(request):
-                await self._leadership.wait(version, wait_seconds)
+                async with until_hung_up(request):
+                    await self._leadership.wait(version, wait_seconds)
         finally:
             self.polls -= 1
 
@@ -81,8 +88,9 @@ class Waiting:
     async def _stream(
         self, request: web.Request, event: Callable[[Answer, bool], str], *, renewals: bool, known: str
     ) -> web.StreamResponse:
-        if self.streams >= MAX_STREAMS:
-            message = f"{MAX_STREAMS} streams are open already: close some, or poll /leader"
+        await _throw_body_away(request)
+        if self.streams >= (limit := min(MAX_STREAMS, self._limits.streams)):
+            message = f"{limit} streams are open already: close some, or poll /leader"
             raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, message, {"Retry-After": "1"})
         headers = HEADERS | {"Content-Type": "text/event-stream"}
         response = web.StreamResponse(headers=headers)
@@ -90,7 +98,8 @@ class Waiting:
         try:
             await response.prepare(request)
             with self.connections.waits(request):
-                await self._tell(request, response, event, renewals=renewals, known=known)
+                async with until_hung_up(request):
+                    await self._tell(request, response, event, renewals=renewals, known=known)
         except ConnectionResetError:
             pass  # it has gone
         finally:
@@ -133,19 +142,23 @@ def _event(answer: Answer, renewed: bool) -> str:  # noqa: FBT001 - one of two k
 
 
 async def _write(request: web.Request, response: web.StreamResponse, text: str) -> None:
-    """Raises ConnectionResetError where the client has gone or does not read: its connection is ended."""
-    transport = request.transport
-    if transport is None:
-        raise ConnectionResetError("the client has gone")
+    """Return when the client has read what came before. Raises ConnectionResetError where it has gone, or reads nothing (`listener.py`)."""
+    await response.write(text.encode())
+    await request.writer.drain()
+
+
+async def _throw_body_away(request: web.Request) -> None:
+    if not request.body_exists:
+        return
+    read = 0
     try:
-        async with asyncio.timeout(STALL_SECONDS):
-            await response.write(text.encode())
+        async with asyncio.timeout(BODY_SECONDS):
+            while chunk := await request.content.readany():
+                read += len(chunk)
+                if read > MAX_BODY_BYTES:
+                    raise web.HTTPRequestEntityTooLarge(MAX_BODY_BYTES)
     except TimeoutError:
-        transport.abort()
-        raise ConnectionResetError("the client does not read") from None
-    if transport.get_write_buffer_size() > MAX_BACKLOG_BYTES:
-        transport.abort()
-        raise ConnectionResetError("the client does not read")
+        raise Refused(HTTPStatus.REQUEST_TIMEOUT, f"the body did not come within {BODY_SECONDS:g} s", {"Connection": "close"}) from None
 
 
 def _flag(request: web.Request, name: str) -> bool:

@@ -7,15 +7,14 @@ answered with the CLOCK_BOOTTIME just before.
 import asyncio
 import gc
 import os
-import resource
 import subprocess
 import sys
 from pathlib import Path
 
+from sidecar import open_files
 from sidecar.clock import NS_PER_SECOND
 from sidecar.http.serve import serving
 from sidecar.listen import Address, bind
-from sidecar.process import OPEN_FILES
 from tests.http.conftest import CLOCK, FakeElector, as_elector
 
 ROOT = Path(__file__).parents[2]
@@ -68,7 +67,7 @@ def _obey(elector: FakeElector, word: str) -> int:
 
 async def main() -> None:
     """Serve."""
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(OPEN_FILES, resource.getrlimit(resource.RLIMIT_NOFILE)[1]),) * 2)
+    open_files.raise_limit()
     elector = FakeElector()
     elector.lead(for_seconds=3600)
     elector.status.turns_by_ns += 3600 * NS_PER_SECOND

@@ -31,7 +31,9 @@ def port(it: Served, *, probe: bool = False) -> int:
 
 
 @pytest.mark.parametrize("path", COMMANDS)
-@pytest.mark.parametrize("body", [b"", b"x", b"\x1f\x8b", gzip.compress(b"{}"), gzip.compress(b"{}")[:-4], zlib.compress(b"{}"), b"{}"])
+@pytest.mark.parametrize(
+    "body", [b"", b"x", b"\x1f\x8b", gzip.compress(b"{}", mtime=0), gzip.compress(b"{}", mtime=0)[:-4], zlib.compress(b"{}"), b"{}"]
+)
 @pytest.mark.parametrize(
     "coding", ["gzip", "deflate", "br", "zstd", "x-gzip", "GZIP", "junk", "gzip, identity", "identity, gzip", "\u017fip"]
 )

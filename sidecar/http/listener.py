@@ -1,0 +1,276 @@
+"""The connections of one listener: how many there are, which of them asks for nothing, holds much or does not read, and which is let go.
+
+The probe listener is open to whoever reaches the Pod. Each connection takes a descriptor, and memory; there are bounds for both, and past
+them the one that has been idle longest is let go and not the newest: a kubelet's probe is answered however many there are.
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+import select
+import socket
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Final
+
+from aiohttp import web
+
+from sidecar.http.client_connection import Connection
+from sidecar.logs import event as log_event
+
+HEAD_SECONDS: Final = 10.0
+"""From the first byte of a request, or from the connection, to the end of the request's head."""
+UNREAD_SECONDS: Final = 10.0
+"""Who has read nothing for so long, while there is something to read, is let go."""
+MAX_UNREAD_BYTES: Final = 2 * 1024 * 1024
+"""Of answers that are not read, all together; past them the client that has not read for longest is let go."""
+MAX_HEAVY: Final = 64
+"""Connections whose requests are large (`client_connection.LIGHT_BYTES`), until they are answered."""
+ACCEPTS: Final = 4
+"""New connections in one turn of the loop, which the election waits for; so many may be above the bound until the next turn."""
+RETRY_SECONDS: Final = 0.1
+"""After the system had no descriptor, or no memory, for a new connection."""
+QUIET_SECONDS: Final = 60.0
+"""It is said so often."""
+KERNEL_BYTES: Final = 16 * 1024
+"""What the kernel keeps of a connection in each direction, as SO_SNDBUF and SO_RCVBUF have it (socket(7): it doubles them)."""
+
+_LOOKS: Final = 10
+"""So often in UNREAD_SECONDS it is looked who has read."""
+_HUNG_UP: Final = getattr(select, "POLLRDHUP", 0)
+_DEAD: Final = select.POLLHUP | select.POLLERR
+
+_log: Final = logging.getLogger(__name__)
+
+
+def _full() -> bytes:
+    said = {"error": HTTPStatus.SERVICE_UNAVAILABLE.phrase.lower(), "message": "every connection of this listener is in use: close some"}
+    body = json.dumps(said)
+    head = (
+        "HTTP/1.1 503 Service Unavailable", "Content-Type: application/json; charset=utf-8", f"Content-Length: {len(body)}",
+        "Cache-Control: no-store", "X-Content-Type-Options: nosniff", "Retry-After: 1", "Connection: close",
+    )  # fmt: skip
+    return "\r\n".join((*head, "", body)).encode()
+
+
+_FULL: Final = _full()
+
+
+class Listener:
+    """One listener, on all its sockets."""
+
+    def __init__(self, bound: int, backlog: int) -> None:
+        self._bound, self._backlog = bound, backlog
+        self._sockets: list[socket.socket] = []
+        self._server: web.Server | None = None
+        self._open = 0
+        """Accepted, and with a descriptor still."""
+        self._coming: set[asyncio.Task[None]] = set()
+        self._idle: dict[Connection, asyncio.TimerHandle | None] = {}
+        """Those with no whole request that is to be answered, longest first; where a head is awaited, until when."""
+        self._heavy: dict[Connection, None] = {}
+        self._unread: dict[Connection, tuple[int, float]] = {}
+        """What each has not read, in bytes, and since when that has not become less."""
+        self._unread_bytes = 0
+        self._paused: dict[Connection, None] = {}
+        """Those that are not read from: that they have gone is to be asked for."""
+        self._look: asyncio.TimerHandle | None = None
+        self._said_at = -QUIET_SECONDS
+
+    # ---- accepting ---------------------------------------------------------------------------------------------------------------------
+
+    def start(self, server: web.Server, sockets: Iterable[socket.socket]) -> None:
+        """Accept connections for `server`."""
+        self._server = server
+        for listening in sockets:
+            listening.settimeout(0)
+            _bound_kernel(listening)
+            listening.listen(self._backlog)
+            self._sockets.append(listening)
+            self._listen(listening)
+
+    def stop(self) -> None:
+        """Accept no more, and close the sockets."""
+        for listening in self._sockets:
+            if listening.fileno() >= 0:
+                asyncio.get_running_loop().remove_reader(listening)
+            listening.close()
+        self._sockets.clear()
+        if self._look is not None:
+            self._look.cancel()
+
+    def _listen(self, listening: socket.socket) -> None:
+        if listening in self._sockets:  # and has not been closed since
+            asyncio.get_running_loop().add_reader(listening, self._accept, listening)
+
+    def _accept(self, listening: socket.socket) -> None:
+        for _ in range(ACCEPTS):
+            try:
+                client, _ = listening.accept()
+            except (BlockingIOError, InterruptedError, ConnectionError):
+                return
+            except OSError as error:
+                self._exhausted(listening, error)
+                return
+            if self._open >= self._bound and not self._make_room():
+                _turn_away(client)
+                continue
+            self._open += 1
+            task = asyncio.get_running_loop().create_task(self._connect(client))
+            self._coming.add(task)
+            task.add_done_callback(self._coming.discard)
+
+    async def _connect(self, client: socket.socket) -> None:
+        loop, server = asyncio.get_running_loop(), self._server
+        assert server is not None  # noqa: S101 - it accepts
+        if client.family == getattr(socket, "AF_UNIX", None):
+            _bound_kernel(client)  # which the others have from the socket that listens
+        settings = server._kwargs  # noqa: SLF001 - what the runner was given
+        try:
+            await loop.connect_accepted_socket(lambda: Connection(self, server, loop=loop, **settings), client)
+        except OSError:
+            self._open -= 1
+            client.close()
+
+    def _make_room(self) -> bool:
+        """Let go whom it disturbs least: who asks for nothing, else who does not read."""
+        one = next(iter(self._idle), None) or next(iter(self._unread), None)
+        if one is not None:
+            self._let_go(one)
+        return one is not None
+
+    def _exhausted(self, listening: socket.socket, error: OSError) -> None:
+        """No descriptor or no memory, here or on the whole machine. What waits to be accepted would call again at once, for ever."""
+        loop = asyncio.get_running_loop()
+        self._make_room()
+        loop.remove_reader(listening)
+        loop.call_later(RETRY_SECONDS, self._listen, listening)
+        if loop.time() - self._said_at >= QUIET_SECONDS:
+            self._said_at = loop.time()
+            log_event(_log, logging.WARNING, "no connection can be accepted now", why=error.strerror or str(error))
+
+    # ---- what the connections say of themselves ----------------------------------------------------------------------------------------
+
+    def opened(self, one: Connection) -> None:
+        """A connection has been made: its first request is awaited."""
+        self._idle[one] = self._timer(one)
+
+    def begins(self, one: Connection) -> None:
+        """The first bytes of a request have come."""
+        if one in self._idle and self._idle[one] is None:
+            self._idle[one] = self._timer(one)
+
+    def asked(self, one: Connection, *, whole: bool = True) -> None:
+        """A request has been heard; with its body if it is whole."""
+        timer = self._idle.pop(one, None)
+        if timer is not None:
+            timer.cancel()
+        if not whole:
+            self._idle[one] = None
+
+    def rests(self, one: Connection, *, begun: bool) -> None:
+        """All that it has asked for has been answered; the next request may have begun."""
+        if one.wire is not None:
+            self.asked(one)
+            self._idle[one] = self._timer(one) if begun else None
+
+    def closed(self, one: Connection) -> None:
+        """Its descriptor is closed in this turn of the loop."""
+        self._open -= 1
+        self._forget(one)
+
+    def heavy(self, one: Connection) -> bool:
+        """Its request is a large one; false where there are too many already, all of them being answered."""
+        self._heavy[one] = None
+        if len(self._heavy) <= MAX_HEAVY:
+            return True
+        begun = next((other for other in self._heavy if other in self._idle and other is not one), None)
+        if begun is not None:
+            self._let_go(begun)
+            return True
+        del self._heavy[one]
+        return False
+
+    def stalls(self, one: Connection) -> None:
+        """It does not read as fast as it is answered."""
+        size = one.unsent_bytes()
+        self._unread[one] = (size, asyncio.get_running_loop().time())
+        self._unread_bytes += size
+        while self._unread_bytes > MAX_UNREAD_BYTES:
+            self._let_go(next(iter(self._unread)))
+        self._look_again()
+
+    def flows(self, one: Connection) -> None:
+        """It has read all."""
+        self._unread_bytes -= self._unread.pop(one, (0, 0.0))[0]
+
+    def paused(self, one: Connection) -> None:
+        """It is not read from, since it has asked for enough."""
+        self._paused[one] = None
+        self._look_again()
+
+    def resumed(self, one: Connection) -> None:
+        """It is read from again."""
+        self._paused.pop(one, None)
+
+    # ---- letting go --------------------------------------------------------------------------------------------------------------------
+
+    def _timer(self, one: Connection) -> asyncio.TimerHandle:
+        return asyncio.get_running_loop().call_later(HEAD_SECONDS, self._let_go, one)
+
+    def _forget(self, one: Connection) -> None:
+        self.asked(one)
+        self.flows(one)
+        self.resumed(one)
+        self._heavy.pop(one, None)
+
+    def _let_go(self, one: Connection) -> None:
+        self._forget(one)
+        one.abort()
+
+    def _look_again(self) -> None:
+        if self._look is None:
+            self._look = asyncio.get_running_loop().call_later(UNREAD_SECONDS / _LOOKS, self._looks)
+
+    def _looks(self) -> None:
+        """Who has read nothing meanwhile, and who has gone of those that are not read from."""
+        self._look = None
+        now = asyncio.get_running_loop().time()
+        for one, (size, since) in list(self._unread.items()):
+            unsent = one.unsent_bytes()
+            if unsent < size:
+                self._unread[one] = (unsent, now)
+                self._unread_bytes -= size - unsent
+            elif now - since >= UNREAD_SECONDS:
+                self._let_go(one)
+        if self._paused and _HUNG_UP:
+            self._ask_who_has_gone()
+        if self._unread or self._paused:
+            self._look_again()
+
+    def _ask_who_has_gone(self) -> None:
+        poll, known = select.poll(), {}
+        for one in self._paused:
+            number = one.wire.get_extra_info("socket").fileno() if one.wire is not None else -1
+            if number >= 0:
+                known[number] = one
+                poll.register(number, _HUNG_UP)
+        for number, seen in poll.poll(0):
+            if seen & _DEAD:
+                self._let_go(known[number])
+            else:
+                known[number].hangs_up()
+
+
+def _bound_kernel(of: socket.socket) -> None:
+    of.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BYTES)
+    of.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, KERNEL_BYTES)
+
+
+def _turn_away(client: socket.socket) -> None:
+    """With an answer, if that is to be had at once."""
+    with client:
+        client.settimeout(0)
+        with contextlib.suppress(OSError):
+            client.send(_FULL)
