@@ -5,11 +5,12 @@ Shapes: coordination.k8s.io/v1 Lease (Kubernetes API reference, "Lease v1"); Mic
 
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final
+
+from sidecar.json_values import integer, mapping, strict_loads, string
 
 TERM_ANNOTATION: Final = "leader-sidecar/term"
 SUCCESSOR_ANNOTATION: Final = "leader-sidecar/successor"
@@ -25,7 +26,7 @@ MAX_TOKEN: Final = 2**53
 MAX_TRANSITIONS: Final = 2**31 - 1
 """S10: leaseTransitions is an int32."""
 _MAX_EXTRA_CHARS: Final = 4096
-"""No version of the sidecar writes more into its annotation; a larger value is somebody's junk and not carried on."""
+"""No version of the sidecar writes more into an annotation; a larger value is somebody's junk and not carried on."""
 
 _MAX_STANDBYS: Final = 8
 """More than any version of the sidecar names; the rest of somebody's junk is not carried on."""
@@ -163,22 +164,22 @@ def pod_name(identity: str) -> str:
 
 def parse(lease: object) -> Record:
     """The record of a Lease's JSON, whatever that is."""
-    metadata = _mapping(_mapping(lease).get("metadata"))
-    annotations = _mapping(metadata.get("annotations"))
-    spec = _mapping(_mapping(lease).get("spec"))
-    duration = _integer(spec.get("leaseDurationSeconds"))
-    transitions = _integer(spec.get("leaseTransitions"))
+    metadata = mapping(mapping(lease).get("metadata"))
+    annotations = mapping(metadata.get("annotations"))
+    spec = mapping(mapping(lease).get("spec"))
+    duration = integer(spec.get("leaseDurationSeconds"))
+    transitions = integer(spec.get("leaseTransitions"))
     return Record(
-        version=_text(metadata.get("resourceVersion")),
-        holder=_text(spec.get("holderIdentity")),
+        version=string(metadata.get("resourceVersion")),
+        holder=string(spec.get("holderIdentity")),
         duration_seconds=min(duration, MAX_DURATION_SECONDS) if duration is not None and duration > 0 else None,
         acquire_time_us=parse_time(spec.get("acquireTime")),
         renew_time_us=parse_time(spec.get("renewTime")),
         transitions=transitions if transitions is not None and 0 <= transitions <= MAX_TRANSITIONS else None,
         term=_parse_term(annotations.get(TERM_ANNOTATION)),
-        successor=_text(annotations.get(SUCCESSOR_ANNOTATION)),
-        group=_text(annotations.get(GROUP_ANNOTATION)),
-        standbys=_parse_standbys(annotations.get(STANDBY_ANNOTATION), _text(spec.get("holderIdentity"))),
+        successor=string(annotations.get(SUCCESSOR_ANNOTATION)),
+        group=string(annotations.get(GROUP_ANNOTATION)),
+        standbys=_parse_standbys(annotations.get(STANDBY_ANNOTATION), string(spec.get("holderIdentity"))),
     )
 
 
@@ -244,11 +245,12 @@ def later_time_us(wall_us: int, *others: int | None) -> int:
 
 
 def _parse_term(value: object) -> Term | None:
+    """A name that stands twice makes junk of the whole: another reader, such as an admission policy, may have gone by the other one."""
     try:
-        found = json.loads(value) if isinstance(value, str) else None
+        found = strict_loads(value) if isinstance(value, str) else None
         if not isinstance(found, dict) or not isinstance(found.get("holder"), str):
             return None
-        token = _integer(found.get("token"))
+        token = integer(found.get("token"))
         known = {"holder", "token", "instance", "place", "released", "pod"}
         extra = tuple((key, json.dumps(found[key])) for key in found if key not in known)
     except (ValueError, RecursionError):
@@ -256,8 +258,8 @@ def _parse_term(value: object) -> Term | None:
     return Term(
         holder=found["holder"],
         token=token if token is not None and 0 <= token <= MAX_TOKEN else None,
-        instance=_text(found.get("instance")),
-        place=_text(found.get("place")),
+        instance=string(found.get("instance")),
+        place=string(found.get("place")),
         released=found.get("released") is True,
         pod=_parse_pod(found.get("pod")),
         extra=extra if sum(len(key) + len(text) for key, text in extra) <= _MAX_EXTRA_CHARS else (),
@@ -266,33 +268,23 @@ def _parse_term(value: object) -> Term | None:
 
 def _parse_pod(value: object) -> HolderPod | None:
     """What names no Pod that there could be names none."""
-    pod = _mapping(value)
-    name, uid = _text(pod.get("name")), _text(pod.get("uid"))
+    pod = mapping(value)
+    name, uid = string(pod.get("name")), string(pod.get("uid"))
     fits = len(name) <= _MAX_POD_NAME_CHARS and _POD_NAME.fullmatch(name) and 0 < len(uid) <= _MAX_POD_NAME_CHARS
     return HolderPod(name, uid, parse_time(pod.get("renewed"))) if fits else None
 
 
 def _standbys(standbys: tuple[str, ...]) -> str | None:
-    return json.dumps(standbys, separators=(",", ":")) if standbys else None
+    """What `_parse_standbys` would not read is not written."""
+    value = json.dumps(standbys, separators=(",", ":"))
+    return value if standbys and len(value) <= _MAX_EXTRA_CHARS else None
 
 
 def _parse_standbys(value: object, holder: str) -> tuple[str, ...]:
     """Each name once; what is no name, or junk as a whole, names nobody."""
     try:
-        found = json.loads(value) if isinstance(value, str) and len(value) <= _MAX_EXTRA_CHARS else None
+        found = strict_loads(value) if isinstance(value, str) and len(value) <= _MAX_EXTRA_CHARS else None
     except (ValueError, RecursionError):
         return ()
     named = [one for one in found if isinstance(one, str) and 0 < len(one) <= _MAX_IDENTITY_CHARS] if isinstance(found, list) else []
     return tuple(one for one in dict.fromkeys(named) if one != holder)[:_MAX_STANDBYS]
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def _integer(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None

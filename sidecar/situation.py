@@ -246,7 +246,7 @@ class Situation:
         if self.former is not None and at.now_ns < self.former.end_ns:  # S9 b: nobody shortens what a former process promised
             seconds = max(seconds, self.former.seconds)
         if kind is Kind.RELEASE:
-            return writes.release(me, base, time_us, self.successor)
+            return writes.release(me, base, self.landed.record.token if self.landed else None, time_us, self.successor)
         if kind is Kind.ACQUIRE:
             return writes.acquire(me, base, self.last_token, seconds, time_us)
         held = self.held

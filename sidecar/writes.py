@@ -166,14 +166,17 @@ def renew(me: Candidate, base: Record, held: Held, duration_seconds: int, time_u
     )
 
 
-def release(me: Candidate, base: Record, time_us: int, successor: str = "") -> Record:
-    """Nobody's, with the mark that frees it at once (S7), for `successor` to take first."""
+def release(me: Candidate, base: Record, token: int | None, time_us: int, successor: str = "") -> Record:
+    """Nobody's, with the mark that frees it at once (S7), for `successor` to take first.
+
+    `token` is the own term's (S8), for where somebody has made junk of it in the annotation.
+    """
     return replace(
         base,
         holder="",
         duration_seconds=base.duration_seconds or me.lease_duration_seconds,
         renew_time_us=time_us,
-        term=_term(me, base, base.token, released=True),
+        term=_term(me, base, token if base.token is None else base.token, released=True),
         successor=successor,
     )
 

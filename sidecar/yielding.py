@@ -17,6 +17,7 @@ from sidecar import revisions
 from sidecar.clock import Clock
 from sidecar.elector import Elector, OutOfSeason
 from sidecar.identity import Pod
+from sidecar.json_values import strict_loads
 from sidecar.lease import JSON, format_time, parse_time
 from sidecar.logs import move as log_move
 from sidecar.revisions import Owner, Waiting
@@ -88,7 +89,7 @@ class _Resource:
 def is_barred(annotation: str, revision: str, now_us: int) -> bool:
     """Whether that revision was yielded to less than ten minutes ago, by anyone. Junk bars nothing."""
     try:
-        found = json.loads(annotation) if annotation else None
+        found = strict_loads(annotation) if annotation else None
     except (ValueError, RecursionError):
         return False
     at_us = parse_time(found.get("at")) if isinstance(found, dict) and found.get("revision") == revision else None

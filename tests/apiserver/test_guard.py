@@ -1,12 +1,16 @@
-"""The guard over the Lease on the real API server: what a Pod's token may write, what is refused; and the election runs under it."""
+"""The guard over the Lease on the real API server, with writes that are stored; and the election runs under it.
+
+What else may be written and what not, row by row: test_guard_table.py.
+"""
 
 import json
 import signal
 from pathlib import Path
 from typing import Any
 
-from sidecar.lease import SENTINEL, STANDBY_ANNOTATION, SUCCESSOR_ANNOTATION, TERM_ANNOTATION, Term
+from sidecar.lease import STANDBY_ANNOTATION
 from tests.apiserver.conftest import SHORT
+from tests.apiserver.guard_stage import Stage
 from tests.apiserver.guarded import Guarded, refused
 from tests.apiserver.kustomized import BoundPod
 from tests.apiserver.sidecar_process import the_leader, until
@@ -14,158 +18,55 @@ from tests.apiserver.sidecar_process import the_leader, until
 JSON = dict[str, Any]
 
 
-def write(holder: str, term: str | None, **annotations: str | None) -> JSON:
-    """A patch or a create's body, as a sidecar makes them."""
-    spec = {"holderIdentity": holder, "leaseDurationSeconds": 15, "leaseTransitions": 1}
-    return {"metadata": {"annotations": {TERM_ANNOTATION: term} | annotations}, "spec": spec}
-
-
-def term(holder: str, **more: Any) -> str:
-    """The annotation as a sidecar writes it."""
-    return Term(holder, token=7, instance="i", place="p", **more).to_json()
+def staged(guarded: Guarded) -> Stage:
+    """Two Pods and the Lease as it is shipped."""
+    return Stage(guarded, guarded.pod("web-0"), guarded.pod("web-1"))
 
 
 def test_a_pod_writes_its_own_identity_and_releases_it(guarded: Guarded) -> None:
-    """Acquire, renew, release with a successor; with keys of later versions, and with its own Pod named in the term."""
+    """Acquire, renew, release with a successor, and anew; with its own Pod named in the term, whose name has a dot."""
     pod = guarded.pod("web.x-0")  # a dot is no wildcard here
-    for body in (
-        write(pod.identity, term(pod.identity)),
-        write(pod.identity, term(pod.identity, extra=(("later", '{"a":[1,"x"]}'),))),
-        write(pod.identity, term(pod.identity)[:-1] + f',"pod":{{"name": "{pod.name}", "uid": "{pod.uid}", "renewed": null}}}}'),
-        write("", term(pod.identity, released=True), **{SUCCESSOR_ANNOTATION: "web-1"}),
-    ):
-        assert pod.patch(pod.leases("web"), body) == (200, ""), body
+    there = Stage(guarded, pod, guarded.pod("web-1"))
+    for write in (there.acquired, there.renewed, lambda by: there.released(by, "web-1"), there.acquired, there.acquired):
+        assert pod.patch(pod.leases("web"), write(pod)) == (200, "")
 
 
 def test_a_pod_takes_over_what_another_held(guarded: Guarded) -> None:
-    """When it may, the election says; whose name it writes, the guard."""
-    first, second = guarded.pod("web-0"), guarded.pod("web-1")
-    assert first.patch(first.leases("web"), write(first.identity, term(first.identity)))[0] == 200
-    assert second.patch(second.leases("web"), write(second.identity, term(second.identity)))[0] == 200
+    """When it may, the election says; whose name it writes, and with which token, the guard."""
+    there = staged(guarded)
+    for pod in (there.first, there.second, there.first):
+        before = there.record.token
+        assert pod.patch(pod.leases("web"), there.acquired(pod)) == (200, "")
+        assert (there.record.token or 0) > (before or 0)
 
 
-def test_no_pod_writes_another_ones_identity(guarded: Guarded) -> None:
-    """Nor one that begins or ends like its own, nor the sentinel's into a Lease that exists."""
-    pod, other = guarded.pod("web-0"), guarded.pod("web-1")
-    for identity in (other.identity, f"{pod.name}_{other.uid}", f"{other.name}_{pod.uid}", f"{pod.identity}x", pod.name, SENTINEL):
-        assert refused(pod.patch(pod.leases("web"), write(identity, term(pod.identity))), "holderIdentity"), identity
+def test_a_follower_stands_by_and_strikes_off(guarded: Guarded) -> None:
+    """It adds itself, or strikes somebody off, while another holds the Lease."""
+    there, other = staged(guarded), guarded.pod("web-2")
+    lease = there.first.leases("web")
 
-
-def test_no_pod_releases_another_ones_term(guarded: Guarded) -> None:
-    """An emptied holder that was marked as released would be free at once, under a deadline that was given."""
-    first, second = guarded.pod("web-0"), guarded.pod("web-1")
-    assert first.patch(first.leases("web"), write(first.identity, term(first.identity)))[0] == 200
-    assert refused(second.patch(second.leases("web"), write("", term(second.identity, released=True))), "holderIdentity")
-    assert refused(second.patch(second.leases("web"), {"spec": {"holderIdentity": None}}), "holderIdentity")
-    assert refused(second.patch(second.leases("web"), {"spec": None}), "holderIdentity")
-
-
-def test_the_term_is_of_the_writers_own_identity(guarded: Guarded) -> None:
-    """Whatever JSON hides another's: none, another's, twice, in an escape, in a string, in a member of a member, behind spaces."""
-    pod, other = guarded.pod("web-0"), guarded.pod("web-1")
-    mine, theirs = term(pod.identity), term(other.identity)
-    tail = mine[1:]
-    hidden = [
-        None,
-        "",
-        "{}",
-        "null",
-        "[]",
-        theirs,
-        mine[:-1] + "," + theirs[1:],
-        mine[:-1] + f', "holder": "{other.identity}"}}',
-        mine[:-1] + f',"hold\\u0065r":"{other.identity}"}}',
-        f'{{"holder":"{other.identity}","a":{mine}}}',
-        f'{{"holder":"{other.identity}","\\{tail}',
-        f'{{"holder":"{other.identity}","x{tail}',
-        tail,
-        mine + " ",
-        mine.replace(pod.identity, pod.identity + "x"),
-    ]
-    for value in hidden:
-        assert refused(pod.patch(pod.leases("web"), write(pod.identity, value)), TERM_ANNOTATION), value
-
-
-def test_the_pod_that_a_term_names_is_the_writers_own(guarded: Guarded) -> None:
-    """Early takeover goes by it."""
-    pod, other = guarded.pod("web-0"), guarded.pod("web-1")
-    own = f'"pod":{{"name":"{pod.name}","uid":"{pod.uid}"}}'
-    mine = term(pod.identity)[:-1]
-    assert pod.patch(pod.leases("web"), write(pod.identity, f"{mine},{own}}}"))[0] == 200
-    for named in (
-        f'"pod":{{"name":"{other.name}","uid":"{other.uid}"}}',
-        f'"pod":{{"name": "{pod.name}", "uid": "{other.uid}"}}',
-        f'{own},"pod":null',
-        '"pod":"x"',
-    ):
-        assert refused(pod.patch(pod.leases("web"), write(pod.identity, f"{mine},{named}}}")), "Pod"), named
-
-
-def test_what_others_put_on_the_lease_is_theirs(guarded: Guarded) -> None:
-    """Labels, annotations, owners and finalizers."""
-    pod = guarded.pod("web-0")
-    guarded.server.patch_lease(guarded.namespace, {"metadata": {"annotations": {"team": "a"}, "labels": {"team": "a"}}})
-    owner = {"apiVersion": "v1", "kind": "Pod", "name": pod.name, "uid": pod.uid}
-    changes: list[JSON] = [
-        {"labels": {"team": "b"}},
-        {"labels": None},
-        {"annotations": {"team": "b"}},
-        {"annotations": {"team": None}},
-        {"annotations": {"more": "b"}},
-        {"finalizers": ["example.com/held"]},
-        {"ownerReferences": [owner]},
-    ]
-    for change in changes:
-        body = write(pod.identity, term(pod.identity))
-        changed: JSON = {**change}
-        if isinstance(change.get("annotations"), dict):
-            changed["annotations"] = body["metadata"]["annotations"] | change["annotations"]
-        body["metadata"] |= changed
-        assert refused(pod.patch(pod.leases("web"), body), "labels, owners"), change
-    assert pod.patch(pod.leases("web"), write(pod.identity, term(pod.identity)))[0] == 200
-
-
-def test_a_follower_stands_by_and_writes_nothing_beside_it(guarded: Guarded) -> None:
-    """It adds itself, or strikes somebody off, while another holds the Lease; to name others or to change anything else is refused."""
-    leader, pod, other = guarded.pod("web-0"), guarded.pod("web-1"), guarded.pod("web-2")
-    lease = pod.leases("web")
-
-    def stand_by(*names: str) -> JSON:
+    def stand_by(*pods: BoundPod) -> JSON:
+        names = [pod.identity for pod in pods]
         return {"metadata": {"annotations": {STANDBY_ANNOTATION: json.dumps(names, separators=(",", ":")) if names else None}}}
 
-    assert leader.patch(lease, write(leader.identity, term(leader.identity)))[0] == 200
+    assert there.first.patch(lease, there.acquired(there.first))[0] == 200
+    pod = there.second
     for who, names in ((pod, (pod,)), (other, (pod, other)), (pod, (other,)), (other, ())):
-        assert who.patch(lease, stand_by(*(one.identity for one in names))) == (200, "")
-    own = stand_by(pod.identity)
-    for body in (
-        stand_by(other.identity),
-        stand_by(pod.identity, "x"),
-        own | {"spec": {"leaseDurationSeconds": 1}},
-        {"metadata": {"annotations": own["metadata"]["annotations"] | {SUCCESSOR_ANNOTATION: pod.name}}},
-        {"metadata": {"annotations": own["metadata"]["annotations"] | {TERM_ANNOTATION: None}}},
-    ):
-        assert refused(pod.patch(lease, body)), body
-    assert leader.patch(lease, write(leader.identity, term(leader.identity), **{STANDBY_ANNOTATION: None}))[0] == 200
+        assert who.patch(lease, stand_by(*names)) == (200, "")
+    assert refused(pod.patch(lease, stand_by(other)), STANDBY_ANNOTATION)
 
 
-def test_the_missing_lease_is_created_in_nobodys_name(guarded: Guarded) -> None:
-    """By its name, with the sentinel; not in one's own name (S5), and no other Lease."""
-    pod = guarded.pod("web-0")
+def test_the_missing_lease_is_created_in_nobodys_name_and_claimed_back(guarded: Guarded) -> None:
+    """By its name, with the sentinel; whose term it was claims it back."""
+    there = staged(guarded)
+    assert there.first.patch(there.first.leases("web"), there.acquired(there.first))[0] == 200
+    record = there.record
     guarded.server.delete_lease(guarded.namespace)
-
-    def create(name: JSON, holder: str, of: str | None) -> tuple[int, str]:
-        body = write(holder, of)
-        body["metadata"] |= name
-        status, found = guarded.server.request("POST", pod.leases(), body, token=pod.token)
-        return status, str(found.get("message", ""))
-
-    assert refused(create({"name": "other"}, SENTINEL, term(SENTINEL)), "no Lease but")
-    assert refused(create({"generateName": "web"}, SENTINEL, term(SENTINEL)), "no Lease but")
-    assert refused(create({"name": "web"}, pod.identity, term(pod.identity)), "holderIdentity")
-    assert refused(create({"name": "web"}, "", term(SENTINEL)), "holderIdentity")
-    assert refused(create({"name": "web"}, SENTINEL, term(pod.identity)), TERM_ANNOTATION)
-    assert refused(create({"name": "web"}, SENTINEL, None), TERM_ANNOTATION)
-    assert create({"name": "web"}, SENTINEL, term(SENTINEL)) == (201, "")
+    body = there.sentinel(record.token)
+    status, _ = guarded.server.request("POST", there.second.leases(), body, token=there.second.token)
+    assert status == 201
+    assert there.first.patch(there.first.leases("web"), there.renewed(there.first, record.token)) == (200, "")
+    assert there.record.token == record.token
 
 
 def test_a_token_that_is_bound_to_no_pod_writes_nothing(guarded: Guarded) -> None:
@@ -173,11 +74,14 @@ def test_a_token_that_is_bound_to_no_pod_writes_nothing(guarded: Guarded) -> Non
     path = f"/api/v1/namespaces/{guarded.namespace}/serviceaccounts/leader-sidecar/token"
     status, found = guarded.server.request("POST", path, {"spec": {"expirationSeconds": 3600}})
     assert status == 201, found
-    nobody = BoundPod(guarded.server, guarded.namespace, "web-0", "u", found["status"]["token"])
-    assert refused(nobody.patch(nobody.leases("web"), write(nobody.identity, term(nobody.identity))), "bound to no Pod")
-    assert refused(nobody.patch(nobody.leases("web"), write("", term(""))), "bound to no Pod")
-    pod = guarded.pod("web-0")
-    assert refused(nobody.patch_pod(pod.name, {"metadata": {"labels": {"leader-sidecar/role": "leader"}}}), "no Pod but")
+    there = staged(guarded)
+    nobody = BoundPod(guarded.server, guarded.namespace, "web-0", there.first.uid, found["status"]["token"])
+    assert refused(nobody.patch(nobody.leases("web"), there.acquired(there.first)), "bound to no Pod")
+    assert refused(nobody.patch(nobody.leases("web"), {"spec": {"holderIdentity": "_"}}), "bound to no Pod")
+    assert refused(nobody.patch_pod("web-0", {"metadata": {"labels": {"leader-sidecar/role": "leader"}}}), "no Pod but")
+    guarded.server.delete_lease(guarded.namespace)
+    status, found = guarded.server.request("POST", nobody.leases(), there.sentinel(), token=nobody.token)
+    assert refused((status, found["message"]), "bound to no Pod")
 
 
 def test_others_are_not_its_business(guarded: Guarded) -> None:
@@ -190,11 +94,32 @@ def test_others_are_not_its_business(guarded: Guarded) -> None:
 
 def test_a_rolebinding_that_does_not_say_which_lease_allows_none(guarded: Guarded) -> None:
     """A guard that is half set up is no hole, and says so."""
-    pod = guarded.pod("web-0")
+    there = staged(guarded)
+    pod, body = there.first, there.acquired(there.first)
     guarded.server.kubectl("annotate", "rolebinding", "leader-sidecar", "leader-sidecar/lease-", "-n", guarded.namespace)
-    body = write(pod.identity, term(pod.identity))
     until(lambda: pod.patch(pod.leases("web"), body)[0] == 403, within_seconds=5)
     assert refused(pod.patch(pod.leases("web"), body), "leader-sidecar/lease")
+
+
+def test_an_account_of_two_guarded_rolebindings_writes_neither_lease(guarded: Guarded) -> None:
+    """Each holds it to its own Lease: one account, one Lease. Two accounts with one each share a namespace."""
+    there = staged(guarded)
+    pod, body = there.first, there.acquired(there.first)
+    assert pod.patch(pod.leases("web") + "?dryRun=All", body)[0] == 200
+    account = {"kind": "ServiceAccount", "name": "another"}
+    binding = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": "another", "labels": {"leader-sidecar/guard": "true"}, "annotations": {"leader-sidecar/lease": "another"}},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "of-nothing"},
+        "subjects": [account],
+    }
+    own = {"kind": "ServiceAccount", "name": "leader-sidecar", "namespace": guarded.namespace}
+    guarded.server.apply({**binding, "subjects": [account, own]}, namespace=guarded.namespace)
+    until(lambda: pod.patch(pod.leases("web") + "?dryRun=All", body)[0] == 403, within_seconds=10)
+    assert refused(pod.patch(pod.leases("web") + "?dryRun=All", body), "no Lease but")
+    guarded.server.apply({**binding, "subjects": [account]}, namespace=guarded.namespace)
+    until(lambda: pod.patch(pod.leases("web") + "?dryRun=All", body)[0] == 200, within_seconds=10)
 
 
 def test_the_election_runs_under_it(guarded: Guarded, tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def test_a_pod_sets_its_own_condition(guarded: Guarded) -> None:
         {"status": {"conditions": None}},
     ]
     for body in bodies:
-        assert refused(pod.patch_pod(pod.name, body, "/status"), "status"), body
+        assert refused(pod.patch_pod(pod.name, body, "/status"), "a Pod's status"), body
 
 
 def test_no_pod_touches_another(guarded: Guarded) -> None:

@@ -32,9 +32,14 @@ ANYTHING = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=8,
 )
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
 TIMES_US = st.integers(0, 253402300799999999)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
-EXTRA = st.dictionaries(TEXTS.filter(lambda key: key not in Term.__slots__), ANYTHING, max_size=3)
+EXTRA = st.dictionaries(TEXTS.filter(lambda key: key not in Term.__slots__), JSON_VALUES, max_size=3)
 TERMS = st.builds(Term, holder=TEXTS, token=st.none() | st.integers(0, MAX_TOKEN), instance=TEXTS, place=TEXTS, released=st.booleans())
 RECORDS = st.builds(
     Record,
@@ -93,6 +98,38 @@ def test_what_can_be_read_of_a_deep_annotation_can_be_written_from_deeper_in_the
         term = parse(lease(term='{"holder": "a", "x": ' + "[" * depth + "]" * depth + "}")).term
         if term is not None:
             assert json.loads(deeper(100, term))["holder"] == "a"
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [
+        '{"holder": "a", "holder": "b"}',
+        '{"holder": "a", "token": 1, "token": 2}',
+        '{"holder": "a", "hold\\u0065r": "b"}',
+        '{"holder": "a", "pod": {"name": "p", "uid": "u", "name": "q", "renewed": null}}',
+        '{"holder": "a", "pod": {"name": "p", "uid": "u"}, "pod": null}',
+        '{"holder": "a", "later": [{"x": 1, "x": 2}]}',
+        '{"holder": "a", "later": NaN}',
+        '{"holder": "a", "later": -Infinity}',
+        '\ufeff{"holder": "a"}',
+    ],
+)
+def test_what_two_readers_could_take_for_two_things_is_junk(junk: str) -> None:
+    """A doubled name above all: the admission policy may have gone by the other one."""
+    assert parse(lease(term=junk)).term is None
+
+
+@pytest.mark.parametrize("junk", ['[{"a": 1, "a": 2}, "web-0_1"]', '["web-0_1", NaN]', '\ufeff["web-0_1"]', '["web-0_1"'])
+def test_standbys_are_read_as_strictly(junk: str) -> None:
+    assert parse({"metadata": {"annotations": {STANDBY_ANNOTATION: junk}}}).standbys == ()
+
+
+def test_standbys_that_nobody_would_read_are_not_written() -> None:
+    """Somebody's list may grow by its escapes when it is written anew."""
+    raw = json.dumps(["é" * 500, "ü" * 500], ensure_ascii=False)
+    record = parse({"metadata": {"annotations": {STANDBY_ANNOTATION: raw}}})
+    assert len(record.standbys) == 2
+    assert merge_patch(record, "1")["metadata"]["annotations"][STANDBY_ANNOTATION] is None
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,12 @@
 """S11 and L1 to L3: given deadlines are kept, somebody leads, nobody storms."""
 
+from dataclasses import replace
+
 import pytest
 
 from sidecar.clock import ns
 from sidecar.events import SPREAD_SECONDS, Answered, Moment, StepDown
-from sidecar.lease import Record
+from sidecar.lease import TERM_ANNOTATION, Record
 from sidecar.stores.protocol import Busy, Done, Missing
 from sidecar.view import State
 from sidecar.writes import Kind
@@ -51,6 +53,20 @@ def test_a_second_step_down_makes_the_release_sooner_and_never_later() -> None:
     assert a.election.release_ns == a.now_ns
     a.step_down(leaving=True)
     assert a.election.release_ns == a.now_ns
+
+
+def test_a_release_names_the_token_of_its_term_though_somebody_made_junk_of_it() -> None:
+    """S8: it is constant within a term; without it nobody would take the Lease for released."""
+    world = leading()
+    a, term = world["A"], world.api.record.term
+    token = a.token
+    assert term is not None
+    world.api.edit(annotations={TERM_ANNOTATION: replace(term, token=None).to_json()})
+    a.watch()
+    resigned(world)
+    assert world.api.record.term is not None
+    assert world.api.record.term.released
+    assert world.api.record.term.token == token
 
 
 def test_who_leaves_never_contends_again() -> None:
