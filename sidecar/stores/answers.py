@@ -43,7 +43,7 @@ class Target:
         return f'verb {verb} on {self.resource}{name} in namespace "{self.namespace}"'
 
 
-MAX_REASON_CHARS: Final = 600
+MAX_REASON_CHARS: Final = 400
 """An admission policy's refusal names the policy, its binding, and what is wrong: the whole of that."""
 
 
