@@ -43,6 +43,10 @@ class Target:
         return f'verb {verb} on {self.resource}{name} in namespace "{self.namespace}"'
 
 
+MAX_REASON_CHARS: Final = 400
+"""An admission policy's refusal names the policy, its binding, and what is wrong: the whole of that."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """An HTTP answer, its body whole."""
@@ -56,7 +60,7 @@ class Answer:
         """What the server says of it: a Status object's message, else how the body begins."""
         found = decode(self.body)
         message = found.get("message") if isinstance(found, dict) else None
-        text = one_line(message if isinstance(message, str) else self.body[:2048].decode(errors="replace"), 300)
+        text = one_line(message if isinstance(message, str) else self.body[:2048].decode(errors="replace"), MAX_REASON_CHARS)
         return f"HTTP {self.status}: {text}" if text else f"HTTP {self.status}"
 
 

@@ -110,6 +110,11 @@ def edited(there: Stage, old: str, new: str) -> JSON:
     return with_term(renewal(there), text.replace(old, new, 1))
 
 
+def unbound(where: str, what: str, refused: str, ask: Callable[[Stage, BoundPod], tuple[int, JSON]]) -> Row:
+    """What a token of the account does that is bound to no Pod."""
+    return Row(where, "a token bound to no Pod", what, refused, lambda there: ask(there, there.unbound()))
+
+
 HONEST = [
     patches("held", HOLDER, "renews its term", "", renewal),
     patches("held", HOLDER, "releases it", "", lambda s: s.released(s.first)),
@@ -161,6 +166,11 @@ HOLDERS = [
         {"op": "replace", "path": f"/{part}", "value": as_object(unconditional(takeover(s)), s.lease)[part]} for part in ("metadata", "spec")
     ], JSON_PATCH),
     patches("held", OTHER, "the same by a strategic merge patch", "", takeover, STRATEGIC),
+    unbound("held", "takes it in a Pod's name", "bound to no Pod", lambda s, by: s.ask(by, takeover(s))),
+    unbound("held", "takes it in nobody's name", "bound to no Pod", lambda s, by: s.ask(by, with_spec(takeover(s), holderIdentity="_"))),
+    unbound("held", "patches nothing", "bound to no Pod", lambda s, by: s.ask(by, {})),
+    unbound("held", "a Pod's label", "no Pod but", lambda s, by: s.ask(by, {"metadata": {"labels": {"leader-sidecar/role": "leader"}}}, path=s.pods(by))),
+    unbound("missing", "makes it anew, held by the sentinel", "bound to no Pod", lambda s, by: s.ask(by, s.sentinel(7), PUT, method="POST")),
     creates("a Lease of another name", "no Lease but", lambda s: with_metadata(s.sentinel(7), name="other")),
     creates("a Lease with a name that the API server makes", "no Lease but", lambda s: with_metadata(s.sentinel(7), name=None, generateName="web")),
     creates("its own identity as holder", "holderIdentity", lambda s: with_spec(s.sentinel(7), holderIdentity=s.second.identity)),

@@ -112,6 +112,13 @@ class Stage:
         query = "&fieldManager=forger&force=true" if kind == APPLY else ""
         return self.server.request(method, f"{path}?dryRun=All{query}", body, kind, token=pod.token)
 
+    def unbound(self) -> BoundPod:
+        """The account with a token that is bound to no Pod, in the second Pod's name."""
+        path = f"/api/v1/namespaces/{self.guarded.namespace}/serviceaccounts/leader-sidecar/token"
+        status, found = self.server.request("POST", path, {"spec": {"expirationSeconds": 3600}})
+        assert status == 201, found
+        return replace(self.second, token=found["status"]["token"])
+
     def pods(self, pod: BoundPod, subresource: str = "") -> str:
         """That Pod's path."""
         return f"/api/v1/namespaces/{self.guarded.namespace}/pods/{pod.name}{subresource}"

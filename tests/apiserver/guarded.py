@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.apiserver.kustomized import K8S, BoundPod, build, kustomization, only
+from tests.apiserver.kustomized import K8S, MERGE, BoundPod, build, kustomization, only
 from tests.apiserver.server import ApiServer
 from tests.apiserver.sidecar_process import Sidecar, ending, until
 
@@ -40,13 +40,24 @@ class Guarded:
 @pytest.fixture(scope="module")
 def policy(apiserver: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The guard, in force."""
-    apiserver.kubectl("apply", "-k", str(K8S / "guard"))
-    ground = made(apiserver, tmp_path_factory.mktemp("policy"))
-    pod = ground.pod("probe")
-    until(lambda: pod.patch(pod.leases("web"), {"spec": {"holderIdentity": "x"}})[0] == 403, within_seconds=30)
-    until(lambda: pod.patch_pod("probe", {"metadata": {"labels": {"in-force": "no"}}})[0] == 403, within_seconds=30)
+    enforced(apiserver, tmp_path_factory.mktemp("policy"))
     yield
     apiserver.kubectl("delete", "-k", str(K8S / "guard"))
+
+
+def enforced(server: ApiServer, folder: Path) -> None:
+    """Apply the guard, and wait until each of its policies refuses what it is there to refuse.
+
+    By dry runs: what were stored before would be no change afterwards, and no change is allowed.
+    """
+    server.kubectl("apply", "-k", str(K8S / "guard"))
+    ground = made(server, folder)
+    pod = ground.pod("probe")
+    group = {"kind": "Group", "apiGroup": "rbac.authorization.k8s.io", "name": "any"}
+    path = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{ground.namespace}/rolebindings/leader-sidecar?dryRun=All"
+    until(lambda: pod.patch(pod.leases("web?dryRun=All"), {"spec": {"holderIdentity": "x"}})[0] == 403, within_seconds=30)
+    until(lambda: pod.patch_pod("probe", {"metadata": {"labels": {"in-force": "no"}}}, "?dryRun=All")[0] == 403, within_seconds=30)
+    until(lambda: server.request("PATCH", path, {"subjects": [group]}, MERGE)[0] == 403, within_seconds=30)
 
 
 def made(server: ApiServer, folder: Path) -> Guarded:

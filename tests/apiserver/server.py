@@ -12,6 +12,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,11 @@ JSON = dict[str, Any]
 class ApiServer:
     """etcd and kube-apiserver as processes. Users `sidecar-0` … have tokens and no right until `bind` gives them one."""
 
-    def __init__(self, *, audit: bool = False) -> None:
-        """With `audit` each request on a Lease leaves a line in `audit_log`, when it is answered (a watch: when it begins as well)."""
+    def __init__(self, *, audit: bool = False, flags: Sequence[str] = ()) -> None:
+        """With `audit` each request on a Lease leaves a line in `audit_log`, when it is answered (a watch: when it begins as well).
+
+        `flags`: more of kube-apiserver's.
+        """
         programs = ensure("kube-apiserver", "etcd", "kubectl")
         self._apiserver, self._etcd, self._kubectl = (str(programs[name]) for name in ("kube-apiserver", "etcd", "kubectl"))
         self._folder = tempfile.TemporaryDirectory(prefix="leader-sidecar-apiserver-")
@@ -43,6 +47,7 @@ class ApiServer:
         self._admin_token = secrets.token_hex(16)
         self.audit_log = self.folder / "audit.jsonl"
         self._audits = audit
+        self._flags = flags
         self._write_files()
 
     def _write_files(self) -> None:
@@ -86,6 +91,7 @@ class ApiServer:
             f"--token-auth-file={self.folder}/tokens.csv", "--disable-admission-plugins=ServiceAccount", "--endpoint-reconciler-type=none",
             "--shutdown-delay-duration=0s",
             *([f"--audit-policy-file={self.folder}/audit.yaml", f"--audit-log-path={self.audit_log}"] if self._audits else []),
+            *self._flags,
         )  # fmt: skip
         end = time.monotonic() + 60
         while not self._ready():

@@ -8,11 +8,12 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from sidecar.lease import STANDBY_ANNOTATION
+from sidecar.lease import STANDBY_ANNOTATION, TERM_ANNOTATION
 from tests.apiserver.conftest import SHORT
-from tests.apiserver.guard_stage import Stage
-from tests.apiserver.guarded import Guarded, refused
+from tests.apiserver.guard_stage import Stage, with_spec
+from tests.apiserver.guarded import Guarded, enforced, made, refused
 from tests.apiserver.kustomized import BoundPod
+from tests.apiserver.server import ApiServer
 from tests.apiserver.sidecar_process import the_leader, until
 
 JSON = dict[str, Any]
@@ -137,6 +138,39 @@ def test_the_election_runs_under_it(guarded: Guarded, tmp_path: Path) -> None:
     second.signal(signal.SIGKILL)
     the_leader([sidecar for sidecar in others if sidecar is not second], within_seconds=10)
     assert not [sidecar.log for sidecar in sidecars if "guard" in sidecar.log]
+
+
+def test_what_a_coordinated_election_goes_by_stays(tmp_path: Path) -> None:
+    """Strategy and preferred holder: an API server that keeps them (a feature gate) is needed to see it."""
+    gate = ("--feature-gates=CoordinatedLeaderElection=true", "--runtime-config=coordination.k8s.io/v1beta1=true")
+    server = ApiServer(flags=gate)
+    try:
+        enforced(server.start(), tmp_path / "policy")
+        there = staged(made(server, tmp_path / "app"))
+        pod, lease = there.second, there.second.leases("web")
+        assert there.first.patch(lease, there.acquired(there.first)) == (200, "")
+        for field, value in (("strategy", "OldestEmulationVersion"), ("preferredHolder", "x")):
+            fields = {"strategy": "OldestEmulationVersion", field: value}
+            assert refused(pod.patch(lease, with_spec(there.acquired(pod), **fields)), "spec.strategy"), field
+        there.administer({"spec": {"strategy": "OldestEmulationVersion", "preferredHolder": "x"}})
+        assert refused(pod.patch(lease, with_spec(there.acquired(pod), preferredHolder=None)), "spec.strategy")
+        assert pod.patch(lease, there.acquired(pod)) == (200, "")
+        assert there.lease["spec"]["preferredHolder"] == "x"
+    finally:
+        server.stop()
+
+
+def test_what_the_guard_does_not_know_is_refused_and_the_sidecar_says_what_to_do(guarded: Guarded, tmp_path: Path) -> None:
+    """A newer sidecar under an older guard, or one that carries on what a newer one has left; without it somebody leads."""
+    left = {"holder": "", "token": 1, "instance": "i", "place": "p", "released": True, "later": {"a": 1}}
+    guarded.server.patch_lease(guarded.namespace, {"metadata": {"annotations": {TERM_ANNOTATION: json.dumps(left)}}})
+    sidecar = guarded.sidecar(guarded.pod("web-0"), tmp_path, SHORT).start().serving()
+    said = until(lambda: sidecar.ask("/readyz?verbose").body.decode().partition("leader-sidecar's guard: ")[2], within_seconds=10)
+    assert "for a later version apply its guard first" in said
+    assert "…" not in said.splitlines()[0], "nothing of it is cut"
+    assert "for a later version apply its guard first" in sidecar.log
+    guarded.server.patch_lease(guarded.namespace, {"metadata": {"annotations": {TERM_ANNOTATION: None}}})
+    until(sidecar.leads, within_seconds=10)
 
 
 def _holder(guarded: Guarded) -> str:

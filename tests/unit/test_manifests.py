@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
+from sidecar.stores.answers import MAX_REASON_CHARS
+
 K8S = Path(__file__).resolve().parents[2] / "k8s"
 WITH_A_ROLE = sorted(str(path.parent.relative_to(K8S)) for path in K8S.rglob("role.yaml"))
 FOLDERS = sorted(str(path.parent.relative_to(K8S)) for path in K8S.rglob("kustomization.yaml"))
@@ -153,3 +155,15 @@ def test_what_selects_the_pods_selects_by_what_the_sidecar_component_puts_there(
     assert monitor["podMetricsEndpoints"][0]["port"] == port["name"]
     assert policy["ingress"][0]["ports"][0]["port"] == port["containerPort"]
     assert label in manifest("components/pod-label/service.yaml")["spec"]["selector"]
+
+
+@pytest.mark.parametrize("file", ["lease", "pod", "rolebinding"])
+def test_a_refusal_of_the_guard_fits_into_what_a_sidecar_tells_of_an_answer(file: str) -> None:
+    """Whole: which policy, and what is wrong and what is allowed. And the policy is told by its name."""
+    policy, _ = yaml.safe_load_all((K8S / f"guard/{file}.yaml").read_text())
+    name = policy["metadata"]["name"]
+    policies = f"ValidatingAdmissionPolicy '{name}' with binding '{name}' denied request: "
+    frame = f'leases.coordination.k8s.io "a-lease-of-average-length" is forbidden: {policies}'
+    for rule in policy["spec"]["validations"]:
+        assert rule["message"].startswith("leader-sidecar's guard: ")
+        assert len(frame + rule["message"]) <= MAX_REASON_CHARS, rule["message"]
