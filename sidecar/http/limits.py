@@ -5,6 +5,19 @@ from typing import Final, Self
 
 from sidecar import open_files
 
+MAX_HEAD_BYTES: Final = 16 * 1024
+"""Of a request: its line, its header fields and the empty line."""
+MAX_FRAMING_BYTES: Final = 2 * MAX_HEAD_BYTES
+"""Of a chunked body: what is not the body itself, so chunk sizes, chunk extensions and trailers."""
+MAX_FIELDS: Final = 128
+MAX_PARAMETERS: Final = 64
+"""Of the request target's query."""
+
+LIGHT_BYTES: Final = 1024
+LIGHT_FIELDS: Final = 20
+LIGHT_PARAMETERS: Final = 8
+"""A request with more is a large one, of which few are kept at a time. aiohttp keeps a request until the next one on its connection."""
+
 MAX_APP: Final = 2048
 MAX_PROBE: Final = 512
 """A few kubelets and scrapers come here."""

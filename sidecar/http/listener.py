@@ -10,6 +10,7 @@ import json
 import logging
 import select
 import socket
+import struct
 from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Final
@@ -17,6 +18,7 @@ from typing import Final
 from aiohttp import web
 
 from sidecar.http.client_connection import Connection
+from sidecar.http.intake import Intake
 from sidecar.logs import event as log_event
 
 HEAD_SECONDS: Final = 10.0
@@ -26,7 +28,7 @@ UNREAD_SECONDS: Final = 10.0
 MAX_UNREAD_BYTES: Final = 2 * 1024 * 1024
 """Of answers that are not read, all together; past them the client that has not read for longest is let go."""
 MAX_HEAVY: Final = 64
-"""Connections whose requests are large (`client_connection.LIGHT_BYTES`), until they are answered."""
+"""Connections whose requests are large (`limits.LIGHT_BYTES`)."""
 ACCEPTS: Final = 4
 """New connections in one turn of the loop, which the election waits for; so many may be above the bound until the next turn."""
 RETRY_SECONDS: Final = 0.1
@@ -39,6 +41,8 @@ KERNEL_BYTES: Final = 16 * 1024
 _LOOKS: Final = 10
 """So often in UNREAD_SECONDS it is looked who has read."""
 _HUNG_UP: Final = getattr(select, "POLLRDHUP", 0)
+_NO_LINGERING: Final = struct.pack("ii", 1, 0)
+"""socket(7): what has not been sent is thrown away when the descriptor is closed."""
 _DEAD: Final = select.POLLHUP | select.POLLERR
 
 _log: Final = logging.getLogger(__name__)
@@ -67,13 +71,13 @@ class Listener:
         self._open = 0
         """Accepted, and with a descriptor still."""
         self._coming: set[asyncio.Task[None]] = set()
-        self._idle: dict[Connection, asyncio.TimerHandle | None] = {}
+        self._idle: dict[Intake, asyncio.TimerHandle | None] = {}
         """Those with no whole request that is to be answered, longest first; where a head is awaited, until when."""
-        self._heavy: dict[Connection, None] = {}
-        self._unread: dict[Connection, tuple[int, float]] = {}
+        self._heavy: dict[Intake, None] = {}
+        self._unread: dict[Intake, tuple[int, float]] = {}
         """What each has not read, in bytes, and since when that has not become less."""
         self._unread_bytes = 0
-        self._paused: dict[Connection, None] = {}
+        self._paused: dict[Intake, None] = {}
         """Those that are not read from: that they have gone is to be asked for."""
         self._look: asyncio.TimerHandle | None = None
         self._said_at = -QUIET_SECONDS
@@ -97,8 +101,14 @@ class Listener:
                 asyncio.get_running_loop().remove_reader(listening)
             listening.close()
         self._sockets.clear()
+
+    async def end(self) -> None:
+        """Let go of those that still have not read their last answer."""
+        for one in list(self._unread):
+            self._let_go(one)
         if self._look is not None:
             self._look.cancel()
+        await asyncio.sleep(0)  # then their descriptors are closed
 
     def _listen(self, listening: socket.socket) -> None:
         if listening in self._sockets:  # and has not been closed since
@@ -152,16 +162,16 @@ class Listener:
 
     # ---- what the connections say of themselves ----------------------------------------------------------------------------------------
 
-    def opened(self, one: Connection) -> None:
+    def opened(self, one: Intake) -> None:
         """A connection has been made: its first request is awaited."""
         self._idle[one] = self._timer(one)
 
-    def begins(self, one: Connection) -> None:
+    def begins(self, one: Intake) -> None:
         """The first bytes of a request have come."""
         if one in self._idle and self._idle[one] is None:
             self._idle[one] = self._timer(one)
 
-    def asked(self, one: Connection, *, whole: bool = True) -> None:
+    def asked(self, one: Intake, *, whole: bool = True) -> None:
         """A request has been heard; with its body if it is whole."""
         timer = self._idle.pop(one, None)
         if timer is not None:
@@ -169,19 +179,19 @@ class Listener:
         if not whole:
             self._idle[one] = None
 
-    def rests(self, one: Connection, *, begun: bool) -> None:
+    def rests(self, one: Intake, *, begun: bool) -> None:
         """All that it has asked for has been answered; the next request may have begun."""
         if one.wire is not None:
             self.asked(one)
             self._idle[one] = self._timer(one) if begun else None
 
-    def closed(self, one: Connection) -> None:
+    def closed(self, one: Intake) -> None:
         """Its descriptor is closed in this turn of the loop."""
         self._open -= 1
         self._forget(one)
 
-    def heavy(self, one: Connection) -> bool:
-        """Its request is a large one; false where there are too many already, all of them being answered."""
+    def heavy(self, one: Intake) -> bool:
+        """Its request is a large one, so another such connection is let go; false where all of them are being answered."""
         self._heavy[one] = None
         if len(self._heavy) <= MAX_HEAVY:
             return True
@@ -192,7 +202,11 @@ class Listener:
         del self._heavy[one]
         return False
 
-    def stalls(self, one: Connection) -> None:
+    def light(self, one: Intake) -> None:
+        """Its large requests are answered, and forgotten over a small one."""
+        self._heavy.pop(one, None)
+
+    def stalls(self, one: Intake) -> None:
         """It does not read as fast as it is answered."""
         size = one.unsent_bytes()
         self._unread[one] = (size, asyncio.get_running_loop().time())
@@ -201,33 +215,37 @@ class Listener:
             self._let_go(next(iter(self._unread)))
         self._look_again()
 
-    def flows(self, one: Connection) -> None:
+    def flows(self, one: Intake) -> None:
         """It has read all."""
         self._unread_bytes -= self._unread.pop(one, (0, 0.0))[0]
 
-    def paused(self, one: Connection) -> None:
+    def paused(self, one: Intake) -> None:
         """It is not read from, since it has asked for enough."""
         self._paused[one] = None
         self._look_again()
 
-    def resumed(self, one: Connection) -> None:
+    def resumed(self, one: Intake) -> None:
         """It is read from again."""
         self._paused.pop(one, None)
 
     # ---- letting go --------------------------------------------------------------------------------------------------------------------
 
-    def _timer(self, one: Connection) -> asyncio.TimerHandle:
+    def _timer(self, one: Intake) -> asyncio.TimerHandle:
         return asyncio.get_running_loop().call_later(HEAD_SECONDS, self._let_go, one)
 
-    def _forget(self, one: Connection) -> None:
+    def _forget(self, one: Intake) -> None:
         self.asked(one)
         self.flows(one)
         self.resumed(one)
-        self._heavy.pop(one, None)
+        self.light(one)
 
-    def _let_go(self, one: Connection) -> None:
+    def _let_go(self, one: Intake) -> None:
+        reads = one not in self._unread
         self._forget(one)
-        one.abort()
+        if one.wire is not None:
+            if not reads:  # nor would it see the end, and the kernel would keep what it has not read
+                one.wire.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGERING)
+            one.wire.abort()
 
     def _look_again(self) -> None:
         if self._look is None:

@@ -61,6 +61,7 @@ async def serving(
         for listener, runner in zip(listeners, runners, strict=True):
             listener.stop()
             await runner.cleanup()
+            await listener.end()
 
 
 async def _run(application: web.Application, guard: Check | None, listener: Listener, sockets: list[socket.socket]) -> web.AppRunner:

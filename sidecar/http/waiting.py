@@ -1,7 +1,8 @@
 """`GET /leader` with its long-poll, and the two streams: who waits is told of a change at once, and costs the others nothing."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Final
 
@@ -9,7 +10,7 @@ from aiohttp import web
 
 from sidecar.durations import ALLOWED, parse_seconds
 from sidecar.http.answers import HEADERS, etag, leader_response, named, not_modified
-from sidecar.http.client_connection import until_hung_up
+from sidecar.http.client_connection import Connection
 from sidecar.http.connections import Connections
 from sidecar.http.errors import Refused
 from sidecar.http.limits import UNBOUNDED, Limits
@@ -72,7 +73,7 @@ class Waiting:
         self.polls += 1
         try:
             with self.connections.waits(request):
-                async with until_hung_up(request):
+                async with _until_hung_up(request):
                     await self._leadership.wait(version, wait_seconds)
         finally:
             self.polls -= 1
@@ -98,7 +99,7 @@ class Waiting:
         try:
             await response.prepare(request)
             with self.connections.waits(request):
-                async with until_hung_up(request):
+                async with _until_hung_up(request):
                     await self._tell(request, response, event, renewals=renewals, known=known)
         except ConnectionResetError:
             pass  # it has gone
@@ -145,6 +146,23 @@ async def _write(request: web.Request, response: web.StreamResponse, text: str) 
     """Return when the client has read what came before. Raises ConnectionResetError where it has gone, or reads nothing (`listener.py`)."""
     await response.write(text.encode())
     await request.writer.drain()
+
+
+@asynccontextmanager
+async def _until_hung_up(request: web.Request) -> AsyncIterator[None]:
+    """The body is left as soon as the client closes its side: whoever waits for it waits in vain, or has to be answered now."""
+    connection = request.protocol
+    if not isinstance(connection, Connection):
+        yield
+        return
+    try:
+        async with asyncio.timeout(None) as scope:
+            connection.waits(scope)
+            yield
+    except TimeoutError:
+        pass
+    finally:
+        connection.waits(None)
 
 
 async def _throw_body_away(request: web.Request) -> None:
