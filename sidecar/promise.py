@@ -30,8 +30,8 @@ def is_free(record: Record, last: Promise | None, last_token: int | None) -> boo
     """Whether an empty Lease is free at once (S7).
 
     It is where its holder released it, where client-go has released it that was the last holder seen, or where nothing tells of any
-    holder. A release mark with a token below one that was seen is an old Lease written back, and one of a term before that of a client-go
-    program, which leaves it as it is, says nothing of that program.
+    holder; a time that stands there tells of one, but for client-go's release. A release mark with a token below one that was seen is an
+    old Lease written back, and one of a term before that of a client-go program, which leaves it as it is, says nothing of that program.
     """
     term = record.term
     if term is not None and term.released and term.token is not None and term.token >= (last_token or 0):
@@ -40,7 +40,8 @@ def is_free(record: Record, last: Promise | None, last_token: int | None) -> boo
             return True
     if last is not None:
         return not last.of_sidecar and _left_by_client_go(record) and not _came_later(term, last)
-    return term is None or term.holder == ""
+    untouched = record.renew_time_us is None and record.acquire_time_us is None  # as the manifests ship it
+    return (term is None or term.holder == "") and (untouched or _left_by_client_go(record))
 
 
 def _left_by_client_go(record: Record) -> bool:

@@ -13,6 +13,7 @@ from sidecar.clock import Clock, ns
 from sidecar.events import Confirmed, Doubted, Watched
 from sidecar.lease import Record
 from sidecar.stores.protocol import Alive, Changed, Closed, Deleted, Denied, Opened, Store, Unknown, WatchEvent
+from sidecar.writes import Kind
 
 if TYPE_CHECKING:
     from sidecar.elector import Elector
@@ -71,10 +72,15 @@ class Watching:
                 self._doubt()
 
     def _doubt(self) -> None:
-        """Have the Lease read, but by no holder whose renewals land: they tell as much, and a read under way would hold the next one up."""
-        situation = self._elector.situation()
-        age_ns = self._clock.boottime_ns() - (situation.confirmed_ns or 0)
-        if situation.held is None or age_ns > ns(self._period_seconds):
+        """Have the Lease read, unless something else tells as much, which a read would only hold up (L1).
+
+        That is a holder's renewal that has landed, and a conditional write that waits for nothing but the budget (S5).
+        """
+        situation, now_ns = self._elector.situation(), self._clock.boottime_ns()
+        due = situation.due(now_ns)
+        writes = due is not None and due.kind is not Kind.READ and due.at_ns <= now_ns
+        renews = situation.held is not None and now_ns - (situation.confirmed_ns or 0) <= ns(self._period_seconds)
+        if not (writes or renews):
             self._elector.put(Doubted())
 
     def _rely(self, *, on: bool) -> None:

@@ -224,7 +224,10 @@ class Faults(AppFaults, NetworkFaults, StoppedAlone, PodFaults, LateReleases):
     def _do_empty(self, _pod: Pod, _number: int) -> object:
         if not self._everyone_knows():
             return False
+        record = self.server.record
         self.server.edit(holderIdentity="")
+        if record is not None and record.term is not None and record.own_term is None:  # the mark of a release, from before that program
+            self.server.mark_fragile()
         return None
 
     def _do_duration(self, _pod: Pod, number: int) -> object:

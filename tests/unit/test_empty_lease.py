@@ -121,3 +121,25 @@ def test_a_release_mark_from_before_a_client_go_program_frees_nothing_under_it(o
     world.api.edit(holderIdentity="")
     c.doubt().go(Kind.READ)
     assert due(c) == (Kind.ACQUIRE, pytest.approx(15 + SPREAD_SECONDS, abs=0.01))
+
+
+@pytest.mark.parametrize(
+    ("left", "seconds"),
+    [
+        ({"leaseDurationSeconds": 60, "acquireTime": EARLY, "renewTime": EARLY}, 60),
+        ({"leaseDurationSeconds": 5, "renewTime": EARLY}, 15),
+        ({"leaseDurationSeconds": None, "acquireTime": EARLY}, 15),
+        ({"leaseDurationSeconds": 60, "leaseTransitions": 3}, 0),
+        ({"leaseDurationSeconds": 60}, 0),
+        (RELEASE, 0),
+    ],
+    ids=["all", "a renewTime", "an acquireTime", "transitions alone", "as the manifests ship it", "released"],
+)
+def test_a_time_in_an_empty_lease_tells_a_new_process_of_a_holder(left: JSON, seconds: int) -> None:
+    """Somebody has emptied it under a client-go program before the process started: it waits a lease duration (seed 233406608005)."""
+    world = World("C")
+    world.api.edit(**{"holderIdentity": "", **left})
+    world.run(0.01)
+    c = world["C"].start()
+    c.go(Kind.READ)
+    assert due(c) == (Kind.ACQUIRE, pytest.approx(seconds + SPREAD_SECONDS if seconds else 0, abs=0.3))
