@@ -13,6 +13,7 @@ from sidecar import addresses
 from sidecar.addresses import ALLOWED
 
 BACKLOG: Final = 1024
+"""How many may wait to be accepted: a client that finds no room among them tries again after a second."""
 _OFF: Final = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT})
 """What a bind to an address of `localhost` or `*` ends in where the machine has no such addresses."""
 

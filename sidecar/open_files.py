@@ -4,9 +4,9 @@ import resource
 
 WANTED = 8192
 """More than all that may be open at once."""
-RESERVED = 40
+RESERVED = 36
 """Those that are not for clients: some 18 are open in any case (listeners, log, loop, watcher, store), the others are for the API server's
-connections, look-ups of names, the application's health, files that are read, and clients that are being let go."""
+connections, look-ups of names, the application's health, and files that are read."""
 LEAST = 48
 """With fewer the sidecar could serve next to nobody."""
 

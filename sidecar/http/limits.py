@@ -18,9 +18,11 @@ LIGHT_FIELDS: Final = 20
 LIGHT_PARAMETERS: Final = 8
 """A request with more is a large one, of which few are kept at a time. aiohttp keeps a request until the next one on its connection."""
 
-MAX_APP: Final = 2048
-MAX_PROBE: Final = 512
+MAX_APP: Final = 1792
+MAX_PROBE: Final = 256
 """A few kubelets and scrapers come here."""
+
+MAX_ACCEPTS: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +36,20 @@ class Limits:
     polls: int
     streams: int
     """Polls and streams together leave room: a connection that waits is not let go for a new one."""
+    accepts: int
+    """New connections of a listener in one turn of the loop, which the election waits for. So many may be open above its bound until those
+    that make room for them are closed, in the next turn. They are few beside the bound: a new connection is to be heard before it would
+    have to make room."""
 
     @classmethod
     def of(cls, files: int) -> Self:
         """As many as this many descriptors allow."""
-        free = max(files - open_files.RESERVED, 4)
+        accepts = max(1, min(MAX_ACCEPTS, files // 64))
+        free = max(files - open_files.RESERVED - 2 * accepts, 4)
         probe = min(MAX_PROBE, free // 4)
         app = min(MAX_APP, free - probe)
         waiting = app - max(2, app // 8)
-        return cls(app, probe, polls=waiting * 2 // 3, streams=waiting // 3)
+        return cls(app, probe, waiting * 2 // 3, waiting // 3, accepts)
 
     @classmethod
     def in_force(cls) -> Self:

@@ -5,18 +5,16 @@ them the one that has been idle longest is let go and not the newest: a kubelet'
 """
 
 import asyncio
-import contextlib
-import json
 import logging
-import select
 import socket
-import struct
 from collections.abc import Iterable
-from http import HTTPStatus
+from itertools import islice
+from operator import itemgetter
 from typing import Final
 
 from aiohttp import web
 
+from sidecar.http import kernel
 from sidecar.http.client_connection import Connection
 from sidecar.http.intake import Intake
 from sidecar.logs import event as log_event
@@ -25,57 +23,37 @@ HEAD_SECONDS: Final = 10.0
 """From the first byte of a request, or from the connection, to the end of the request's head."""
 UNREAD_SECONDS: Final = 10.0
 """Who has read nothing for so long, while there is something to read, is let go."""
-MAX_UNREAD_BYTES: Final = 2 * 1024 * 1024
+MAX_UNREAD_BYTES: Final = 1024 * 1024
 """Of answers that are not read, all together; past them the client that has not read for longest is let go."""
-MAX_HEAVY: Final = 64
+MAX_HEAVY: Final = 32
 """Connections whose requests are large (`limits.LIGHT_BYTES`)."""
-ACCEPTS: Final = 4
-"""New connections in one turn of the loop, which the election waits for; so many may be above the bound until the next turn."""
 RETRY_SECONDS: Final = 0.1
 """After the system had no descriptor, or no memory, for a new connection."""
 QUIET_SECONDS: Final = 60.0
 """It is said so often."""
-KERNEL_BYTES: Final = 16 * 1024
-"""What the kernel keeps of a connection in each direction, as SO_SNDBUF and SO_RCVBUF have it (socket(7): it doubles them)."""
-
 _LOOKS: Final = 10
 """So often in UNREAD_SECONDS it is looked who has read."""
-_HUNG_UP: Final = getattr(select, "POLLRDHUP", 0)
-_NO_LINGERING: Final = struct.pack("ii", 1, 0)
-"""socket(7): what has not been sent is thrown away when the descriptor is closed."""
-_DEAD: Final = select.POLLHUP | select.POLLERR
 
 _log: Final = logging.getLogger(__name__)
-
-
-def _full() -> bytes:
-    said = {"error": HTTPStatus.SERVICE_UNAVAILABLE.phrase.lower(), "message": "every connection of this listener is in use: close some"}
-    body = json.dumps(said)
-    head = (
-        "HTTP/1.1 503 Service Unavailable", "Content-Type: application/json; charset=utf-8", f"Content-Length: {len(body)}",
-        "Cache-Control: no-store", "X-Content-Type-Options: nosniff", "Retry-After: 1", "Connection: close",
-    )  # fmt: skip
-    return "\r\n".join((*head, "", body)).encode()
-
-
-_FULL: Final = _full()
 
 
 class Listener:
     """One listener, on all its sockets."""
 
-    def __init__(self, bound: int, backlog: int) -> None:
-        self._bound, self._backlog = bound, backlog
+    def __init__(self, bound: int, accepts: int) -> None:
+        self._bound, self._accepts = bound, accepts
         self._sockets: list[socket.socket] = []
         self._server: web.Server | None = None
         self._open = 0
         """Accepted, and with a descriptor still."""
         self._coming: set[asyncio.Task[None]] = set()
-        self._idle: dict[Intake, asyncio.TimerHandle | None] = {}
-        """Those with no whole request that is to be answered, longest first; where a head is awaited, until when."""
+        self._idle: dict[Intake, float] = {}
+        """Those with no whole request that is to be answered, and since when, longest first."""
+        self._heads: dict[Intake, asyncio.TimerHandle] = {}
+        """Those from which a head is awaited, and until when."""
         self._heavy: dict[Intake, None] = {}
         self._unread: dict[Intake, tuple[int, float]] = {}
-        """What each has not read, in bytes, and since when that has not become less."""
+        """What each has not read, in bytes, and since when that has not become less, longest first."""
         self._unread_bytes = 0
         self._paused: dict[Intake, None] = {}
         """Those that are not read from: that they have gone is to be asked for."""
@@ -89,8 +67,7 @@ class Listener:
         self._server = server
         for listening in sockets:
             listening.settimeout(0)
-            _bound_kernel(listening)
-            listening.listen(self._backlog)
+            kernel.bound(listening)
             self._sockets.append(listening)
             self._listen(listening)
 
@@ -115,7 +92,7 @@ class Listener:
             asyncio.get_running_loop().add_reader(listening, self._accept, listening)
 
     def _accept(self, listening: socket.socket) -> None:
-        for _ in range(ACCEPTS):
+        for _ in range(self._accepts):
             try:
                 client, _ = listening.accept()
             except (BlockingIOError, InterruptedError, ConnectionError):
@@ -124,7 +101,7 @@ class Listener:
                 self._exhausted(listening, error)
                 return
             if self._open >= self._bound and not self._make_room():
-                _turn_away(client)
+                kernel.turn_away(client)
                 continue
             self._open += 1
             task = asyncio.get_running_loop().create_task(self._connect(client))
@@ -135,7 +112,7 @@ class Listener:
         loop, server = asyncio.get_running_loop(), self._server
         assert server is not None  # noqa: S101 - it accepts
         if client.family == getattr(socket, "AF_UNIX", None):
-            _bound_kernel(client)  # which the others have from the socket that listens
+            kernel.bound(client)  # which the others have from the socket that listens
         settings = server._kwargs  # noqa: SLF001 - what the runner was given
         try:
             await loop.connect_accepted_socket(lambda: Connection(self, server, loop=loop, **settings), client)
@@ -144,11 +121,13 @@ class Listener:
             client.close()
 
     def _make_room(self) -> bool:
-        """Let go whom it disturbs least: who asks for nothing, else who does not read."""
-        one = next(iter(self._idle), None) or next(iter(self._unread), None)
-        if one is not None:
+        """Let go whoever has asked for nothing, or read nothing, for longest."""
+        idle = [(since, one) for one, since in islice(self._idle.items(), 1)]
+        unread = [(since, one) for one, (_, since) in islice(self._unread.items(), 1)]
+        for _, one in sorted(idle + unread, key=itemgetter(0))[:1]:
             self._let_go(one)
-        return one is not None
+            return True
+        return False
 
     def _exhausted(self, listening: socket.socket, error: OSError) -> None:
         """No descriptor or no memory, here or on the whole machine. What waits to be accepted would call again at once, for ever."""
@@ -164,26 +143,25 @@ class Listener:
 
     def opened(self, one: Intake) -> None:
         """A connection has been made: its first request is awaited."""
-        self._idle[one] = self._timer(one)
+        self._rests_now(one, begun=True)
 
     def begins(self, one: Intake) -> None:
         """The first bytes of a request have come."""
-        if one in self._idle and self._idle[one] is None:
-            self._idle[one] = self._timer(one)
+        if one in self._idle and one not in self._heads:
+            self._heads[one] = self._timer(one)
 
     def asked(self, one: Intake, *, whole: bool = True) -> None:
         """A request has been heard; with its body if it is whole."""
-        timer = self._idle.pop(one, None)
-        if timer is not None:
-            timer.cancel()
-        if not whole:
-            self._idle[one] = None
+        if one in self._heads:
+            self._heads.pop(one).cancel()
+        if whole:
+            self._idle.pop(one, None)
 
     def rests(self, one: Intake, *, begun: bool) -> None:
         """All that it has asked for has been answered; the next request may have begun."""
         if one.wire is not None:
             self.asked(one)
-            self._idle[one] = self._timer(one) if begun else None
+            self._rests_now(one, begun=begun)
 
     def closed(self, one: Intake) -> None:
         """Its descriptor is closed in this turn of the loop."""
@@ -230,6 +208,11 @@ class Listener:
 
     # ---- letting go --------------------------------------------------------------------------------------------------------------------
 
+    def _rests_now(self, one: Intake, *, begun: bool) -> None:
+        self._idle[one] = asyncio.get_running_loop().time()
+        if begun:
+            self._heads[one] = self._timer(one)
+
     def _timer(self, one: Intake) -> asyncio.TimerHandle:
         return asyncio.get_running_loop().call_later(HEAD_SECONDS, self._let_go, one)
 
@@ -240,11 +223,10 @@ class Listener:
         self.light(one)
 
     def _let_go(self, one: Intake) -> None:
-        reads = one not in self._unread
+        if one in self._unread and (client := _socket(one)) is not None:
+            kernel.drop_unsent(client)  # it would not see the end before it has read
         self._forget(one)
         if one.wire is not None:
-            if not reads:  # nor would it see the end, and the kernel would keep what it has not read
-                one.wire.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGERING)
             one.wire.abort()
 
     def _look_again(self) -> None:
@@ -258,37 +240,25 @@ class Listener:
         for one, (size, since) in list(self._unread.items()):
             unsent = one.unsent_bytes()
             if unsent < size:
+                del self._unread[one]
                 self._unread[one] = (unsent, now)
                 self._unread_bytes -= size - unsent
             elif now - since >= UNREAD_SECONDS:
                 self._let_go(one)
-        if self._paused and _HUNG_UP:
+        if self._paused:
             self._ask_who_has_gone()
         if self._unread or self._paused:
             self._look_again()
 
     def _ask_who_has_gone(self) -> None:
-        poll, known = select.poll(), {}
-        for one in self._paused:
-            number = one.wire.get_extra_info("socket").fileno() if one.wire is not None else -1
-            if number >= 0:
-                known[number] = one
-                poll.register(number, _HUNG_UP)
-        for number, seen in poll.poll(0):
-            if seen & _DEAD:
-                self._let_go(known[number])
-            else:
-                known[number].hangs_up()
+        known = {client.fileno(): one for one in self._paused if (client := _socket(one)) is not None}
+        closed, gone = kernel.hung_up(client for one in self._paused if (client := _socket(one)) is not None)
+        for number in closed:
+            known[number].hangs_up()
+        for number in gone:
+            self._let_go(known[number])
 
 
-def _bound_kernel(of: socket.socket) -> None:
-    of.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BYTES)
-    of.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, KERNEL_BYTES)
-
-
-def _turn_away(client: socket.socket) -> None:
-    """With an answer, if that is to be had at once."""
-    with client:
-        client.settimeout(0)
-        with contextlib.suppress(OSError):
-            client.send(_FULL)
+def _socket(one: Intake) -> socket.socket | None:
+    found: socket.socket | None = one.wire.get_extra_info("socket") if one.wire is not None else None
+    return found

@@ -18,16 +18,12 @@ from sidecar.http.limits import Limits
 from sidecar.http.listener import Listener
 from sidecar.http.protocol import Check, speak
 from sidecar.http.waiting import Waiting
-from sidecar.listen import BACKLOG
 
 SHUTDOWN_SECONDS: Final = 0.5
 """aiohttp spends it twice; waiters are woken before, so it is not used up (aiohttp issue 7718)."""
 
 READ_BYTES: Final = 8 * 1024
 """Of a body, what may be there unread by its handler; twice as much and reading pauses."""
-
-PROBE_BACKLOG: Final = 128
-"""A few kubelets and scrapers come here; a flood from elsewhere waits rather than the election."""
 
 
 def _is_no_fault_of_a_client(record: logging.LogRecord) -> bool:
@@ -49,7 +45,7 @@ async def serving(
     limits = Limits.in_force()
     waiting = Waiting(elector.leadership, limits)
     elector.signs.append(waiting.connections)
-    listeners = [Listener(limits.app_connections, BACKLOG), Listener(limits.probe_connections, PROBE_BACKLOG)]
+    listeners = [Listener(bound, limits.accepts) for bound in (limits.app_connections, limits.probe_connections)]
     runners = [
         await _run(app.application(elector, clock, waiting), local_only, listeners[0], app_sockets),
         await _run(probes.application(elector, clock, waiting), None, listeners[1], probe_sockets),

@@ -100,6 +100,25 @@ async def test_half_a_request_has_no_answer(served: Listener, begun: str) -> Non
         assert await ends(reader)
 
 
+async def test_one_that_closes_its_side_while_it_reads_is_let_go_when_it_has_read(served: Listener) -> None:
+    """Its end is heard while the kernel does not take the answer."""
+    client = socket.socket(socket.AF_INET if served.way == "tcp" else socket.AF_UNIX)
+    client.settimeout(0)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+    loop = asyncio.get_running_loop()
+    await loop.sock_connect(client, served.sockets[0].getsockname())
+    await loop.sock_sendall(client, f"GET /openapi.json HTTP/1.1\r\n{HOST}\r\n".encode())
+    await asyncio.sleep(0.1)
+    client.shutdown(socket.SHUT_WR)
+    await asyncio.sleep(0.1)
+    read = b""
+    async with asyncio.timeout(20):
+        while piece := await loop.sock_recv(client, 65536):
+            read += piece
+    assert read.rstrip().endswith(b"}")
+    client.close()
+
+
 @pytest.mark.parametrize("condition", ["since", "If-None-Match"])
 async def test_a_parked_poll_is_answered_at_once_and_forgotten(served: Listener, condition: str) -> None:
     """With the present state: a client that has gone looks the same, and costs nothing. What was told is remembered (S11)."""

@@ -1,0 +1,60 @@
+"""What is asked of the kernel about a client's socket."""
+
+import contextlib
+import json
+import select
+import socket
+import struct
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Final
+
+KERNEL_BYTES: Final = 4 * 1024
+"""What the kernel keeps of a connection in each direction, as SO_SNDBUF and SO_RCVBUF have it (socket(7): it doubles them)."""
+
+_NO_LINGERING: Final = struct.pack("ii", 1, 0)
+_HUNG_UP: Final = getattr(select, "POLLRDHUP", 0)
+_DEAD: Final = select.POLLHUP | select.POLLERR
+
+
+def _full() -> bytes:
+    said = {"error": HTTPStatus.SERVICE_UNAVAILABLE.phrase.lower(), "message": "every connection of this listener is in use: close some"}
+    body = json.dumps(said)
+    head = (
+        "HTTP/1.1 503 Service Unavailable", "Content-Type: application/json; charset=utf-8", f"Content-Length: {len(body)}",
+        "Cache-Control: no-store", "X-Content-Type-Options: nosniff", "Retry-After: 1", "Connection: close",
+    )  # fmt: skip
+    return "\r\n".join((*head, "", body)).encode()
+
+
+FULL: Final = _full()
+"""The answer to a connection too many."""
+
+
+def bound(of: socket.socket) -> None:
+    """Let the kernel keep little of it; TCP has this from the socket that listens."""
+    of.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BYTES)
+    of.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, KERNEL_BYTES)
+
+
+def turn_away(client: socket.socket) -> None:
+    """Close it, with an answer if that is to be had at once."""
+    with client:
+        client.settimeout(0)
+        with contextlib.suppress(OSError):
+            client.send(FULL)
+
+
+def drop_unsent(client: socket.socket) -> None:
+    """When it is closed, what has not been sent is thrown away, and the client is reset (socket(7), SO_LINGER)."""
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGERING)
+
+
+def hung_up(clients: Iterable[socket.socket]) -> tuple[set[int], set[int]]:
+    """By descriptor: who has closed its own side, and who has gone altogether. Nobody, where the kernel does not tell (macOS)."""
+    poll = select.poll()
+    for client in clients:
+        if _HUNG_UP and client.fileno() >= 0:
+            poll.register(client.fileno(), _HUNG_UP)
+    seen = poll.poll(0)
+    return {number for number, events in seen if not events & _DEAD}, {number for number, events in seen if events & _DEAD}
