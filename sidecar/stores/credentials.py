@@ -144,10 +144,11 @@ class Access:
         """A TLS context from those as they are now; OSError (ssl.SSLError is one) where they are no good."""
         return tls.context(self.configuration, strict=self.tls_strict)
 
-    def close(self) -> None:
-        """Wait for no credential plugin: it ends as well."""
+    async def close(self) -> None:
+        """Wait for no credential plugin: it is killed."""
         if self._loading is not None:
             self._loading.cancel()
+            await asyncio.wait({self._loading})
 
     def _take(self, token: str | None) -> None:
         bearer = f"Bearer {token}"

@@ -8,6 +8,7 @@ import asyncio
 import json
 import os
 from asyncio.subprocess import DEVNULL, PIPE
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -19,6 +20,8 @@ from sidecar.stores.fields import Fields
 
 LIMIT_SECONDS: Final = 30.0
 """A plugin that has not answered by then is killed: a cloud's takes seconds, and nobody can answer a question of its here."""
+_REAPED_SECONDS: Final = 1.0
+"""Enough for what was killed; a program that left its group and keeps the pipe is waited for no longer."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _VERSIONS: Final = ("client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1")
 _MODES: Final = ("Never", "IfAvailable", "Always")
@@ -98,6 +101,9 @@ class Plugin:
         finally:
             # Also where it is over: what it may have left behind in its group.
             children.end(process.pid)
+            with suppress(TimeoutError):
+                async with self._clock.timeout(_REAPED_SECONDS):
+                    await process.wait()
         if process.returncode != 0:
             raise self._failed(f"ended with exit code {process.returncode}", one_line(said.decode(errors="replace"), 200))
         return output

@@ -137,7 +137,7 @@ class Transport:
     async def close(self) -> None:
         """Break off whatever is under way, watches too; what is asked after that fails."""
         self._closed = True
-        self._access.close()
+        await self._access.close()
         for line in {self._shared, *self._in_use}:
             await line.close()
 
