@@ -9,6 +9,7 @@ import binascii
 import json
 import ssl
 from typing import Any, Final
+from urllib.parse import quote_plus
 
 from sidecar.clock import NS_PER_SECOND, Clock
 from sidecar.stores.credentials import ConfigurationError, one_line
@@ -63,21 +64,28 @@ async def _refresh(config: Fields, refresh_token: str, clock: Clock) -> dict[str
 
     trusted = _trusted(config)
     client = {"client_id": config.text("client-id"), "client_secret": config.text("client-secret")}
+    named = base64.b64encode(":".join(map(quote_plus, client.values())).encode()).decode()
+
+    def session(**headers: str) -> aiohttp.ClientSession:
+        # As the library's: a proxy of the environment serves for the issuer, as it does for kubectl.
+        connector = aiohttp.TCPConnector(ssl=trusted)
+        return aiohttp.ClientSession(
+            headers={"Accept": "application/json"} | headers, connector=connector, raise_for_status=True, trust_env=True
+        )
 
     class Requestor(OpenIDRequestor):
-        def _get_connector(self) -> aiohttp.TCPConnector:
-            return aiohttp.TCPConnector(ssl=trusted)
+        def _client_session(self) -> aiohttp.ClientSession:
+            return session(Authorization=f"Basic {named}")
 
-        async def _post(self, session: aiohttp.ClientSession, url: str, data: dict[str, str]) -> Any:
+        async def _post(self, known: aiohttp.ClientSession, url: str, data: dict[str, str]) -> Any:
             """In the header first, else in the body (RFC 6749 section 2.3.1), where a client without a secret gives its name alone."""
             try:
-                return await super()._post(session, url, data=data)
+                return await super()._post(known, url, data=data)
             except aiohttp.ClientResponseError as error:
                 if error.status > _FORBIDDEN:
                     raise
-            form = data | {name: value for name, value in client.items() if value}
-            async with aiohttp.ClientSession(connector=self._get_connector(), raise_for_status=True, trust_env=True) as other:
-                return await super()._post(other, url, data=form)
+            async with session() as unknown:
+                return await super()._post(unknown, url, data=data | {name: value for name, value in client.items() if value})
 
     requestor = Requestor(client["client_id"], client["client_secret"], config.text("idp-issuer-url"))
     try:
