@@ -1,6 +1,8 @@
 """A kubeconfig's cluster: where the API server is, what certificate it must show, and the way there."""
 
+import base64
 import re
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
@@ -30,11 +32,11 @@ def configuration(cluster: Fields) -> Configuration:
 
 
 def info(cluster: Fields, made: Configuration) -> dict[str, Any]:
-    """What a plugin with provideClusterInfo is told (client.authentication.k8s.io/v1, Cluster). Raises OSError for the CA's file."""
-    import base64  # noqa: PLC0415 - with such a plugin alone
-    from pathlib import Path  # noqa: PLC0415
-
-    authority = made.ca_data or (Path(made.ssl_ca_cert).read_bytes() if made.ssl_ca_cert else b"")
+    """What a plugin with provideClusterInfo is told (client.authentication.k8s.io/v1, Cluster). Raises ConfigurationError."""
+    try:
+        authority = made.ca_data or (Path(made.ssl_ca_cert).read_bytes() if made.ssl_ca_cert else b"")
+    except OSError as error:
+        raise cluster.refused("certificate-authority", f"cannot be read: {error.strerror}") from None
     extension = next((entry for entry in cluster.list_of("extensions") if entry.text("name") == _EXEC_EXTENSION), None)
     told = {
         "server": cluster.text("server"),

@@ -84,7 +84,7 @@ class Plugin:
             process = await asyncio.create_subprocess_exec(
                 self._command,
                 *self._arguments,
-                env=os.environ | self._environment | {"KUBERNETES_EXEC_INFO": json.dumps(self._told, separators=(",", ":"))},
+                env=os.environ | self._environment | {"KUBERNETES_EXEC_INFO": json.dumps(self._told, separators=(",", ":"), default=str)},
                 stdin=DEVNULL,
                 stdout=PIPE,
                 stderr=PIPE,
