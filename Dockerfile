@@ -27,7 +27,7 @@ RUN touch README.md && tools/bin/pip wheel --no-build-isolation --no-deps --whee
 COPY image/root.py image/
 # Byte code without columns: memory (docs/weight.md). And a look whether it is whole: each library is found, and the sidecar starts.
 RUN PYTHONNODEBUGRANGES=1 ${PYTHON} image/root.py /opt/leader-sidecar /image \
- && chroot /image /opt/leader-sidecar/bin/python -c 'import sqlite3, ssl, yaml, aiohttp.web, kubernetes_asyncio.config.kube_config' \
+ && chroot /image /opt/leader-sidecar/bin/python -c 'import sqlite3, ssl, yaml, aiohttp.web, kubernetes_asyncio.config.openid' \
  && chroot /image /opt/leader-sidecar/bin/leader-sidecar --help > /dev/null
 
 FROM scratch

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from types import FrameType
 from typing import TYPE_CHECKING, Final
 
-from sidecar import __version__, checking, identity, lean, listen, logs, watchdog
+from sidecar import __version__, checking, children, identity, lean, listen, logs, watchdog
 from sidecar.beside import works
 from sidecar.clock import SystemClock, ns
 from sidecar.elector import Elector
@@ -51,6 +51,7 @@ def main(check: checking.Check, dog: watchdog.Watchdog) -> int:
     """Run the sidecar until it is told to stop; the exit code."""
     with _stoppable():
         code = dog.code = _to_the_end(check, dog)
+        children.end_all()
     _leave_hung_threads(code)
     return code
 
@@ -63,6 +64,7 @@ def _stoppable() -> Iterator[None]:
     """
 
     def leave(_: int, __: FrameType | None) -> None:
+        children.end_all()
         os.write(2, b"leader-sidecar: told to stop before it contended\n")
         os._exit(EXIT_STOPPED)
 

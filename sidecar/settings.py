@@ -126,8 +126,8 @@ class Settings(BaseModel):
     store: Annotated[str, AfterValidator(_store)] = "kubernetes"
     """`kubernetes`, or `local:PATH`: one SQLite file for the processes of one machine. Never chosen by itself: nobody leads by accident."""
     tls_strict: bool = True
-    """false: accept certificates of the API server and its CA that are not as RFC 5280 asks, such as a CA without key identifiers, as
-    kubectl does; chain and host name are verified either way. Default true, as Python from 3.13 on: the same on every Python."""
+    """false: accept a CA that is not as RFC 5280 asks, such as one without key identifiers, and keys of 1,024 bits, as kubectl does; chain,
+    host name and purpose are verified either way. Default true, as Python from 3.13 on: the same on every Python."""
     listen: Annotated[str, AfterValidator(_app_listen)] = LISTEN
     """Where the app asks: host:port, [::1]:port, unix:/path, several with commas; localhost is 127.0.0.1 and ::1, whichever is up."""
     probe_listen: Annotated[str, AfterValidator(_listen)] = PROBE_LISTEN

@@ -1,4 +1,4 @@
-"""Where the API server is and what it is shown, without the library that a kubeconfig needs."""
+"""Where the API server is and what it is shown, without the library that a kubeconfig may need."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,12 +11,12 @@ SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 @dataclass
 class Configuration:
-    """What is used of `kubernetes_asyncio.client.Configuration`, by its names."""
+    """What requests need to know. A certificate or key is a file, which is followed, or PEM data, which needs no file."""
 
     host: str
     """A URL with scheme and port."""
     ssl_ca_cert: str | None = None
-    """A file; None for the system's CA certificates."""
+    """A file; with no `ca_data` either, the system's CA certificates."""
     api_key: dict[str, str] = field(default_factory=dict)
     """`BearerToken`: the whole value of the header Authorization."""
     cert_file: str | None = None
@@ -24,6 +24,13 @@ class Configuration:
     verify_ssl: bool = True
     tls_server_name: str | None = None
     proxy: str | None = None
+    ca_data: bytes | None = None
+    cert_data: bytes | None = None
+    key_data: bytes | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    """Whom to act as: Impersonate-User and its like, some of them more than once."""
+    expires_us: int | None = None
+    """When what is shown ends, in microseconds since the Unix epoch, as its issuer says; None where it does not."""
 
 
 def in_cluster_namespace(service_account: Path = SERVICE_ACCOUNT) -> str | None:

@@ -2,8 +2,8 @@
 
 Service account: Kubernetes documentation, "Accessing the Kubernetes API from a Pod". Kubeconfig: "Organizing Cluster Access Using
 kubeconfig Files". Projected tokens and CA bundles are replaced while a Pod runs: what came from a file is followed there, by the file's
-own change and by a refusal, never by a clock. kubernetes_asyncio reads kubeconfigs, and is imported for them alone: in a Pod nobody pays
-for it.
+own change and by a refusal. What came from a kubeconfig's text, from a credential plugin or an issuer is loaded anew after a refusal, after
+a failed handshake, and when it ends. What reads kubeconfigs is imported for them alone: in a Pod nobody pays for it.
 """
 
 import asyncio
@@ -12,12 +12,18 @@ import os
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Final
 
+from sidecar.clock import Clock, SystemClock, ns
 from sidecar.stores import tls
 from sidecar.stores.configuration import SERVICE_ACCOUNT, Configuration
 
 _log = logging.getLogger(__name__)
+
+PATIENCE_SECONDS: Final = 2.0
+"""So long a request waits for credentials that are loaded anew: below the limit that a request has of itself."""
+REST_SECONDS: Final = 10.0
+"""Between two loads that no 401 asked for: a plugin's credentials may have ended before they came."""
 
 Stamp = tuple[int, int, int, int] | None
 """What tells one state of a file from the next: device, inode, size, mtime in ns; None where there is no file."""
@@ -30,7 +36,7 @@ class ConfigurationError(Exception):
 def stamp(path: str | Path) -> Stamp:
     """The present state of a file, links followed (a projected volume swaps a link)."""
     try:
-        found = os.stat(path)  # noqa: PTH116 - kubernetes_asyncio gives strings
+        found = os.stat(path)  # noqa: PTH116 - a configuration has strings
     except (OSError, ValueError):
         return None
     return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
@@ -59,60 +65,90 @@ class TokenFile:
 
 
 class Access:
-    """The configuration in force (`Configuration`, or kubernetes_asyncio's with a kubeconfig), kept true to where it came from."""
+    """The configuration in force, kept true to where it came from.
+
+    `load_again`: gives it anew, for the same context and server, or raises ConfigurationError. `busy`: what it may have to wait for.
+    """
 
     def __init__(
-        self, configuration: Any, token_file: TokenFile | None = None, load_again: Callable[[], Awaitable[Any]] | None = None
+        self,
+        configuration: Configuration,
+        token_file: TokenFile | None = None,
+        load_again: Callable[[], Awaitable[Configuration]] | None = None,
+        *,
+        busy: str = "",
+        clock: Clock | None = None,
     ) -> None:
         self.configuration = configuration
         self._token_file = token_file
         self._load_again = load_again
+        self._busy = busy
+        self._clock = clock or SystemClock()
         self._loading: asyncio.Task[None] | None = None
+        self._failed = ""
+        self._rests_until_ns = 0
         self.tls_strict = True
         """Whether certificates must be as RFC 5280 asks."""
 
     @property
-    def shown(self) -> tuple[str | None, Stamp, Stamp]:
+    def shown(self) -> tuple[object, ...]:
         """What a request shows of the sidecar: its token, its client certificate and key."""
-        cert, key = self.configuration.cert_file, self.configuration.key_file
-        return (self.configuration.api_key.get("BearerToken"), stamp(cert) if cert else None, stamp(key) if key else None)
+        return (self.configuration.api_key.get("BearerToken"), *self.tls_stamp)
 
     @property
-    def authorization(self) -> dict[str, str]:
-        """The header that says who asks; none where a client certificate alone does."""
+    def headers(self) -> list[tuple[str, str]]:
+        """The headers that say who asks, and whom to act as; none where a client certificate alone does."""
         bearer = self.configuration.api_key.get("BearerToken")
-        return {"Authorization": bearer} if bearer else {}
+        return [*([("Authorization", bearer)] if bearer else []), *self.configuration.headers]
 
-    def refresh(self) -> None:
-        """Before each request: take up a token file that has changed. An empty or missing one leaves the token that was."""
+    @property
+    def trouble(self) -> str:
+        """Why the credentials may be no good any more; empty while nothing is wrong."""
+        if self._loading is not None and not self._loading.done() and self._busy:
+            return f"waiting for {self._busy}"
+        return self._failed
+
+    async def refresh(self) -> None:
+        """Before each request: take up a token file that has changed, and load anew what has ended, if that does not take too long.
+
+        An empty or missing token file leaves the token that was.
+        """
         if self._token_file is not None:
             self._take(self._token_file.read())
+        ends_us = self.configuration.expires_us
+        if ends_us is not None and self._clock.wall_us() >= ends_us and self._clock.boottime_ns() >= self._rests_until_ns:
+            await self._load()
 
-    async def renew(self, shown: tuple[str | None, Stamp, Stamp]) -> bool:
+    async def renew(self, shown: tuple[object, ...]) -> bool:
         """After a 401: read anew, at once; whether there is now something else to show than what was refused."""
         if self._token_file is not None:
             self._take(self._token_file.read(unchanged=True))
-        elif self._load_again is not None and self.shown == shown:
-            # One at a time, and not ended by the caller's limit: a credential plugin may take longer than one request may.
-            if self._loading is None or self._loading.done():
-                self._loading = asyncio.create_task(self._reload(self._load_again))
-            await asyncio.shield(self._loading)
+        if self.shown == shown:
+            await self._load()
         return self.shown != shown
 
+    def distrust(self) -> None:
+        """After a failed handshake: load anew, beside whatever goes on, and not for each of them."""
+        if self._clock.boottime_ns() >= self._rests_until_ns:
+            self._begin()
+
     @property
-    def tls_stamp(self) -> tuple[tuple[str, Stamp], ...]:
-        """The state of the files that make up the TLS context."""
-        files = (self.configuration.ssl_ca_cert, self.configuration.cert_file, self.configuration.key_file)
-        return tuple((path, stamp(path)) for path in files if path)
+    def tls_stamp(self) -> tuple[tuple[str, object], ...]:
+        """The state of what makes up the TLS context."""
+        made = self.configuration
+        data = (("certificate-authority-data", made.ca_data), ("client certificate", made.cert_data), ("client key", made.key_data))
+        files = (made.ssl_ca_cert, made.cert_file, made.key_file)
+        return (*((path, stamp(path)) for path in files if path), *((name, content) for name, content in data if content))
 
     def tls_context(self) -> ssl.SSLContext:
-        """A TLS context from those files as they are now; OSError (ssl.SSLError is one) where they are no good."""
+        """A TLS context from those as they are now; OSError (ssl.SSLError is one) where they are no good."""
         return tls.context(self.configuration, strict=self.tls_strict)
 
-    def close(self) -> None:
-        """Wait for no credential plugin."""
+    async def close(self) -> None:
+        """Wait for no credential plugin: it is killed."""
         if self._loading is not None:
             self._loading.cancel()
+            await asyncio.wait({self._loading})
 
     def _take(self, token: str | None) -> None:
         bearer = f"Bearer {token}"
@@ -120,14 +156,31 @@ class Access:
             self.configuration.api_key["BearerToken"] = bearer
             _log.debug("the service account token has been read anew")
 
-    async def _reload(self, load_again: Callable[[], Awaitable[Any]]) -> None:
+    async def _load(self) -> None:
+        """Load anew, or wait for the load that is under way: for a while, since a request has its limit and is to say what it waits for."""
+        if (task := self._begin()) is not None:
+            await asyncio.wait({task}, timeout=PATIENCE_SECONDS)
+
+    def _begin(self) -> "asyncio.Task[None] | None":
+        """One at a time, and not ended by a caller's limit: a credential plugin may take longer than one request may."""
+        if self._load_again is not None and (self._loading is None or self._loading.done()):
+            self._loading = asyncio.create_task(self._reload(self._load_again))
+        return self._loading
+
+    async def _reload(self, load_again: Callable[[], Awaitable[Configuration]]) -> None:
         try:
             fresh = await load_again()
         except ConfigurationError as error:
-            _log.debug("the credentials could not be loaded anew: %s", error)
-            return
-        for name in ("api_key", "ssl_ca_cert", "cert_file", "key_file"):
-            setattr(self.configuration, name, getattr(fresh, name))
+            if (said := str(error)) != self._failed:
+                _log.warning("the credentials could not be loaded anew, the former ones stay in use: %s", said)
+            self._failed = said
+        else:
+            self._failed = ""
+            if self._token_file is not None:
+                fresh.api_key = self.configuration.api_key
+            self.configuration = fresh
+        finally:
+            self._rests_until_ns = self._clock.boottime_ns() + ns(REST_SECONDS)
 
 
 async def load(environ: Mapping[str, str], service_account: Path = SERVICE_ACCOUNT, *, tls_strict: bool = True) -> Access:
@@ -181,88 +234,32 @@ def _in_cluster(environ: Mapping[str, str], service_account: Path) -> Access:
 
 
 async def _kubeconfig(environ: Mapping[str, str]) -> Access:
-    paths = _kubeconfig_paths(environ)
+    from sidecar.stores.cluster import configuration  # noqa: PLC0415 - see the top
+    from sidecar.stores.kubeconfig import paths, select  # noqa: PLC0415
+    from sidecar.stores.user import User  # noqa: PLC0415
 
-    async def load_all() -> tuple[Any, TokenFile | None]:
-        try:
-            return await _load_kubeconfig(paths)
-        except ConfigurationError:
-            raise
-        except Exception as error:  # the library meets junk with whatever exception comes of it
-            raise ConfigurationError(f"cannot use the kubeconfig {', '.join(map(str, paths))}: {_complaint(error)}") from error
+    files, clock = paths(environ), SystemClock()
 
-    async def load_again() -> Any:
-        return (await load_all())[0]
+    def described(context: str = "") -> tuple[Configuration, User | None, str]:
+        selected = select(files, context)
+        made = configuration(selected.cluster)
+        if selected.user is None and made.host.startswith("https://"):
+            where = one_line(", ".join(map(str, files)))
+            raise ConfigurationError(f"the kubeconfig {where} has no user for its current-context {selected.context}: one is needed")
+        return made, User(selected.user, selected.cluster, made, clock) if selected.user is not None else None, selected.context
 
-    configuration, token_file = await load_all()
-    return Access(configuration, token_file, load_again)
+    made, user, context = described()
+    if user is not None:
+        await user.show()
 
+    async def load_again() -> Configuration:
+        # The context stays: whoever turns to another cluster at the terminal does not mean a sidecar that leads in this one.
+        fresh, user, _ = described(context)
+        if fresh.host != made.host:
+            raise ConfigurationError(f"the kubeconfig's context {one_line(context)} names another server now: a restart follows it")
+        if user is not None:
+            await user.show()
+        return fresh
 
-def _kubeconfig_paths(environ: Mapping[str, str]) -> list[Path]:
-    """The files that are there of those that kubectl would merge."""
-    named = environ.get("KUBECONFIG", "")
-    home = environ.get("HOME")
-    candidates = [Path(part).expanduser() for part in named.split(os.pathsep) if part]
-    if not candidates:
-        candidates = [(Path(home) if home else Path.home()) / ".kube" / "config"]
-    paths = [path for path in candidates if stamp(path) is not None]
-    if paths:
-        return paths
-    looked = ", ".join(map(str, candidates))
-    if named:
-        raise ConfigurationError(f"KUBECONFIG names no file that is there: {looked}; correct or unset it")
-    raise ConfigurationError(
-        f"this is no Pod (KUBERNETES_SERVICE_HOST is not set), and there is no kubeconfig at {looked}: "
-        "set KUBECONFIG, or use --store local:PATH to elect without a cluster"
-    )
-
-
-async def _load_kubeconfig(paths: list[Path]) -> tuple[Any, TokenFile | None]:
-    from kubernetes_asyncio.client.configuration import Configuration as LibraryConfiguration  # noqa: PLC0415 - see the top
-    from kubernetes_asyncio.config.kube_config import KubeConfigLoader, KubeConfigMerger  # noqa: PLC0415
-
-    where = ", ".join(map(str, paths))
-    merger = KubeConfigMerger(os.pathsep.join(map(str, paths)))
-    # kubectl: the first file that sets it wins; the library's merger takes the last.
-    context = next((found for file in merger.config_files.values() if (found := file.get("current-context"))), None)
-    if not context:
-        raise ConfigurationError(f"the kubeconfig {where} sets no current-context: kubectl config use-context NAME sets one")
-    merged: Any = merger.config
-    loader = KubeConfigLoader(merged, active_context=context, config_base_path=None)
-    selected = merged["contexts"].get_with_name(context)["context"]
-    server = str(merged["clusters"].get_with_name(selected["cluster"])["cluster"].safe_get("server"))
-    if not server.startswith(("https://", "http://")):
-        raise ConfigurationError(f"the kubeconfig {where} gives no server for its current-context {context}: an http(s) URL is needed")
-    name = selected.safe_get("user")
-    entry = merged["users"].get_with_name(name, safe=True) if name else None
-    if entry is None and server.startswith("https://"):
-        raise ConfigurationError(f"the kubeconfig {where} has no user for its current-context {context}: an entry of users is needed")
-    # No default host: the library's own is http://localhost, and nobody means that.
-    configuration = LibraryConfiguration(host="")
-    await loader.load_and_set(configuration)
-    return configuration, _user_token_file(entry["user"], configuration) if entry is not None else None
-
-
-def _user_token_file(user: Any, configuration: Any) -> TokenFile | None:
-    """The user's tokenFile: it goes before a token beside it, as in client-go, and it is followed."""
-    path = user.safe_get("tokenFile")
-    if not path or "exec" in user or "auth-provider" in user:
-        return None
-    token_file = TokenFile(Path(user.path).parent / path)
-    token = token_file.read()
-    if token is None:
-        raise ConfigurationError(f"the kubeconfig's tokenFile {path} is empty or cannot be read: it must hold a bearer token")
-    configuration.api_key["BearerToken"] = f"Bearer {token}"
-    return token_file
-
-
-def _complaint(error: Exception) -> str:
-    """What the library says is wrong, without what it quotes: that may be a whole user entry, secrets included."""
-    text = one_line(error)
-    if text.startswith("Invalid kube-config file."):
-        return text.split(" in ", maxsplit=1)[0] + "; kubectl config view shows what kubectl makes of it"
-    if text.startswith(("exec:", "oidc:", "File does not exist")) or isinstance(error, OSError):
-        return text
-    if mark := getattr(error, "problem_mark", None):
-        return f"it is not YAML (line {mark.line + 1})"
-    return f"its structure is not a kubeconfig's ({type(error).__name__}); kubectl config view shows what kubectl makes of it"
+    busy = user.plugin.name if user is not None and user.plugin is not None else ""
+    return Access(made, user.token_file if user is not None else None, load_again, busy=busy, clock=clock)

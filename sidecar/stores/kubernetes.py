@@ -3,13 +3,14 @@
 import random
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Final, Self
 
 from sidecar.lease import JSON
 from sidecar.stores import watch
 from sidecar.stores.answers import Target, body_of_create, outcome
 from sidecar.stores.credentials import Access, one_line
-from sidecar.stores.protocol import Closed, Outcome, Store, Unknown, WatchEvent
+from sidecar.stores.protocol import Closed, Denied, Outcome, Store, Unknown, WatchEvent
 from sidecar.stores.transport import Transport
 
 TCP_TIMEOUT_SECONDS: Final = 10.0
@@ -72,6 +73,9 @@ class KubernetesStore(Store):
     async def _ask(self, verb: str, method: str, path: str, body: JSON | None = None, content_type: str = "application/json") -> Outcome:
         try:
             answer = await self._transport.exchange(method, path, body, content_type)
-            return outcome(self._target, verb, answer)
+            found = outcome(self._target, verb, answer)
         except Exception as error:  # noqa: BLE001 - the store's promise: an outcome, never an exception
-            return Unknown(one_line(f"{verb}: {type(error).__name__}: {error}"))
+            found = Unknown(one_line(f"{verb}: {type(error).__name__}: {error}"))
+        if isinstance(found, Denied | Unknown) and (trouble := self._transport.trouble):
+            return replace(found, message=f"{found.message}; {trouble}")
+        return found

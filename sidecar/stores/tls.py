@@ -1,33 +1,94 @@
 """TLS to the API server: what is trusted, how strictly, and what to say of a certificate that is refused for its form."""
 
+import os
 import ssl
-from typing import Any, Final
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Final
+
+from sidecar.stores.configuration import Configuration
 
 _NOT_IN_FORM: Final = range(79, 94)
 """What OpenSSL says of a certificate that is not as RFC 5280 asks (openssl/x509_vfy.h, X509_V_ERR_INVALID_CA to
 X509_V_ERR_EXTENSIONS_REQUIRE_VERSION_3). All but the first come up under X509_V_FLAG_X509_STRICT alone."""
 
 
-def context(configuration: Any, *, strict: bool) -> ssl.SSLContext:
-    """From the files that a `kubernetes_asyncio.client.Configuration` names, as they are now.
+_WEAK: Final = (66, 67)
+"""X509_V_ERR_EE_KEY_TOO_SMALL and X509_V_ERR_CA_KEY_TOO_SMALL."""
+_LENIENT_CIPHERS: Final = "@SECLEVEL=1:ECDH+AESGCM:ECDH+CHACHA20:ECDH+AES:DHE+AES:!aNULL:!eNULL:!aDSS:!SHA1:!AESCCM"
+"""Python's own list at OpenSSL's security level 1: keys of 1,024 bits, as Go takes them, and no SHA-1 signatures, as Go takes none."""
+_INVALID_PURPOSE: Final = 26
+"""X509_V_ERR_INVALID_PURPOSE."""
 
-    OSError (ssl.SSLError is one) where they are no good. `strict`: certificates must be as RFC 5280 asks. An intermediate CA in the bundle
-    is trusted without its root, as in Go. Both are said here, since Python's own defaults changed with 3.13.
+
+def context(configuration: Configuration, *, strict: bool) -> ssl.SSLContext:
+    """From what the configuration names and holds, as it is now.
+
+    OSError (ssl.SSLError is one) where it is no good. `strict`: certificates must be as RFC 5280 asks, and keys as long as OpenSSL asks. An
+    intermediate CA in the bundle is trusted without its root, as in Go. All are said here, since Python's own defaults changed with 3.13.
     """
-    made = ssl.create_default_context(cafile=configuration.ssl_ca_cert)
+    authority = configuration.ca_data
+    made = ssl.create_default_context(
+        cafile=None if authority else configuration.ssl_ca_cert, cadata=authority.decode("ascii", "replace") if authority else None
+    )
     made.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     made.verify_flags = made.verify_flags | ssl.VERIFY_X509_STRICT if strict else made.verify_flags & ~ssl.VERIFY_X509_STRICT
-    if configuration.cert_file:
-        made.load_cert_chain(configuration.cert_file, keyfile=configuration.key_file)
+    if not strict:
+        made.set_ciphers(_LENIENT_CIPHERS)
+    _show(made, configuration)
     if not configuration.verify_ssl:
         made.check_hostname = False
         made.verify_mode = ssl.CERT_NONE
     return made
 
 
+def unusable(configuration: Configuration) -> str:
+    """What is wrong with the client certificate and its key; empty for nothing, or for none."""
+    try:
+        _show(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), configuration)
+    except (OSError, ValueError) as error:
+        return str(error)
+    return ""
+
+
+def _show(made: ssl.SSLContext, configuration: Configuration) -> None:
+    """Load the client certificate, if there is one. OpenSSL takes files alone: what is data becomes one that no cleaner can delete."""
+    with ExitStack() as stack:
+        certificate = stack.enter_context(_as_file(configuration.cert_data)) if configuration.cert_data else configuration.cert_file
+        key = stack.enter_context(_as_file(configuration.key_data)) if configuration.key_data else configuration.key_file
+        if certificate:
+            # Without a password it would ask at the terminal for that of an encrypted key.
+            made.load_cert_chain(certificate, keyfile=key, password="")
+
+
+@contextmanager
+def _as_file(data: bytes) -> Iterator[str]:
+    """A path under which `data` can be read for as long as the context lasts; in memory where the system can (memfd_create(2))."""
+    if hasattr(os, "memfd_create") and Path("/proc/self/fd").exists():
+        descriptor = os.memfd_create("pem", os.MFD_CLOEXEC)
+        with open(descriptor, "wb") as file:  # noqa: PTH123 - it has no name
+            file.write(data)
+            file.flush()
+            yield f"/proc/self/fd/{descriptor}"
+        return
+    with NamedTemporaryFile() as file:
+        file.write(data)
+        file.flush()
+        yield file.name
+
+
 def complaint(error: Exception) -> str:
     """What to tell the user of a certificate that a strict context refuses for its form; empty where it is refused for anything else."""
-    if not isinstance(error, ssl.SSLCertVerificationError) or error.verify_code not in _NOT_IN_FORM:
+    if not isinstance(error, ssl.SSLCertVerificationError):
+        return ""
+    if error.verify_code == _INVALID_PURPOSE:
+        return (
+            f"the certificate of the API server or of its CA is not for this purpose: {error.verify_message}. Its keyUsage, "
+            "extendedKeyUsage or nsCertType must allow a TLS server; no setting accepts it otherwise, though kubectl may: issue it anew"
+        )
+    if error.verify_code not in (*_NOT_IN_FORM, *_WEAK):
         return ""
     return (
         f"the certificate of the API server or of its CA is not as RFC 5280 asks: {error.verify_message}. Where kubectl accepts it, "

@@ -7,6 +7,7 @@ proxy variables, sets no keepalive and is built once, with the CA certificates o
 import json
 import logging
 import socket
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 import aiohttp
+from multidict import CIMultiDict
 
 from sidecar import __version__
 from sidecar.lease import JSON
@@ -117,7 +119,7 @@ class Transport:
         }
         data = None if body is None else json.dumps(body)
         request = _Request(method, f"{path}?{urlencode(query)}" if query else path, headers, data)
-        self._access.refresh()
+        await self._access.refresh()
         shown = self._access.shown
         async with self._send(request, alone=alone) as response:
             if response.status != UNAUTHORIZED or not await self._access.renew(shown):
@@ -127,10 +129,15 @@ class Transport:
         async with self._send(request, alone=alone) as response:
             yield response
 
+    @property
+    def trouble(self) -> str:
+        """Why the credentials may be no good any more; empty while nothing is wrong."""
+        return self._access.trouble
+
     async def close(self) -> None:
         """Break off whatever is under way, watches too; what is asked after that fails."""
         self._closed = True
-        self._access.close()
+        await self._access.close()
         for line in {self._shared, *self._in_use}:
             await line.close()
 
@@ -148,7 +155,7 @@ class Transport:
             response = await line.session.request(
                 request.method,
                 f"{self._access.configuration.host}{request.path}",
-                headers=request.headers | self._access.authorization,
+                headers=CIMultiDict([*request.headers.items(), *self._access.headers]),
                 data=request.data,
                 allow_redirects=False,
                 proxy=self._access.configuration.proxy,
@@ -156,8 +163,13 @@ class Transport:
             )
             line.answers.add(response)
             yield response
-        except aiohttp.ClientConnectorCertificateError as error:
+        except (aiohttp.ClientConnectionError, ssl.SSLError) as error:
+            if not self._of_certificates(error):
+                raise
             self._distrusted = True
+            self._access.distrust()
+            if not isinstance(error, aiohttp.ClientConnectorCertificateError):
+                raise
             if said := tls.complaint(error.certificate_error):
                 raise UntrustedError(said) from error
             raise
@@ -170,6 +182,18 @@ class Transport:
             if not line.users:
                 self._in_use.discard(line)
             await line.close_if_idle()
+
+    def _of_certificates(self, error: BaseException) -> bool:
+        """Whether the API server's certificate, or the one that is shown to it, may be the reason.
+
+        In TLS 1.3 a server refuses a client's certificate after the handshake (RFC 8446 appendix E.1.2): nothing may be seen but an end.
+        """
+        if not self._secure or isinstance(error, aiohttp.ClientConnectorDNSError):
+            return False
+        if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError) or isinstance(error.__cause__, ssl.SSLError):
+            return True
+        shows_one = self._access.configuration.cert_data or self._access.configuration.cert_file
+        return bool(shows_one) and not isinstance(error, aiohttp.ClientConnectorError)
 
     async def _follow_certificates(self) -> None:
         now = self._access.tls_stamp

@@ -12,11 +12,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from kubernetes_asyncio.client.configuration import Configuration
-
 from sidecar.clock import SystemClock
 from sidecar.lease import JSON
 from sidecar.stores import credentials
+from sidecar.stores.configuration import Configuration
 from sidecar.stores.credentials import Access
 from sidecar.stores.kubernetes import KubernetesStore
 from sidecar.stores.local import LocalStore

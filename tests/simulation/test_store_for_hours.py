@@ -8,9 +8,9 @@ from random import Random
 from typing import Any
 
 from aiohttp import web
-from kubernetes_asyncio.client.configuration import Configuration
 
 from sidecar.lease import Record, merge_patch
+from sidecar.stores.configuration import Configuration
 from sidecar.stores.credentials import Access
 from sidecar.stores.kubernetes import KubernetesStore
 from sidecar.stores.protocol import Alive, Changed, Closed, Conflict, Deleted, Done, Missing, Opened, Outcome, Unknown

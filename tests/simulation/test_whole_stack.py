@@ -9,12 +9,12 @@ from random import Random
 
 import aiohttp
 from aiohttp import web
-from kubernetes_asyncio.client.configuration import Configuration
 
 from sidecar.elector import Elector
 from sidecar.http import app
 from sidecar.http.waiting import Waiting
 from sidecar.leadership import Leadership, Names
+from sidecar.stores.configuration import Configuration
 from sidecar.stores.credentials import Access
 from sidecar.stores.kubernetes import KubernetesStore
 from sidecar.writes import Candidate

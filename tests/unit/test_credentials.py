@@ -100,9 +100,8 @@ async def test_what_is_wrong_in_a_kubeconfig_is_said(tmp_path: Path) -> None:
     assert "no user" in await said(users=[])
     assert "tokenFile" in await said(user={"token": "t", "tokenFile": "/gone/token"})
     assert "/gone/ca" in await said(cluster={"certificate-authority": "/gone/ca"})
-    assert "exec: process returned 3" in await said(
-        user={"exec": {"apiVersion": "v1", "command": sys.executable, "args": ["-c", "import sys; sys.exit(3)"]}}
-    )
+    plugin = {"apiVersion": "client.authentication.k8s.io/v1", "interactiveMode": "Never", "command": sys.executable}
+    assert "ended with exit code 3" in await said(user={"exec": plugin | {"args": ["-c", "import sys; sys.exit(3)"]}})
 
 
 async def test_no_secret_of_a_kubeconfig_is_ever_in_a_message(tmp_path: Path) -> None:
@@ -126,6 +125,6 @@ async def test_kubeconfigs_are_merged_as_kubectl_merges_them(tmp_path: Path) -> 
     assert (access.configuration.host, access.configuration.api_key["BearerToken"]) == ("https://127.0.0.1:2", "Bearer one")
     (tmp_path / ".kube").mkdir()
     second.rename(tmp_path / ".kube" / "config")
-    write_kubeconfig(tmp_path / ".kube" / "config", server="https://127.0.0.1:4")
+    write_kubeconfig(tmp_path / ".kube" / "config", server="https://127.0.0.1:4", user={"token": "t"})
     access = await credentials.load({"HOME": str(tmp_path), "KUBECONFIG": "", "KUBERNETES_SERVICE_HOST": ""})
     assert access.configuration.host == "https://127.0.0.1:4"

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from kubernetes_asyncio.client.configuration import Configuration
 
+from sidecar.stores.configuration import Configuration
 from sidecar.stores.credentials import Access
 from sidecar.stores.objects import Objects
 from sidecar.stores.pods import Found, KubernetesPods, Removed

@@ -1,6 +1,7 @@
 """Tokens, CA bundles and client certificates that change on disk are followed while the store works."""
 
 import asyncio
+import base64
 import json
 import os
 import sys
@@ -114,7 +115,7 @@ async def test_a_watch_shows_the_new_token_as_well(service_account: Path) -> Non
 
 
 async def test_a_credential_plugin_is_run_again_on_a_401(tmp_path: Path) -> None:
-    """As far as kubernetes_asyncio runs one: its token, whatever its expiry says."""
+    """Whatever its expiry says."""
     runs, plugin_file = tmp_path / "runs", tmp_path / "plugin.py"
     plugin_file.write_text(
         "import json, pathlib\n"
@@ -124,9 +125,17 @@ async def test_a_credential_plugin_is_run_again_on_a_401(tmp_path: Path) -> None
         "status = {'token': f'run{number}', 'expirationTimestamp': '2100-01-01T00:00:00Z'}\n"
         "print(json.dumps({'apiVersion': 'client.authentication.k8s.io/v1', 'kind': 'ExecCredential', 'status': status}))\n"
     )
-    plugin = {"apiVersion": "client.authentication.k8s.io/v1", "command": sys.executable, "args": [str(plugin_file)]}
-    async with scripted(reply(200, LEASE), refusal(401, "expired"), reply(200, LEASE)) as server:
-        path = write_kubeconfig(tmp_path / "config", server=server.url, user={"exec": plugin})
+    plugin = {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "interactiveMode": "Never",
+        "command": sys.executable,
+        "args": [str(plugin_file)],
+    }
+    ca = trustme.CA()
+    cluster = {"certificate-authority-data": base64.b64encode(ca.cert_pem.bytes()).decode()}
+    replies = (reply(200, LEASE), refusal(401, "expired"), reply(200, LEASE))
+    async with scripted(*replies, tls=server_context(ca)) as server:
+        path = write_kubeconfig(tmp_path / "config", server=server.url, cluster=cluster, user={"exec": plugin})
         async with connected("", await credentials.load({"KUBECONFIG": str(path)})) as store:
             assert isinstance(await store.read(), Done)
             assert isinstance(await store.read(), Done)
@@ -134,12 +143,14 @@ async def test_a_credential_plugin_is_run_again_on_a_401(tmp_path: Path) -> None
 
 
 async def test_a_kubeconfig_that_turns_to_junk_leaves_the_credentials_that_were(tmp_path: Path) -> None:
-    async with scripted(refusal(401, "no"), refusal(401, "no"), reply(200, LEASE)) as server:
-        path = write_kubeconfig(tmp_path / "config", server=server.url, user={"token": "one"})
+    ca = trustme.CA()
+    cluster = {"certificate-authority-data": base64.b64encode(ca.cert_pem.bytes()).decode()}
+    async with scripted(refusal(401, "no"), refusal(401, "no"), reply(200, LEASE), tls=server_context(ca)) as server:
+        path = write_kubeconfig(tmp_path / "config", server=server.url, cluster=cluster, user={"token": "one"})
         async with connected("", await credentials.load({"KUBECONFIG": str(path)})) as store:
             path.write_text("junk")
             assert isinstance(await store.read(), Denied)
-            write_kubeconfig(path, server=server.url, user={"token": "two"})
+            write_kubeconfig(path, server=server.url, cluster=cluster, user={"token": "two"})
             assert isinstance(await store.read(), Done)
     assert tokens(server) == ["Bearer one", "Bearer one", "Bearer two"]
 

@@ -1,0 +1,81 @@
+"""A kubeconfig's cluster: where the API server is, what certificate it must show, and the way there."""
+
+import base64
+import re
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import SplitResult, urlsplit, urlunsplit
+
+from sidecar.stores.configuration import Configuration
+from sidecar.stores.credentials import one_line
+from sidecar.stores.fields import Fields
+
+_EXEC_EXTENSION: Final = "client.authentication.k8s.io/exec"
+"""The extension of a cluster that is for its users' credential plugins (client-go clientcmd, clusterExtensionKey)."""
+_CERTIFICATE: Final = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
+
+
+def configuration(cluster: Fields) -> Configuration:
+    """All but the user. Raises ConfigurationError."""
+    made = Configuration(_server(cluster))
+    made.ca_data, made.ssl_ca_cert = cluster.data("certificate-authority-data"), cluster.path("certificate-authority")
+    if made.ca_data and made.ssl_ca_cert:
+        raise cluster.refused("certificate-authority-data", "and certificate-authority are both given: kubectl takes one of them alone")
+    if made.ca_data and not _CERTIFICATE.search(made.ca_data):
+        raise cluster.refused("certificate-authority-data", "holds no certificate in PEM")
+    made.verify_ssl = not cluster.flag("insecure-skip-tls-verify")
+    if not made.verify_ssl and (made.ca_data or made.ssl_ca_cert):
+        raise cluster.refused("insecure-skip-tls-verify", "is true and a certificate-authority is given: kubectl takes one of them alone")
+    made.tls_server_name = cluster.text("tls-server-name") or None
+    made.proxy = _proxy(cluster)
+    return made
+
+
+def info(cluster: Fields, made: Configuration) -> dict[str, Any]:
+    """What a plugin with provideClusterInfo is told (client.authentication.k8s.io/v1, Cluster). Raises ConfigurationError."""
+    try:
+        authority = made.ca_data or (Path(made.ssl_ca_cert).read_bytes() if made.ssl_ca_cert else b"")
+    except OSError as error:
+        raise cluster.refused("certificate-authority", f"cannot be read: {error.strerror}") from None
+    extension = next((entry for entry in cluster.list_of("extensions") if entry.text("name") == _EXEC_EXTENSION), None)
+    told = {
+        "server": cluster.text("server"),
+        "tls-server-name": cluster.text("tls-server-name"),
+        "insecure-skip-tls-verify": not made.verify_ssl,
+        "certificate-authority-data": base64.b64encode(authority).decode(),
+        "proxy-url": cluster.text("proxy-url"),
+        "disable-compression": cluster.flag("disable-compression"),
+        "config": extension.raw("extension") if extension is not None else None,
+    }
+    return {name: value for name, value in told.items() if value}
+
+
+def _server(cluster: Fields) -> str:
+    server = cluster.text("server")
+    parts = _url(server)
+    if parts is None or parts.scheme not in ("http", "https") or any(char.isspace() or not char.isprintable() for char in server):
+        raise cluster.refused("server", "gives no server: an http(s) URL is needed, such as https://127.0.0.1:6443")
+    if parts.username is not None:
+        raise cluster.refused("server", "holds a user name: it belongs into an entry of users")
+    return urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), "", ""))
+
+
+def _url(text: str) -> SplitResult | None:
+    """A URL with a host; None for anything else."""
+    try:
+        parts = urlsplit(text)
+        usable = parts.hostname and (parts.port is None or parts.port > 0)
+    except ValueError:
+        return None
+    return parts if usable else None
+
+
+def _proxy(cluster: Fields) -> str | None:
+    text = cluster.text("proxy-url")
+    if not text:
+        return None
+    parts = _url(text)
+    if parts is None or parts.scheme != "http":
+        scheme = f" ({one_line(parts.scheme)} is not spoken here)" if parts is not None else ""
+        raise cluster.refused("proxy-url", f"must be the URL of an HTTP proxy, such as http://127.0.0.1:3128{scheme}")
+    return text

@@ -1,0 +1,107 @@
+"""Kubeconfigs with an id-token (OpenID Connect Core 1.0): shown while it is valid, then asked for anew with the refresh-token.
+
+The asking is kubernetes_asyncio's, loaded when an id-token has ended. Its TLS is ours: without an idp-certificate-authority the library
+would verify nobody. What comes back is kept in memory: unlike kubectl, the sidecar writes into no kubeconfig.
+"""
+
+import base64
+import binascii
+import json
+import ssl
+from typing import Any, Final
+from urllib.parse import quote_plus
+
+from sidecar.clock import NS_PER_SECOND, Clock
+from sidecar.stores.credentials import ConfigurationError, one_line
+from sidecar.stores.fields import Fields
+
+LIMIT_SECONDS: Final = 30.0
+_US: Final = NS_PER_SECOND // 1000
+_EARLY_US: Final = 10 * _US
+"""client-go: an id-token is taken for ended so long before its end."""
+_FORBIDDEN: Final = 403
+
+_kept: Final[dict[str, tuple[str, str]]] = {}
+"""What an issuer gave for the refresh-token of a kubeconfig: id-token and the next refresh-token."""
+
+
+async def id_token(config: Fields, clock: Clock) -> tuple[str, int]:
+    """A valid id-token, and when it ends, in microseconds since the Unix epoch. Raises ConfigurationError."""
+    for needed in ("idp-issuer-url", "client-id"):
+        if not config.text(needed):
+            raise config.refused(needed, "is needed, as kubectl needs it")
+    refresh_token = config.text("refresh-token")
+    kept, next_refresh_token = _kept.get(refresh_token, ("", refresh_token))
+    for valid in (config.text("id-token"), kept):
+        ends_us = _ends_us(valid, config, "id-token") if valid else 0
+        if ends_us > clock.wall_us():
+            return valid, ends_us
+    if not refresh_token:
+        raise config.refused("id-token", "is missing or has ended, and there is no refresh-token: log in anew, as for kubectl")
+    answer = await _refresh(config, next_refresh_token, clock)
+    token = answer.get("id_token")
+    if not isinstance(token, str):
+        raise config.refused("idp-issuer-url", "gave no id_token for the refresh-token: log in anew, with the scope openid")
+    following = answer.get("refresh_token")
+    _kept[refresh_token] = (token, following if isinstance(following, str) and following else next_refresh_token)
+    return token, _ends_us(token, config, "idp-issuer-url")
+
+
+def _ends_us(token: str, config: Fields, field: str) -> int:
+    """The claim `exp` of a JWT (RFC 7519 section 4.1.4), less a little."""
+    config.header(field, token)
+    try:
+        _, payload, _ = token.split(".")
+        claims = json.loads(base64.b64decode(payload + "=" * (-len(payload) % 4), altchars=b"-_", validate=True))
+        return int(float(claims.get("exp") or 0) * _US) - _EARLY_US
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError, binascii.Error):
+        raise config.refused(field, "holds or gives an id-token that is no JWT") from None
+
+
+async def _refresh(config: Fields, refresh_token: str, clock: Clock) -> dict[str, Any]:
+    import aiohttp  # noqa: PLC0415 - see the top
+    from kubernetes_asyncio.config.openid import OpenIDRequestor  # noqa: PLC0415
+
+    trusted = _trusted(config)
+    client = {"client_id": config.text("client-id"), "client_secret": config.text("client-secret")}
+    named = base64.b64encode(":".join(map(quote_plus, client.values())).encode()).decode()
+
+    def session(**headers: str) -> aiohttp.ClientSession:
+        # As the library's: a proxy of the environment serves for the issuer, as it does for kubectl.
+        connector = aiohttp.TCPConnector(ssl=trusted)
+        return aiohttp.ClientSession(
+            headers={"Accept": "application/json"} | headers, connector=connector, raise_for_status=True, trust_env=True
+        )
+
+    class Requestor(OpenIDRequestor):
+        def _client_session(self) -> aiohttp.ClientSession:
+            return session(Authorization=f"Basic {named}")
+
+        async def _post(self, known: aiohttp.ClientSession, url: str, data: dict[str, str]) -> Any:
+            """In the header first, else in the body (RFC 6749 section 2.3.1), where a client without a secret gives its name alone."""
+            try:
+                return await super()._post(known, url, data=data)
+            except aiohttp.ClientResponseError as error:
+                if error.status > _FORBIDDEN:
+                    raise
+            async with session() as unknown:
+                return await super()._post(unknown, url, data=data | {name: value for name, value in client.items() if value})
+
+    requestor = Requestor(client["client_id"], client["client_secret"], config.text("idp-issuer-url"))
+    try:
+        async with clock.timeout(LIMIT_SECONDS):
+            answer = await requestor.refresh_token(refresh_token)
+    except Exception as error:  # the library meets junk with whatever exception comes of it
+        why = "no answer in time" if isinstance(error, TimeoutError) else one_line(error, 200) or type(error).__name__
+        raise config.refused("idp-issuer-url", f"gives no id-token for the refresh-token: {why}") from error
+    if not isinstance(answer, dict):
+        raise config.refused("idp-issuer-url", "gives no id-token for the refresh-token: its answer is no object")
+    return answer
+
+
+def _trusted(config: Fields) -> ssl.SSLContext:
+    data, file = config.data("idp-certificate-authority-data"), config.path("idp-certificate-authority")
+    try:
+        return ssl.create_default_context(cafile=None if data else file, cadata=data.decode("ascii", "replace") if data else None)
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"{config.name('idp-certificate-authority')} cannot be used: {one_line(error)}") from error
