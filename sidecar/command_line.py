@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="leader-sidecar",
         description="Contends for a Kubernetes Lease and answers on localhost who leads, until when, and what changed.",
-        epilog="Each flag can stand in the environment: --lease-name is LEADER_LEASE_NAME. Durations: 15, 15s, 500ms, 2m, 1h. "
+        epilog="Each flag can stand in the environment: --lease-name is LEADER_LEASE_NAME. Durations: 15, 15s, 500ms, 2m, 1h, 1m30s. "
         "A command instead: leader-sidecar probe --help.",
         allow_abbrev=False,
         exit_on_error=False,

@@ -9,6 +9,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from sidecar import __version__
+from sidecar.durations import SHAPE
 from sidecar.http.answers import HEADERS
 from sidecar.http.commands import MAX_NAME_CHARS, NAME
 from sidecar.lease import MAX_TOKEN
@@ -19,9 +20,12 @@ JSON = dict[str, Any]
 
 APP: Final = "app"
 PROBES: Final = "probes"
-DURATION: Final = r"^[0-9]{1,12}(\.[0-9]{1,9})?(ms|s|m|h)?$"
-OUT: Final = r"^([0-9]{1,4}(ms|s)?|([0-9]{1,3}|1[0-3][0-9]{2}|14[0-3][0-9]|1440)m|([0-9]|1[0-9]|2[0-4])h)$"
-"""Of a resignation: of what `/resign` takes the part that a pattern can say, up to 24h in each unit."""
+DURATION: Final = f"^(?:{SHAPE})$"
+OUT: Final = (
+    r"^([0-9]{1,4}(ms|s)?|([0-9]{1,3}|1[0-3][0-9]{2}|14[0-3][0-9]|1440)m|([0-9]|1[0-9]|2[0-4])h|"
+    r"([0-9]|1[0-9]|2[0-3])h[0-5]?[0-9]m([0-5]?[0-9]s)?|[0-9]{1,3}m[0-5]?[0-9]s)$"
+)
+"""Of a resignation: of what `/resign` takes the part that a pattern can say, up to 24h in each unit, and as Go writes them."""
 
 
 def route(listener: str) -> web.RouteDef:

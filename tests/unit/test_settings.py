@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from sidecar.command_line import checked, configured
-from sidecar.durations import parse_seconds
 from sidecar.identity import Pod
 from sidecar.resolved import Resolved, own_pod
 from sidecar.settings import Settings
@@ -267,14 +266,6 @@ def test_help_has_every_setting_with_its_reason(monkeypatch: pytest.MonkeyPatch,
         assert f"--{field.rstrip('_').replace('_', '-')}" in said
         assert about.description
         assert " ".join(about.description.split())[:40] in said
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"), [("15", 15), ("15s", 15), ("500ms", 0.5), ("2m", 120), ("1h", 3600), ("1.5s", 1.5), ("1e9", 1e9)]
-)
-def test_durations_are_read_as_people_write_them(text: str, seconds: float) -> None:
-    """Seconds without a unit."""
-    assert parse_seconds(text) == seconds
 
 
 def test_an_early_takeover_is_off_and_its_second_setting_is_refused_without_the_first(
