@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from types import FrameType
 from typing import TYPE_CHECKING, Final
 
-from sidecar import __version__, checking, identity, lean, listen, logs, watchdog
+from sidecar import __version__, checking, identity, lean, listen, logs, stopping, watchdog
 from sidecar.beside import works
 from sidecar.clock import SystemClock, ns
 from sidecar.elector import Elector
@@ -150,7 +150,7 @@ async def _run(settings: Resolved, dog: watchdog.Watchdog) -> None:
             served = asyncio.Event()
             server = group.create_task(_serve(elector, clock, app_sockets, probe_sockets, served))
             await served.wait()
-            _on_signals(elector)
+            _on_signals(elector, clock)
             loops, last = await works(settings, pod=pod, elector=elector, store=store, clock=clock, access=access, stack=stack)
             beside = [group.create_task(work) for work in loops]
             gc.freeze()  # what start-up made stays: no collection needs to look at it again
@@ -202,15 +202,20 @@ def _say_start(settings: Resolved, instance: str, sockets: list[socket.socket]) 
     logs.move(_log, logging.INFO, "starting", version=__version__, instance=instance, listens=where, lease=settings.lease, **shown)
 
 
-def _on_signals(elector: Elector) -> None:
+def _on_signals(elector: Elector, clock: SystemClock) -> None:
     loop = asyncio.get_running_loop()
     seen: list[signal.Signals] = []
 
     def stop(number: signal.Signals) -> None:
-        shown = elector.stop(now=bool(seen))
-        more = {"waits": shown} if shown and not seen else {}
-        logs.move(_log, logging.INFO, "told to stop", signal=number.name, again=bool(seen), **more)
+        again = bool(seen)
         seen.append(number)
+        lives = elector.stop(now=again)
+        waits = stopping.awaited(elector.situation(), clock.boottime_ns(), lives)
+        if again:
+            more = {"now": "leaves at once, releasing nothing"} if waits else {}
+        else:
+            more = {"waits_for": waits, "next": "a second signal leaves at once, releasing nothing"} if waits else {}
+        logs.move(_log, logging.INFO, "told to stop", signal=number.name, again=again, **more)
 
     for number in _STOPPING:
         loop.add_signal_handler(number, stop, number)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -54,9 +55,42 @@ def test_an_interrupt_is_a_stop_as_well(local: Sidecar) -> None:
     """Ctrl-C."""
     with ending([local]):
         local.start().serving()
+        until(local.leads, within_seconds=10)
         local.signal(signal.SIGINT)
         assert local.wait(5) == 0
     assert "Traceback" not in local.log
+
+
+def test_ctrl_c_says_what_is_waited_for_and_that_a_second_one_leaves_at_once(local: Sidecar) -> None:
+    """An application may act on a deadline that it was given: the Lease is kept until then, and a person is told so."""
+    with ending([local]):
+        local.start(LEADER_APP_ENDS_FIRST="false").serving()
+        until(local.leads, within_seconds=10)
+        local.signal(signal.SIGINT)
+        (said,) = until(lambda: [line for line in local.log.splitlines() if "told to stop signal=" in line], within_seconds=5)
+        assert "signal=SIGINT" in said
+        assert "the application, which may act: POST /drained says that it has stopped;" in said
+        assert re.search(r"; (9\.\d|10\.0) s at most", said)
+        assert "a second signal leaves at once, releasing nothing" in said
+        local.signal(signal.SIGINT)
+        assert local.wait(5) == 0
+    last = [line for line in local.log.splitlines() if "told to stop signal=" in line][-1]
+    assert "leaves at once, releasing nothing" in last
+
+
+def test_a_follower_that_is_told_to_stop_waits_for_nothing_and_says_nothing_of_it(local: Sidecar) -> None:
+    other = Sidecar("web-1", local.folder, local.environment, uid=uuid.uuid4().hex)
+    with ending([local, other]):
+        local.start().serving()
+        until(local.leads, within_seconds=10)
+        other.start().informed()
+        other.signal(signal.SIGINT)
+        assert other.wait(5) == 0
+    (said,) = [line for line in other.log.splitlines() if "told to stop signal=" in line]
+    assert "wait" not in said
+    assert "second" not in said
+    (named,) = [line for line in other.log.splitlines() if "new leader" in line]
+    assert "leader=web-0" in named
 
 
 def test_a_second_sigterm_leaves_at_once_without_releasing(local: Sidecar) -> None:

@@ -173,9 +173,9 @@ class Stage:
         """What it answers."""
         return self.elector.leadership.read().is_leader
 
-    def other_leads(self) -> None:
+    def other_leads(self, identity: str = "web-1_u1") -> None:
         """Somebody else takes the Lease, for an hour."""
-        self.lease.put({"spec": {"holderIdentity": "web-1_u1", "leaseDurationSeconds": 3600, "renewTime": "2026-11-23T08:00:00.000000Z"}})
+        self.lease.put({"spec": {"holderIdentity": identity, "leaseDurationSeconds": 3600, "renewTime": "2026-11-23T08:00:00.000000Z"}})
 
     def releases(self) -> list[float]:
         """When a release was sent."""
