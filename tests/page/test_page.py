@@ -2,63 +2,18 @@
 
 import re
 import signal
-import uuid
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from sidecar import __version__
-from tests.apiserver.sidecar_process import Sidecar, ending, the_leader, until
+from tests.apiserver.sidecar_process import Sidecar, ending, until
+from tests.page.looking import COLOUR, COLOURS, LEAD, SETTINGS, leader_first, open_page
 
-SETTINGS = {
-    "LEADER_LEASE_NAME": "web",
-    "LEADER_LEASE_DURATION": "4s",
-    "LEADER_RENEW_DEADLINE": "3s",
-    "LEADER_RETRY_PERIOD": "500ms",
-    "LEADER_APP_ENDS_FIRST": "true",
-}
 PHONE = {"width": 360, "height": 740}
 
 pytestmark = pytest.mark.xdist_group("page")
-
-
-@pytest.fixture
-def sidecars(tmp_path: Path) -> Iterator[list[Sidecar]]:
-    """Two of them, on one local store; one leads."""
-    store, uid = {"LEADER_STORE": f"local:{tmp_path}/leases.db"}, uuid.uuid4().hex
-    two = [Sidecar(name, tmp_path, SETTINGS | store, uid=uid) for name in ("web-0", "web-1")]
-    with ending(two):
-        for sidecar in two:
-            sidecar.start().serving()
-        the_leader(two, within_seconds=10)
-        yield two
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """Every fault of its script fails the test, and so does every request to anywhere but the sidecar."""
-    context = browser.new_context()
-    page, faults, asked = context.new_page(), [], []
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on("request", lambda request: asked.append(request.url))
-    yield page
-    assert faults == []
-    assert not [url for url in asked if not url.startswith(("http://127.0.0.1:", "data:"))]
-    context.close()
-
-
-def open_page(page: Page, sidecar: Sidecar) -> None:
-    """As a browser does."""
-    page.goto(f"http://127.0.0.1:{sidecar.port}/")
-
-
-def leader_first(sidecars: list[Sidecar]) -> tuple[Sidecar, Sidecar]:
-    """The leader and the other."""
-    leader = the_leader(sidecars, within_seconds=10)
-    return leader, sidecars[1 - sidecars.index(leader)]
 
 
 def test_the_leaders_page_says_that_it_leads_until_when_and_the_terms(sidecars: list[Sidecar], page: Page) -> None:
@@ -103,13 +58,12 @@ def test_a_handover_is_shown_without_anything_being_pressed(sidecars: list[Sidec
     expect(page.locator("#rows tr").nth(1)).to_contain_text("released")
     expect(page.locator("#strip i")).to_have_count(2)
     expect(page.locator("#legend")).to_have_text(f"{leader.name}{follower.name}, leads")
-    shades = "(all) => all.map(one => getComputedStyle(one).backgroundColor)"
-    strip, legend = (page.locator(f"#{where}").evaluate_all(shades) for where in ("strip i", "legend i"))
+    strip, legend = (page.locator(f"#{where}").evaluate_all(COLOURS) for where in ("strip i", "legend i"))
     assert strip == legend
-    assert strip[0] != strip[1] == page.locator("#dot").evaluate("one => getComputedStyle(one).backgroundColor")
+    assert strip[0] != strip[1] == page.locator("#dot").evaluate(COLOUR) == page.locator("main").evaluate(LEAD)
 
 
-def test_when_the_sidecar_is_gone_it_says_so_and_claims_nothing(sidecars: list[Sidecar], page: Page) -> None:
+def test_when_the_sidecar_is_gone_it_says_so_and_claims_nothing(sidecars: list[Sidecar], page: Page, tmp_path: Path) -> None:
     """A page of a leader that was killed must not go on saying "leads"; when it is back the page is live again."""
     leader, _ = leader_first(sidecars)
     open_page(page, leader)
@@ -121,116 +75,16 @@ def test_when_the_sidecar_is_gone_it_says_so_and_claims_nothing(sidecars: list[S
     expect(page.locator("#members")).to_contain_text("not known")
     expect(page.locator("#rows")).to_contain_text("not known")
     assert page.title() == "no answer: web"
+    assert page.locator("main").evaluate(LEAD) not in page.locator("i, .dot, .badge").evaluate_all(COLOURS)
     expect(page.locator("#state")).to_have_text("no answer")
     expect(page.locator("#name")).not_to_have_text(f"{leader.name} leads")
     expect(page.locator("#left")).to_have_text("its deadline has passed", timeout=10_000)
     expect(page.locator("#name")).to_have_text("Nobody is known to lead")
+    page.screenshot(path=tmp_path / "gone.png", full_page=True)
+    print(f"screenshot: {tmp_path / 'gone.png'}")
     leader.start().serving()
     expect(page.locator("#gone")).to_be_hidden(timeout=15_000)
     expect(page.locator("#state")).to_have_text(re.compile("^this Pod"))
-
-
-def test_a_leader_that_steps_down_never_reads_as_one_that_leads(sidecars: list[Sidecar], page: Page) -> None:
-    """is_leader is false; what is kept is the Lease, until its application has stopped."""
-    leader, _ = leader_first(sidecars)
-    leader.signal(signal.SIGTERM)
-    leader.wait(10)
-    leader.start(LEADER_APP_ENDS_FIRST="false", LEADER_DRAIN_TIMEOUT="1m").serving()
-    (other,) = (one for one in sidecars if one is not leader)
-    other.signal(signal.SIGTERM)
-    other.wait(10)
-    until(leader.leads, within_seconds=10)
-    open_page(page, leader)
-    expect(page.locator("#name")).to_have_text(f"{leader.name} leads")
-    leader.signal(signal.SIGTERM)
-    expect(page.locator("#name")).to_have_text(f"{leader.name} is stepping down")
-    expect(page.locator("#state")).to_have_text("this Pod: stepping down")
-    expect(page.locator("#left")).to_have_text(re.compile(r"^work in flight is covered for [123]\.\d s more, at most$"))
-    expect(page.locator("#members")).to_contain_text("stepping down")
-    expect(page.locator("#rows tr").first).to_contain_text("stepping down")
-    expect(page.locator("main")).not_to_contain_text(re.compile("leads|leading|certain", re.IGNORECASE))
-    assert page.title() == f"{leader.name} steps down: web"
-    assert page.locator("#bar").evaluate(COLOUR) != page.locator("main").evaluate(LEAD)
-
-
-COLOUR = "one => getComputedStyle(one).backgroundColor"
-LEAD = """one => {
-  const i = document.createElement("i");
-  i.style.color = "var(--lead)"; one.append(i);
-  const found = getComputedStyle(i).color;
-  i.remove();
-  return found;
-}"""
-
-OTHER: dict[str, object] = {"name": "web-1", "holder": "web-1_u2", "fencing_token": 81240}
-NOBODY: dict[str, object] = {"name": "", "holder": "", "fencing_token": None, "acquired_at": None, "expires_in": 0, "valid_until_boottime_ns": 0}
-STATES: dict[str, tuple[dict[str, object], str, str, str]] = {
-    "starting": (NOBODY | {"state": "starting", "is_leader": False}, "Not known yet", "this Pod: starting", "has not seen the Lease"),
-    "following": (OTHER | {"state": "following", "is_leader": False, "expires_in": 0}, "web-1 leads", "this Pod: following", ""),
-    "nobody": (NOBODY | {"state": "following", "is_leader": False}, "Nobody is known to lead", "this Pod: following", ""),
-    "leading": ({}, "web-0 leads", "this Pod leads", ""),
-    "stepping-down": (
-        {"state": "stepping-down", "is_leader": False}, "web-0 is stepping down", "this Pod: stepping down", "is_leader is false",
-    ),
-    "resigned": (OTHER | {"state": "resigned", "is_leader": False, "expires_in": 0}, "web-1 leads", "this Pod: resigned", "stays out"),
-    "conflict": (NOBODY | {"state": "conflict", "is_leader": False}, "Nobody is known to lead", "this Pod: conflict", "Another process"),
-}  # fmt: skip
-"""Of each state what `/leader` answers in place of a leader's own answer; the headline, the badge, and a word of the note."""
-
-
-@pytest.mark.parametrize("state", STATES)
-def test_each_state_has_its_picture(sidecars: list[Sidecar], page: Page, state: str, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Nothing in it says that this Pod leads where it does not. The pictures are to be looked at."""
-    leader, _ = leader_first(sidecars)
-    told, name, badge, note = STATES[state]
-    own = leader.identity
-    ended = {"name": "web-2", "holder": "web-2_u3", "fencing_token": 81200, "from": "2026-11-23T08:00:00.000000Z",
-             "to": "2026-11-23T08:10:00.000000Z", "ended": "released"}  # fmt: skip
-
-    def answer() -> dict[str, object]:
-        usual = {"name": "web-0", "holder": own, "fencing_token": 81240, "is_leader": True, "state": "leading", "expires_in": 9.2}
-        return leader.ask("/leader").json | usual | told
-
-    def history(route: Route) -> None:
-        now = answer()
-        stands = {"name": now["name"], "holder": now["holder"], "fencing_token": now["fencing_token"],
-                  "from": "2026-11-23T08:11:00.000000Z", "to": None, "ended": None}  # fmt: skip
-        route.fulfill(json={"terms": [stands, ended] if now["name"] else [ended]})
-
-    def members(route: Route) -> None:
-        now = answer()
-        found = [{"name": "web-0", "identity": own, "state": now["state"], "self": True}]
-        if now["holder"] not in ("", own):
-            found.append({"name": now["name"], "identity": now["holder"], "state": "leading", "self": False})
-        route.fulfill(json={"members": found, "complete": False})
-
-    page.route("**/leader", lambda route: route.fulfill(json=answer()))
-    page.route("**/history", history)
-    page.route("**/members", members)
-    open_page(page, leader)
-    expect(page.locator("#name")).to_have_text(name)
-    expect(page.locator("#state")).to_have_text(badge)
-    if note:
-        expect(page.locator("#note")).to_contain_text(note)
-    else:
-        expect(page.locator("#note")).to_be_hidden()
-    expect(page.locator("#deadline")).to_be_visible(visible=state in ("leading", "stepping-down"))
-    if state == "leading":
-        assert page.locator("#bar").evaluate(COLOUR) == page.locator("main").evaluate(LEAD)
-    elif state not in ("following", "resigned"):
-        expect(page.locator("main")).not_to_contain_text(re.compile(r"\bleads\b|leading|certain"))
-    shot = tmp_path_factory.mktemp("page") / f"{state}.png"
-    page.screenshot(path=shot, full_page=True)
-    print(f"screenshot: {shot}")
-
-
-def test_the_page_says_which_version_it_is_of_and_where_the_rest_is_described(sidecars: list[Sidecar], page: Page) -> None:
-    open_page(page, sidecars[0])
-    expect(page.locator("main")).to_contain_text(f"leader-sidecar {__version__}")
-    for link in page.locator("main a").all():
-        target = link.get_attribute("href")
-        assert target is not None
-        assert sidecars[0].ask(target).status == 200
 
 
 def test_a_sidecar_that_hangs_reads_as_one_that_is_gone(sidecars: list[Sidecar], page: Page) -> None:
