@@ -65,7 +65,8 @@ def _stoppable() -> Iterator[None]:
     """
 
     def leave(_: int, __: FrameType | None) -> None:
-        os.write(2, b"leader-sidecar: told to stop before it contended\n")
+        with contextlib.suppress(OSError):
+            os.write(2, b"leader-sidecar: told to stop before it contended\n")
         os._exit(EXIT_STOPPED)
 
     before = {number: signal.signal(number, leave) for number in _STOPPING}
@@ -140,9 +141,14 @@ async def _run(settings: Resolved, dog: watchdog.Watchdog) -> None:
     pod = own_pod(os.environ, service_account_namespace(os.environ))
     me = settings.candidate(identity.instance(), identity.place(), holder_pod(settings, pod))
     async with contextlib.AsyncExitStack() as stack:
-        app_sockets, probe_sockets = _take_sockets(settings, me.identity, stack)
-        store, access = await _open_store(settings, clock)
+        faults, app_sockets, probe_sockets = _take_sockets(settings, me.identity, stack)
+        try:
+            store, access = await _open_store(settings, clock)
+        except Unusable as error:
+            raise Unusable("\n".join([*faults, str(error)])) from None
         stack.push_async_callback(store.close)
+        if faults:
+            raise Unusable("\n".join(faults))
         names = Names(me.identity, settings.lease, settings.lease_namespace, me.instance[:8])
         elector = Elector(store, clock, Leadership(clock, names), me)
         _say_start(settings, me.instance, [*app_sockets, *probe_sockets])
@@ -179,20 +185,26 @@ async def _beat(dog: watchdog.Watchdog, elector: Elector, clock: SystemClock, lo
 
 def _take_sockets(
     settings: Resolved, own_identity: str, stack: contextlib.AsyncExitStack
-) -> tuple[list[socket.socket], list[socket.socket]]:
-    """The identity's socket and both listeners, closed with `stack`. Raises Unusable."""
+) -> tuple[list[str], list[socket.socket], list[socket.socket]]:
+    """Every fault there is, a line each, and both listeners; they and the identity's socket are closed with `stack`."""
+    faults: list[str] = []
+    bound: list[list[socket.socket]] = []
     try:
         guard = identity.take(settings.lease_namespace, settings.lease, own_identity)
         if guard is not None:
             stack.callback(guard.close)
-        bound = []
-        for text in (settings.listen, settings.probe_listen):
-            bound.append(listen.bind(listen.parse_listen(text), settings.socket_mode))
-            for listener in bound[-1]:
-                stack.callback(listener.close)
-    except (identity.CannotGuard, listen.CannotListen) as error:
-        raise Unusable(str(error)) from None
-    return bound[0], bound[1]
+    except identity.CannotGuard as error:
+        faults.append(str(error))
+    for setting, text in (("LEADER_LISTEN", settings.listen), ("LEADER_PROBE_LISTEN", settings.probe_listen)):
+        beside = [each for sockets in bound for each in sockets]
+        try:
+            bound.append(listen.bind(listen.parse_listen(text), settings.socket_mode, setting=setting, beside=beside))
+        except listen.CannotListen as error:
+            bound.append([])
+            faults.append(str(error))
+        for listener in bound[-1]:
+            stack.callback(listener.close)
+    return faults, bound[0], bound[1]
 
 
 def _say_start(settings: Resolved, instance: str, sockets: list[socket.socket]) -> None:

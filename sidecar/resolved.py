@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Final, Literal
 
+from sidecar import streams
 from sidecar.durations import format_seconds
 from sidecar.identity import Pod
 from sidecar.lease import HolderPod
@@ -22,7 +23,7 @@ class Unusable(Exception):  # noqa: N818 - said to the user
     def say(self) -> None:
         """To the user: there is no log yet, and a traceback tells nobody what to do."""
         for line in str(self).splitlines():
-            print(f"leader-sidecar: {line}", file=sys.stderr)  # noqa: T201 - see above
+            streams.complain(f"leader-sidecar: {line}\n")
 
 
 @dataclass(frozen=True, kw_only=True)

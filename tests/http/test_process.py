@@ -158,6 +158,30 @@ def test_a_unix_socket_that_another_sidecar_serves_is_left_to_it(local: Sidecar,
     assert str(path) in done.stderr
 
 
+def test_everything_that_is_taken_is_told_at_once_with_what_else_is_wrong(tmp_path: Path) -> None:
+    """Three ports, the store, and in the settings a fault beside two ports: a user mends all of it in one go."""
+    held = [socket.socket() for _ in range(3)]
+    for each in held:
+        each.bind(("127.0.0.1", 0))
+        each.listen()
+    one, two, three = (each.getsockname()[1] for each in held)
+    taken = {"LEADER_LISTEN": f"127.0.0.1:{one},127.0.0.1:{two}", "LEADER_PROBE_LISTEN": f"127.0.0.1:{three}"}
+    done = run(tmp_path, **taken)
+    assert done.returncode == 2
+    lines = done.stderr.splitlines()
+    assert [re.findall(r"127\.0\.0\.1:(\d+): .*\((LEADER_.*)\)$", line) for line in lines] == [
+        [(str(one), "LEADER_LISTEN")], [(str(two), "LEADER_LISTEN")], [(str(three), "LEADER_PROBE_LISTEN")],
+    ]  # fmt: skip
+    done = run(tmp_path, **taken, LEADER_STORE=f"local:{tmp_path}/none/leases.db")
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 4)
+    assert "leases.db" in done.stderr
+    done = run(tmp_path, **taken, LEADER_FOO="x")
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 4)
+    assert "LEADER_FOO" in done.stderr
+    for each in held:
+        each.close()
+
+
 @dataclass
 class Stuck:
     """A resolver that hangs for a minute over any name with "stuck" in it."""
