@@ -25,9 +25,7 @@ def application(elector: Elector, clock: Clock, waiting: Waiting) -> web.Applica
         leadership.close()
 
     app = web.Application(middlewares=[as_json], client_max_size=MAX_BODY_BYTES)
-    app.add_routes(
-        [*waiting.routes(), *_reading(elector, waiting), *commands.routes(elector, waiting.connections), *health.routes(elector, clock)]
-    )
+    app.add_routes([*waiting.routes(), *_reading(elector, waiting), *commands.routes(elector, clock, waiting.connections)])
     app.add_routes(health.routes(elector, clock))
     app.add_routes([web.get("/metrics", metrics.handler(elector, clock, waiting)), openapi.route(openapi.APP)])
     app.on_shutdown.append(end_waiting)

@@ -61,6 +61,7 @@ def document(listener: str) -> JSON:
     found["paths"]["/openapi.json"] = _get("This description.", {"200": _answer("The description.", {"type": "object"})})
     if listener == APP:
         found["paths"] |= _reading() | _commands()
+        found["components"]["schemas"]["Resignation"] = _leadership(_OUT)
         found["x-streams"] = _STREAMS
     return found
 
@@ -79,7 +80,13 @@ def _object(fields: JSON) -> JSON:
     return {"type": "object", "properties": fields, "required": list(fields), "additionalProperties": False}
 
 
-def _leadership() -> JSON:
+_OUT: Final[JSON] = {
+    "out_for": {"type": ["number", "null"], "minimum": 0, "description": "Seconds that it stays out, at most; null: while it lives."},
+    "out_until": {"type": ["string", "null"], "format": "date-time", "description": "The same as a time, for people."},
+}
+
+
+def _leadership(more: JSON | None = None) -> JSON:
     return _object(
         {
             "name": {"type": "string", "description": 'The Pod that leads, "" when nobody is known to.'},
@@ -98,6 +105,7 @@ def _leadership() -> JSON:
             "transitions": {"type": "integer", "minimum": 0},
             "observed_ago": {"type": ["number", "null"], "minimum": 0},
         }
+        | (more or {})
     )
 
 
@@ -174,14 +182,14 @@ def _list(items: JSON) -> JSON:
 
 
 def _commands() -> JSON:
-    def post(summary: str, fields: JSON) -> JSON:
+    def post(summary: str, fields: JSON, answer: JSON = _LEADERSHIP) -> JSON:
         body = {"type": "object", "properties": fields, "additionalProperties": False}
         return {
             "post": {
                 "summary": summary,
                 "requestBody": {"required": False, "content": {"application/json": {"schema": body}}},
                 "responses": {
-                    "200": _answer("Done: the leadership as it is then.", _LEADERSHIP),
+                    "200": _answer("Done: the leadership as it is then.", answer),
                     "400": _answer("A body that cannot be used; nothing was changed.", _ERROR),
                     "403": _answer("From a page of another origin, or from beyond this machine.", _ERROR),
                     "409": _answer("Out of season: the text says what would fit.", _ERROR),
@@ -201,7 +209,7 @@ def _commands() -> JSON:
     }
     return {
         "/drained": post("The application has stopped acting: release now.", {"token": token}),
-        "/resign": post("Step down and stay out for a while.", {"for": out, "to": name}),
+        "/resign": post("Step down and stay out for a while.", {"for": out, "to": name}, {"$ref": "#/components/schemas/Resignation"}),
         "/campaign": post("End a resignation.", {}),
     }
 

@@ -11,6 +11,7 @@ import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,25 @@ def test_ctrl_c_says_what_is_waited_for_and_that_a_second_one_leaves_at_once(loc
         assert local.wait(5) == 0
     last = [line for line in local.log.splitlines() if "told to stop signal=" in line][-1]
     assert "leaves at once, releasing nothing" in last
+
+
+@pytest.mark.parametrize(("body", "out_seconds"), [({"for": "10m"}, 600), ({"for": "1m30s"}, 90), ({}, 30)])
+def test_a_resignation_is_answered_with_until_when_it_stays_out(local: Sidecar, body: dict[str, str], out_seconds: int) -> None:
+    """At most: in seconds, and as a time for people. By default that is twice the lease duration."""
+    with ending([local]):
+        local.start().serving()
+        until(local.leads, within_seconds=10)
+        before = datetime.now(UTC)
+        answer = local.ask("/resign", method="POST", body=body).json
+        assert out_seconds - 10 < answer["out_for"] <= out_seconds
+        assert answer["is_leader"] is False
+        ends = datetime.fromisoformat(answer["out_until"])
+        assert (
+            before
+            <= ends - timedelta(seconds=answer["out_for"]) + timedelta(milliseconds=2)
+            <= datetime.now(UTC) + timedelta(milliseconds=2)
+        )
+        assert "out_until" not in local.leader()
 
 
 def test_a_follower_that_is_told_to_stop_waits_for_nothing_and_says_nothing_of_it(local: Sidecar) -> None:
