@@ -17,6 +17,10 @@ EXIT_UNUSABLE: Final = 2
 """What an edit of the Pod heals: never for what heals by itself."""
 
 
+LONGEST_USUAL_DRAIN_SECONDS: Final = 28
+"""Of Kubernetes' default terminationGracePeriodSeconds, 30, less what the release and the end of the process take (`grace.py`)."""
+
+
 class Unusable(Exception):  # noqa: N818 - said to the user
     """It cannot start; an edit of the Pod heals it. Each line is one fault."""
 
@@ -105,6 +109,11 @@ class Resolved:
     def asks_for_pods(self) -> bool:
         """Whether anything asks the API server for more than the Lease: then `own_pod` must be known."""
         return self.follows or self.yield_ or self.early_takeover
+
+    @property
+    def drains_long(self) -> bool:
+        """Whether a step-down may take longer than a kubelet leaves it by default, its end included."""
+        return (self.renew_deadline if self.drain_timeout is None else self.drain_timeout) > LONGEST_USUAL_DRAIN_SECONDS
 
     @property
     def effective_log_format(self) -> Literal["text", "json"]:
