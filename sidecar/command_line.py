@@ -72,7 +72,7 @@ def _help() -> str:
         means = "the three times in proportion, 15 to 10 to 2" if name == "ttl" else flag(field)
         group.add_argument(f"--{name}", f"-{name}", dest=name, metavar=name.upper(), help=means)
     for name in older.IGNORED:
-        group.add_argument(f"--{name}", f"-{name}", dest=name, nargs="?", metavar="BOOL", help="accepted, says nothing here")
+        group.add_argument(f"--{name}", f"-{name}", dest=name, nargs="?", metavar="VALUE", help="accepted, says nothing here")
     means = f"accepted, as all of glog's, says nothing here: {', '.join(older.GLOG)}"
     group.add_argument("--v", "-v", dest="v", metavar="LEVEL", help=means)
     return parser.format_help()
