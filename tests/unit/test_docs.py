@@ -1,5 +1,6 @@
 """What the documents say of the same thing agrees, and names nothing that never was."""
 
+import json
 import re
 from pathlib import Path
 
@@ -12,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CHANGELOG = (ROOT / "CHANGELOG.md").read_text()
 WEIGHT = (ROOT / "docs" / "weight.md").read_text()
 SPEED = (ROOT / "docs" / "speed.md").read_text()
+MEASURED = json.loads((ROOT / "docs" / "speed.json").read_text())
 
 
 @pytest.mark.skipif(re.search(r"^## \[[0-9]", CHANGELOG, re.MULTILINE) is not None, reason="there has been a version to compare with")
@@ -36,6 +38,21 @@ def test_what_a_pod_pays_is_the_sum_of_its_two_processes() -> None:
     (other,) = re.findall(r"\*\*([0-9.]+) MB are its own\*\*", WEIGHT)
     (both,) = re.findall(r"so a Pod pays\s+([0-9.]+) MB", WEIGHT)
     assert float(both) == pytest.approx(float(one) + float(other), abs=0.01)
+
+
+def test_every_commit_in_a_table_is_one() -> None:
+    """None of a tree that was never committed."""
+    commits = re.findall(r"commit (\S+),", SPEED)
+    assert len(commits) >= len(MEASURED)
+    assert not [commit for commit in commits if not re.fullmatch("[0-9a-f]{7,40}", commit)]
+
+
+def test_what_memory_is_flat_over_is_what_was_run() -> None:
+    """Handovers and minutes, in the words and in the table."""
+    (handovers,) = re.findall(r"over ([0-9]+) handovers", SPEED)
+    assert int(handovers) == MEASURED["flat"]["handovers"]
+    assert "stopped for ten minutes" in SPEED
+    assert MEASURED["flat"]["outage_seconds"] == 600
 
 
 def test_help_and_readme_say_which_grace_period_a_drain_needs() -> None:
