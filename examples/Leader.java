@@ -14,7 +14,7 @@ import java.time.Duration;
 import java.util.regex.Pattern;
 
 public class Leader {
-    static final HttpClient HTTP = HttpClient.newHttpClient();
+    static final HttpClient HTTP = HttpClient.newBuilder().proxy(HttpClient.Builder.NO_PROXY).build(); // whatever is set for others
     static String address = "localhost:4040", ledger = "ledger";
 
     static String ask(String method, String path) throws IOException, InterruptedException {

@@ -1,6 +1,6 @@
 // Acts while this Pod leads: appends its fencing token and name to a ledger, five times a second. Standard library only.
 //
-//	go run leader.go localhost:4040 ledger
+//	go run leader.go [localhost:4040] [ledger]
 package main
 
 import (
@@ -29,8 +29,9 @@ func (a answer) leads() bool {
 }
 
 func main() {
-	address, path := os.Args[1], os.Args[2]
-	client := http.Client{Timeout: 15 * time.Second}
+	arguments := append(os.Args[1:], []string{"localhost:4040", "ledger"}[min(len(os.Args)-1, 2):]...)
+	address, path := arguments[0], arguments[1]
+	client := http.Client{Timeout: 15 * time.Second, Transport: &http.Transport{}} // no proxy, whatever http_proxy says
 	for version, wait := "", "0"; ; {
 		// Told of a change at once; without one asked again after wait, since renewals move the deadline and not the version.
 		var now answer

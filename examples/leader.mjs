@@ -1,6 +1,7 @@
 // Acts while this Pod leads: appends its fencing token and name to a ledger, five times a second. Standard library only (Node 18).
 //   node leader.mjs [localhost:4040] [ledger]
 import { appendFileSync, readFileSync } from "node:fs";
+import { Agent, request } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 
 const [address = "localhost:4040", ledger = "ledger"] = process.argv.slice(2);
@@ -15,10 +16,17 @@ function leads(answer) {
   return answer.is_leader && nowMs() < answer.valid_until_boottime_ns / 1e6;
 }
 
-async function ask(method, path) {
-  const response = await fetch(`http://${address}${path}`, { method, signal: AbortSignal.timeout(15_000) });
-  if (!response.ok) throw new Error(await response.text());
-  return response.json();
+const agent = new Agent({ keepAlive: true }); // its own asks no proxy, whatever http_proxy and NODE_USE_ENV_PROXY say
+
+function ask(method, path) {
+  return new Promise((resolve, reject) => {
+    const asked = request(`http://${address}${path}`, { method, agent, signal: AbortSignal.timeout(15_000) }, (response) => {
+      let text = "";
+      response.setEncoding("utf8").on("data", (part) => (text += part)).on("error", reject);
+      response.on("end", () => (response.statusCode === 200 ? resolve(text) : reject(new Error(text))));
+    });
+    asked.on("error", reject).end();
+  }).then(JSON.parse);
 }
 
 for (let version = "", wait = "0"; ; ) {

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 from urllib.parse import quote
-from urllib.request import Request, urlopen
+from urllib.request import ProxyHandler, Request, build_opener
 
 ADDRESS = sys.argv[1] if len(sys.argv) > 1 else "localhost:4040"
 LEDGER = Path(sys.argv[2] if len(sys.argv) > 2 else "ledger")
+SIDECAR = build_opener(ProxyHandler({}))  # asked itself, whatever http_proxy says
 
 
 def leads(answer: dict[str, Any]) -> bool:
@@ -34,10 +35,10 @@ def main() -> None:
     while True:
         try:
             url = f"http://{ADDRESS}/leader?since={quote(version, safe='')}&wait={wait}"
-            with urlopen(url, timeout=15) as response:
+            with SIDECAR.open(url, timeout=15) as response:
                 answer = json.load(response)
             if answer["state"] == "stepping-down":  # nothing is under way: the next one may begin
-                urlopen(Request(f"http://{ADDRESS}/drained", method="POST"), timeout=5).close()
+                SIDECAR.open(Request(f"http://{ADDRESS}/drained", method="POST"), timeout=5).close()
         except (URLError, OSError, ValueError):
             version, wait = "", "0"  # no answer: not the leader
             time.sleep(0.2)

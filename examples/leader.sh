@@ -1,5 +1,6 @@
 #!/bin/sh
 # Acts while this Pod leads: appends its fencing token and name to a ledger, five times a second. Needs curl and jq.
+# --noproxy: the sidecar itself is asked, whatever http_proxy says.
 #   sh leader.sh [localhost:4040] [ledger]
 address=${1:-localhost:4040} ledger=${2:-ledger} version='' wait=0
 
@@ -10,7 +11,7 @@ now_ms() { # CLOCK_BOOTTIME, rounded up: /proc/uptime has hundredths
 
 while true; do
     # Told of a change at once; without one asked again after `wait`, since renewals move the deadline and not the version.
-    if ! answer=$(curl -gsf --max-time 15 "$address/leader?since=$version&wait=$wait"); then
+    if ! answer=$(curl -gsf --noproxy '*' --max-time 15 "$address/leader?since=$version&wait=$wait"); then
         version='' wait=0 # no answer: not the leader
         sleep 0.2
         continue
@@ -25,6 +26,6 @@ while true; do
             echo "$token $name" >> "$ledger"
         fi
     elif [ "$state" = stepping-down ]; then
-        curl -gsf --max-time 5 -o /dev/null -X POST "$address/drained" # nothing is under way: the next one may begin
+        curl -gsf --noproxy '*' --max-time 5 -o /dev/null -X POST "$address/drained" # nothing is under way: the next one may begin
     fi
 done

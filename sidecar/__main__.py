@@ -2,11 +2,16 @@
 
 import sys
 
-from sidecar import commands
+from sidecar import commands, streams
 
 
 def main() -> int:
     """Run what the command line asks for; the exit code."""
+    streams.stand()
+    return streams.end(_run())
+
+
+def _run() -> int:
     code = commands.run(sys.argv[1:])
     if code is not None:
         return code
@@ -26,7 +31,7 @@ def main() -> int:
         check = checking.begin(sys.argv[1:])
     except OSError as error:
         why = f"two more processes must be allowed, one that checks the settings and one that watches the loop: {error.strerror}"
-        sys.stderr.write(f"leader-sidecar: cannot start: {why}\n")
+        streams.complain(f"leader-sidecar: cannot start: {why}\n")
         return 1
     from sidecar import process  # noqa: PLC0415 - most of the start, while the settings are checked
 

@@ -4,6 +4,7 @@ Read by the listeners and by the commands that ask them; so it imports nothing t
 """
 
 import os
+import socket
 
 ALLOWED = "write host:port, localhost:port, [::1]:port, *:port or unix:/path, several with commas"
 LISTEN = "localhost:4040"
@@ -11,6 +12,8 @@ LISTEN = "localhost:4040"
 PROBE_LISTEN = "*:4041"
 """Where a kubelet asks, unless LEADER_PROBE_LISTEN says otherwise."""
 _MAX_PORT = 65535
+_MAX_NAME = 253
+_MAX_LABEL = 63
 _MAX_UNIX_PATH = 107
 """unix(7): sun_path holds 108 bytes, the last of them zero."""
 
@@ -27,7 +30,33 @@ def _parse_one(text: str) -> tuple[str, int, str]:
             raise ValueError(f"{text!r}: a unix socket's path is absolute and has {_MAX_UNIX_PATH} bytes at most")
         return "", 0, path
     host, colon, port = text.rpartition(":")
-    bare = host.removeprefix("[").removesuffix("]") if host.startswith("[") else host
-    if not (colon and bare and port.isascii() and port.isdigit() and int(port) <= _MAX_PORT) or (":" in host and bare == host):
+    bare = _host(host)
+    if not (colon and bare and port.isascii() and port.isdigit() and int(port) <= _MAX_PORT):
         raise ValueError(f"{text!r} is no address to listen on: {ALLOWED}")
     return bare, int(port), ""
+
+
+def _host(text: str) -> str:
+    """The host without brackets, in lower case; "" where it is none: `*`, an IPv4 address, an IPv6 address in brackets or a name."""
+    if text.startswith("[") and text.endswith("]"):
+        address, percent, zone = text[1:-1].partition("%")
+        return text[1:-1].lower() if _is_literal(socket.AF_INET6, address) and bool(percent) == bool(zone) else ""
+    if text == "*" or _is_literal(socket.AF_INET, text):
+        return text
+    labels = text.lower().removesuffix(".").split(".")
+    # A name whose last label is a number would be read as an IPv4 address by some, as in 127.1 or 0x7f000001.
+    is_number = labels[-1].isdigit() or labels[-1].startswith("0x")
+    return text.lower() if len(text) <= _MAX_NAME and not is_number and all(map(_is_label, labels)) else ""
+
+
+def _is_label(text: str) -> bool:
+    """RFC 1123 2.1."""
+    return 0 < len(text) <= _MAX_LABEL and text.isascii() and text.replace("-", "x").isalnum() and "-" not in (text[0], text[-1])
+
+
+def _is_literal(family: int, text: str) -> bool:
+    try:
+        socket.inet_pton(family, text)
+    except (OSError, ValueError):
+        return False
+    return True

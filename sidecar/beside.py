@@ -34,16 +34,25 @@ async def works(  # noqa: PLR0913 - each is what some part needs
         stack.push_async_callback(probe.close)
         verdict = app_health.Verdict(settings.app_health_failures, settings.app_health_successes)
         loops.append(app_health.follow(elector, clock, probe, settings.app_health_period, verdict))
-    if access is None or not settings.asks_for_pods:
+    drains_long = settings.drains_long and bool(pod.namespace and pod.name and pod.uid)
+    if access is None or not (settings.asks_for_pods or drains_long):
         return loops, last
     from sidecar.stores.objects import Objects  # noqa: PLC0415 - likewise
 
     objects = await Objects.connect(access, settings.renew_deadline)
     stack.push_async_callback(objects.close)
+    from sidecar.grace import Grace  # noqa: PLC0415 - likewise
+
+    grace = Grace(pod, elector.candidate.drain_timeout_seconds)
+    if drains_long and not (settings.pod_label or settings.pod_condition):  # which see the Pod anyway
+        from sidecar.stores.pods import KubernetesPods  # noqa: PLC0415 - likewise
+
+        loops.append(grace.look_once(elector, KubernetesPods(objects, pod.namespace)))
     if settings.follows:
         from sidecar.pod import OwnPod  # noqa: PLC0415 - likewise
 
-        own = OwnPod(pod, objects, elector, clock, label=settings.pod_label, condition=settings.pod_condition, events=settings.events)
+        on = {"label": settings.pod_label, "condition": settings.pod_condition, "events": settings.events}
+        own = OwnPod(pod, objects, elector, clock, **on, seen=grace.look)
         loops.append(own.run())
         last.append(own.finish)
     if settings.early_takeover or settings.yield_:

@@ -3,6 +3,7 @@
 It is forked before anything is loaded, and works while the sidecar loads what it serves with. It says itself what a user is to be told.
 """
 
+import contextlib
 import gc
 import os
 import signal
@@ -69,6 +70,7 @@ def _checked(arguments: Sequence[str], pipe: int) -> int:
         sys.excepthook(*sys.exc_info())
         return 1
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        with contextlib.suppress(OSError, ValueError):  # full, or nobody reads it
+            sys.stdout.flush()
+            sys.stderr.flush()
     return code

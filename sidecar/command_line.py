@@ -1,12 +1,9 @@
 """From the command line and the environment to the settings in force, or to what a user is told in their place."""
 
-import argparse
-import difflib
-import itertools
 import os
 from collections.abc import Sequence
 
-from sidecar import __version__, older
+from sidecar import __version__, flags, listen, older, streams
 from sidecar.loading import foreign_variables, load
 from sidecar.resolved import EXIT_UNUSABLE, Resolved, Unusable
 from sidecar.settings import Settings, flag, variable
@@ -24,43 +21,50 @@ def checked(arguments: Sequence[str]) -> tuple[bytes, int]:
 
 def configured(arguments: Sequence[str]) -> Resolved:
     """The settings of flags and environment. Raises Unusable with every fault at once; ends the process for --help and --version."""
-    given, rest = _parsed(arguments) if arguments else ({}, [])
-    flags = older.translated(given) | {field: text for field, text in given.items() if field in Settings.model_fields}
-    known_flags = [flag(field) for field in Settings.model_fields]
-    known_variables = [variable(field) for field in Settings.model_fields]
-    values = {word for flag_, word in itertools.pairwise(rest) if flag_.startswith("-") and "=" not in flag_ and not word.startswith("-")}
-    faults = [f"{word} is no flag{_nearest(word.split('=')[0], known_flags)}" for word in rest if word not in values]
-    faults += [f"{name} is no setting{_nearest(name, known_variables)}" for name in foreign_variables()]
-    settings, wrong = load(flags, os.environ, service_account_namespace(os.environ))
+    line = flags.parsed(arguments)
+    if line.shows:
+        streams.tell(f"leader-sidecar {__version__}\n" if line.shows == "version" else _help())
+        raise SystemExit(0)
+    given = older.translated(line.given) | {field: text for field, text in line.given.items() if field in Settings.model_fields}
+    faults = [*line.faults, *map(flags.no_setting, foreign_variables())]
+    settings, wrong = load(given, os.environ, service_account_namespace(os.environ))
     faults += wrong
     if settings is None or faults:
-        raise Unusable("\n".join(faults))
+        raise Unusable("\n".join([*faults, *_taken(given)]))
     return settings
 
 
-def _parsed(arguments: Sequence[str]) -> tuple[dict[str, str], list[str]]:
-    """What each flag was given, and what is left over."""
-    try:
-        found, rest = _parser().parse_known_args(arguments)
-    except argparse.ArgumentError as error:
-        raise Unusable(f"{error}; --help lists the flags") from None
-    return {name: text for name, text in vars(found).items() if text is not None}, rest
+def _taken(given: dict[str, str]) -> list[str]:
+    """Where there are faults already: which addresses cannot be listened on either, so that all is told at once."""
+    found = []
+    for field in ("listen", "probe_listen"):
+        text = given.get(field, os.environ.get(variable(field), Settings.model_fields[field].default))
+        try:
+            wanted = [address for address in listen.parse_listen(text) if not address.path]
+            for each in listen.bind(wanted, setting=variable(field)):
+                each.close()
+        except listen.CannotListen as error:
+            found.append(str(error))
+        except ValueError:
+            continue  # told already
+    return found
 
 
-def _parser() -> argparse.ArgumentParser:
+def _help() -> str:
+    """Made from the settings' own docstrings."""
+    import argparse  # noqa: PLC0415 - for this alone
+
     parser = argparse.ArgumentParser(
         prog="leader-sidecar",
         description="Contends for a Kubernetes Lease and answers on localhost who leads, until when, and what changed.",
-        epilog="Each flag can stand in the environment: --lease-name is LEADER_LEASE_NAME. Durations: 15, 15s, 500ms, 2m, 1h. "
+        epilog="Each flag can stand in the environment: --lease-name is LEADER_LEASE_NAME. Durations: 15, 15s, 500ms, 2m, 1h, 1m30s. "
         "A command instead: leader-sidecar probe --help.",
-        allow_abbrev=False,
-        exit_on_error=False,
     )
-    parser.add_argument("--version", action="version", version=f"leader-sidecar {__version__}")
+    parser.add_argument("--version", action="version", version=__version__)
     for field, about in Settings.model_fields.items():
         text = " ".join((about.description or "").split()).replace("%", "%%")
         if about.annotation is bool:
-            parser.add_argument(flag(field), dest=field, nargs="?", const="true", metavar="BOOL", help=text)
+            parser.add_argument(flag(field), dest=field, nargs="?", metavar="BOOL", help=text)
         else:
             parser.add_argument(flag(field), dest=field, metavar=field.rpartition("_")[2].upper(), help=text)
     group = parser.add_argument_group("flags of the older leader-elector sidecars, so that only the image need change")
@@ -68,10 +72,7 @@ def _parser() -> argparse.ArgumentParser:
         means = "the three times in proportion, 15 to 10 to 2" if name == "ttl" else flag(field)
         group.add_argument(f"--{name}", f"-{name}", dest=name, metavar=name.upper(), help=means)
     for name in older.IGNORED:
-        group.add_argument(f"--{name}", f"-{name}", dest=name, nargs="?", const="true", metavar="BOOL", help="accepted, says nothing here")
-    return parser
-
-
-def _nearest(name: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-    return f": did you mean {near[0]}?" if near else f": known are {', '.join(known)}"
+        group.add_argument(f"--{name}", f"-{name}", dest=name, nargs="?", metavar="VALUE", help="accepted, says nothing here")
+    means = f"accepted, as all of glog's, says nothing here: {', '.join(older.GLOG)}"
+    group.add_argument("--v", "-v", dest="v", metavar="LEVEL", help=means)
+    return parser.format_help()

@@ -1,24 +1,36 @@
-"""Durations as people write them: `15`, `15s`, `500ms`, `2m`, `1h`."""
+"""Durations as people and Go write them: `15`, `15s`, `500ms`, `2m`, `1m30s`, `0h1m0s`, `15000000us`."""
 
-import math
 import re
 from typing import Final
 
-_UNITS: Final = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-_SHAPE: Final = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?|[0-9]{1,3}e[0-9])(ms|s|m|h|)", re.ASCII)
+_NS: Final = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
+_PLACES: Final = 18
+"""Digits before and after a point: more than any duration needs."""
+_SCALE: Final[int] = 10 ** (_PLACES + 9)
+"""Of what such a number of nanoseconds is counted in, to the second."""
+_NUMBER: Final = rf"(?:[0-9]{{1,{_PLACES}}}(?:\.[0-9]{{0,{_PLACES}}})?|\.[0-9]{{1,{_PLACES}}})"
+SHAPE: Final = rf"[+]?(?:(?:{_NUMBER}(?:{'|'.join(_NS)}))+|{_NUMBER}|[0-9]{{1,3}}e[0-9])"
+"""As a regular expression, for JSON Schema as well. Time.ParseDuration of Go, and seconds where no unit stands."""
+_WHOLE: Final = re.compile(SHAPE, re.ASCII)
+_PART: Final = re.compile(rf"({_NUMBER})({'|'.join(_NS)}|$)", re.ASCII)
 
-ALLOWED: Final = "a duration such as 15, 15s, 500ms, 2m or 1h"
+ALLOWED: Final = "a duration such as 15, 15s, 500ms, 2m, 1h or 1m30s"
 
 
 def parse_seconds(text: str) -> float:
     """Seconds in `text`. Raises ValueError that says what is allowed."""
-    found = _SHAPE.fullmatch(text.strip())
-    seconds = float(found[1]) * _UNITS[found[2]] if found else math.nan
-    if not math.isfinite(seconds):
+    text = text.strip()
+    if not _WHOLE.fullmatch(text):
         raise ValueError(f"{text!r} is no duration: write {ALLOWED}")
-    return seconds
+    if "e" in text:
+        return float(text)
+    total = 0
+    for number, unit in _PART.findall(text):  # in integers: 15000000us is 15 s, not almost
+        whole, _, fraction = number.partition(".")
+        total += int(whole + fraction.ljust(_PLACES, "0")) * _NS[unit or "s"]
+    return total / _SCALE
 
 
 def format_seconds(seconds: float) -> str:
-    """Text that `parse_seconds` reads back."""
-    return f"{seconds:g}s"
+    """Text that `parse_seconds` reads back, to the nanosecond."""
+    return f"{seconds:.9f}".rstrip("0").rstrip(".") + "s"

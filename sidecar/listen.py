@@ -4,7 +4,7 @@ import contextlib
 import errno
 import socket
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -16,10 +16,25 @@ BACKLOG: Final = 1024
 """How many may wait to be accepted: a client that finds no room among them tries again after a second."""
 _OFF: Final = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT})
 """What a bind to an address of `localhost` or `*` ends in where the machine has no such addresses."""
+_PAIRS: Final = {
+    "localhost": ("127.0.0.1", "::1"),
+    "*": ("0.0.0.0", "::"),  # noqa: S104 - the probe listener's default
+    "::": ("::", "0.0.0.0"),  # noqa: S104 - likewise, as where a socket serves both families
+}
+_ADVICE: Final = {
+    errno.EADDRINUSE: " by another process: stop that, or take another address",
+    errno.EADDRNOTAVAIL: ": it is no address of this machine",
+    errno.EACCES: ": ports below 1024 need a right of their own, take a higher one",
+}
 
 
 class CannotListen(Exception):  # noqa: N818 - said to the user
-    """An address is taken, or is not this machine's."""
+    """An address is taken, or is not this machine's. Each line is one of them."""
+
+    def __init__(self, message: str, where: tuple[str, int] | None = None) -> None:
+        super().__init__(message)
+        self.where = where
+        """Host and port that could not be bound."""
 
 
 @dataclass(frozen=True)
@@ -30,35 +45,99 @@ class Address:
     port: int
     path: str = ""
 
+    def __str__(self) -> str:
+        """As it is written."""
+        return f"unix:{self.path}" if self.path else shown(self.host, self.port)
+
 
 def parse_listen(text: str) -> list[Address]:
     """The addresses in `text`; none in an empty one. Raises ValueError."""
     return [Address(*each) for each in addresses.parse(text)]
 
 
-def bind(wanted: Iterable[Address], socket_mode: int = 0o660) -> list[socket.socket]:
-    """Listening sockets for all that are wanted, on every address of `localhost` and `*` that is up. Raises CannotListen.
-
-    `socket_mode` is that of unix sockets' files: who may connect.
-    """
-    bound: list[socket.socket] = []
-    try:
+def named_twice(settings: Mapping[str, str]) -> list[str]:
+    """What two addresses of these settings (by name) both ask for: a line for each pair. Raises ValueError as `parse_listen`."""
+    asked: list[tuple[str, Address, frozenset[tuple[str, int]]]] = []
+    faults = []
+    for setting, text in settings.items():
+        wanted = parse_listen(text)
         for address in wanted:
-            bound += [_bind_unix(address.path, socket_mode)] if address.path else _bind_tcp(address)
-    except CannotListen:
+            places = _places(address, wanted)
+            for other, former, taken in asked:
+                if _overlap(places, taken):
+                    where = setting if setting == other else f"{other} and {setting}"
+                    both = f"{former} and {address}" if former != address else f"{address} twice"
+                    faults.append(f"{where} name {both}: one address listens once; leave one out, or take another port")
+            asked.append((setting, address, places))
+    return faults
+
+
+def _places(address: Address, wanted: Iterable[Address]) -> frozenset[tuple[str, int]]:
+    """What it binds: pairs of host and port; a path with port 0. Nothing where the port is any free one."""
+    if address.path:
+        return frozenset({(address.path, 0)})
+    return frozenset((host, address.port) for host in _hosts(address, wanted) if address.port)
+
+
+def _overlap(one: frozenset[tuple[str, int]], other: frozenset[tuple[str, int]]) -> bool:
+    def hits(host: str, port: int) -> bool:
+        every = "::" if ":" in host else "0.0.0.0"  # noqa: S104 - compared
+        return (host, port) in other or (every, port) in other
+
+    def covers(host: str, port: int) -> bool:
+        return host in ("::", "0.0.0.0") and any(  # noqa: S104 - compared
+            each_port == port and (":" in each) == (":" in host) for each, each_port in other
+        )
+
+    return any(hits(*place) or covers(*place) for place in one)
+
+
+def _hosts(address: Address, wanted: Iterable[Address]) -> tuple[str, ...]:
+    """Of `localhost`, `*` and `[::]` both families; `[::]` is IPv6 alone where 0.0.0.0 stands beside it."""
+    if address.host == "::" and Address("0.0.0.0", address.port) in wanted:  # noqa: S104 - as it was set
+        return ("::",)
+    return _PAIRS.get(address.host, (address.host,))
+
+
+def bind(
+    wanted: Iterable[Address], socket_mode: int = 0o660, *, setting: str = "LEADER_LISTEN", beside: Iterable[socket.socket] = ()
+) -> list[socket.socket]:
+    """Listening sockets for all that are wanted, on every address of `localhost`, `*` and `[::]` that is up.
+
+    `socket_mode` is that of unix sockets' files: who may connect. `beside` is what this process listens on already. Raises CannotListen
+    with every address that is not to be had, a line each.
+    """
+    wanted = list(wanted)
+    bound: list[socket.socket] = []
+    faults: list[str] = []
+    for address in wanted:
+        try:
+            bound += [_bind_unix(address.path, socket_mode)] if address.path else _bind_tcp(address, _hosts(address, wanted))
+        except CannotListen as error:
+            faults.append(f"{_own(error, [*beside, *bound]) or error} ({setting})")
+    if faults:
         for listener in bound:
             listener.close()
-        raise
+        raise CannotListen("\n".join(faults))
     return bound
 
 
-def _bind_tcp(address: Address) -> list[socket.socket]:
-    pairs = {"localhost": ("127.0.0.1", "::1"), "*": ("0.0.0.0", "::")}.get(address.host)  # noqa: S104 - the probe listener's default
-    if pairs is None:
-        return [_bind(address.host, address.port)]
+def _own(error: CannotListen, own: Iterable[socket.socket]) -> str:
+    """What is to be said where the address is taken by this very process, as by two names of one address; "" where it is not."""
+    if not (isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.EADDRINUSE and error.where):
+        return ""
+    places = frozenset({(error.where[0], error.where[1])})
+    taken = frozenset((at[0], at[1]) for at in (each.getsockname() for each in own if each.family != socket.AF_UNIX))
+    said = f"{str(error).partition(': ')[0]}: this sidecar listens there already, by another of its addresses"
+    return said if _overlap(places, taken) else ""
+
+
+def _bind_tcp(address: Address, hosts: tuple[str, ...]) -> list[socket.socket]:
+    if len(hosts) == 1:
+        return [_bind(hosts[0], address.port)]
     bound: list[socket.socket] = []
     off: CannotListen | None = None
-    for host in pairs:
+    for host in hosts:
         try:
             bound.append(_bind(host, bound[0].getsockname()[1] if bound else address.port))
         except CannotListen as error:
@@ -79,7 +158,8 @@ def _bind(host: str, port: int) -> socket.socket:
         family, kind, protocol, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         listener = socket.socket(family, kind, protocol)
     except OSError as error:
-        raise CannotListen(f"cannot listen on {host}:{port}: {error.strerror}; {ALLOWED}") from error
+        advice = "name an address of this machine" if isinstance(error, socket.gaierror) else ALLOWED
+        raise CannotListen(f"cannot listen on {shown(host, port)}: {error.strerror}; {advice}") from error
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
@@ -88,11 +168,14 @@ def _bind(host: str, port: int) -> socket.socket:
         listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
-        busy = (
-            " by another process: stop that, or set another LEADER_LISTEN or LEADER_PROBE_LISTEN" if error.errno == errno.EADDRINUSE else ""
-        )
-        raise CannotListen(f"cannot listen on {host}:{port}: {error.strerror}{busy}") from error
+        at = (str(where[0]), port)
+        raise CannotListen(f"cannot listen on {shown(host, port)}: {error.strerror}{_ADVICE.get(error.errno or 0, '')}", at) from error
     return listener
+
+
+def shown(host: str, port: int) -> str:
+    """An address as it is written: IPv6 in brackets (RFC 3986 3.2.2)."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _bind_unix(path: str, mode: int) -> socket.socket:
@@ -108,8 +191,8 @@ def _bind_unix(path: str, mode: int) -> socket.socket:
     except OSError as error:
         listener.close()
         busy = error.errno == errno.EADDRINUSE
-        advice = "by another process, or it is no socket: set another LEADER_LISTEN" if busy else "its folder must be there and writable"
-        raise CannotListen(f"cannot listen on unix:{path}: {error.strerror}{' ' if busy else '; '}{advice}") from error
+        advice = " by another process, or it is no socket: name another path" if busy else "; its folder must be there and writable"
+        raise CannotListen(f"cannot listen on unix:{path}: {error.strerror}{advice}") from error
     return listener
 
 
@@ -128,6 +211,4 @@ def _is_abandoned(path: str) -> bool:
 def name(listener: socket.socket) -> str:
     """Where a socket listens, for the log."""
     where = listener.getsockname()
-    if isinstance(where, str):
-        return f"unix:{where}"
-    return f"[{where[0]}]:{where[1]}" if ":" in where[0] else f"{where[0]}:{where[1]}"
+    return f"unix:{where}" if isinstance(where, str) else shown(where[0], where[1])

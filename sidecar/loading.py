@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from sidecar.durations import parse_seconds
 from sidecar.lease import pod_name
+from sidecar.listen import named_twice
 from sidecar.resolved import Resolved, own_pod
 from sidecar.settings import MAX_LEASE_NAME_CHARS, PREFIX, Settings, check_identity, check_label, check_subdomain, variable
 
@@ -38,6 +39,7 @@ def load(flags: Mapping[str, str], environ: Mapping[str, str], service_account_n
     settings, wrong = _validate({key: value for key, value in values.items() if value is not None}, stand_ins, given)
     faults += [fault for field, fault in wrong.items() if not (field == "lease_name" and not values.get(field))]
     faults += _inequalities(values, wrong)
+    faults += _named_twice(values, wrong)
     if not given.get("lease_unique_by", "x").strip():
         faults.append(f"{variable('lease_unique_by')} is empty: say what tells this instance apart, or leave it out")
     if settings is not None and len(settings.lease) > MAX_LEASE_NAME_CHARS:
@@ -63,7 +65,10 @@ def _validate(values: dict[str, Any], stand_ins: dict[str, str], given: Mapping[
         for detail in error.errors(include_url=False):
             field = str(detail["loc"][0])
             said = f"{given[field]!r}" if field in given else f"{values.get(field)!r} (by default)"
-            wrong.setdefault(field, f"{variable(field)}={said}: {detail['msg'].removeprefix('Value error, ')}")
+            why = (
+                detail["ctx"]["error"] if detail["type"] == "value_error" else "it is no text in UTF-8"
+            )  # all else is checked by ourselves
+            wrong.setdefault(field, f"{variable(field)}={said}: {why}")
         return None, wrong
 
 
@@ -95,6 +100,12 @@ def _inequalities(values: Mapping[str, Any], wrong: Mapping[str, str]) -> list[s
     if drain is not None and drain > 3600:  # noqa: PLR2004 - an hour, as for the lease duration
         faults.append(f"{variable('drain_timeout')} is {drain:g}s: at most 1h is allowed")
     return faults
+
+
+def _named_twice(values: Mapping[str, Any], wrong: Mapping[str, str]) -> list[str]:
+    """What the two listeners owe each other, and the addresses of one: none asks for what another has."""
+    listens = {field: values.get(field, Settings.model_fields[field].default) for field in ("listen", "probe_listen")}
+    return [] if listens.keys() & wrong.keys() else named_twice({variable(field): text for field, text in listens.items()})
 
 
 def _in_a_pod(settings: Resolved, environ: Mapping[str, str], service_account_namespace: str | None) -> list[str]:

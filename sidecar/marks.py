@@ -91,15 +91,18 @@ class Condition:
 class Mark:
     """Keeps one mark as the answer is: after it on the way up, and before the release on the way down (`is_awaited`).
 
-    One request at a time, so that none overtakes another; the latest answer is what is written. `told` is called after each.
+    One request at a time, so that none overtakes another; the latest answer is what is written. `told` is called after each,
+    `seen` with the Pod as it is then.
     """
 
-    def __init__(self, kind: Kind, asking: Asking, leadership: Leadership, told: Callable[[], None]) -> None:
+    def __init__(
+        self, kind: Kind, asking: Asking, leadership: Leadership, told: Callable[[], None], seen: Callable[[JSON], None] = lambda _: None
+    ) -> None:
         self._kind = kind
         self._asking = asking
         self._leadership = leadership
         self._clock = asking.clock
-        self._told = told
+        self._told, self._seen = told, seen
         pod = asking.pod
         self._target = Target(pod.namespace, pod.name, kind.resource)
         self._path = f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}{kind.subresource}"
@@ -142,6 +145,7 @@ class Mark:
         refused: Refused | None = found if not isinstance(found, dict) else None
         if isinstance(found, dict):
             self._looked, self._shown = True, self._kind.shown(found)
+            self._seen(found)
             if not looks and self._shown is not leads:
                 refused = Unknown("patched, and the answer does not show it: does an admission webhook take it back?")
         if isinstance(refused, Unknown):

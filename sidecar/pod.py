@@ -9,6 +9,7 @@ from sidecar.asking import Asking
 from sidecar.clock import Clock, ns
 from sidecar.elector import Elector
 from sidecar.identity import Pod
+from sidecar.lease import JSON
 from sidecar.marks import Condition, Kind, Label, Mark
 from sidecar.recorder import Recorder
 from sidecar.stores.answers import Target
@@ -25,14 +26,16 @@ class OwnPod:
     """All that is wanted of the three, over one election."""
 
     def __init__(  # noqa: PLR0913 - three parts, each of them off or on
-        self, pod: Pod, objects: Objects, elector: Elector, clock: Clock, *, label: bool, condition: bool, events: bool
-    ) -> None:
+        self, pod: Pod, objects: Objects, elector: Elector, clock: Clock, *, label: bool, condition: bool, events: bool,
+        seen: Callable[[JSON], None] = lambda _: None,
+    ) -> None:  # fmt: skip
+        """`seen` is told of the own Pod, as the API server shows it."""
         self._elector = elector
         self._clock = clock
         names, me = elector.leadership.names, elector.candidate
         asking = Asking(objects, pod, elector.status, clock, me, longest_wait_seconds=lambda: elector.situation().longest_wait_seconds())
         kinds: list[Kind] = [*([Label()] if label else []), *([Condition(f"{names.namespace}/{names.lease}")] if condition else [])]
-        self._marks = [Mark(kind, asking, elector.leadership, elector.wake) for kind in kinds]
+        self._marks = [Mark(kind, asking, elector.leadership, elector.wake, seen) for kind in kinds]
         self._recorder = Recorder(Target(names.namespace, names.lease), me.instance, asking) if events else None
         elector.hold_release(self._is_awaited)
         if self._recorder is not None:

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from types import FrameType
 from typing import TYPE_CHECKING, Final
 
-from sidecar import __version__, checking, children, identity, lean, listen, logs, watchdog
+from sidecar import __version__, checking, children, identity, lean, listen, logs, stopping, watchdog
 from sidecar.beside import works
 from sidecar.clock import SystemClock, ns
 from sidecar.elector import Elector
@@ -65,7 +65,8 @@ def _stoppable() -> Iterator[None]:
 
     def leave(_: int, __: FrameType | None) -> None:
         children.end_all()
-        os.write(2, b"leader-sidecar: told to stop before it contended\n")
+        with contextlib.suppress(OSError):
+            os.write(2, b"leader-sidecar: told to stop before it contended\n")
         os._exit(EXIT_STOPPED)
 
     before = {number: signal.signal(number, leave) for number in _STOPPING}
@@ -131,9 +132,14 @@ async def _run(settings: Resolved, dog: watchdog.Watchdog) -> None:
     pod = own_pod(os.environ, service_account_namespace(os.environ))
     me = settings.candidate(identity.instance(), identity.place(), holder_pod(settings, pod))
     async with contextlib.AsyncExitStack() as stack:
-        app_sockets, probe_sockets = _take_sockets(settings, me.identity, stack)
-        store, access = await _open_store(settings, clock)
+        faults, app_sockets, probe_sockets = _take_sockets(settings, me.identity, stack)
+        try:
+            store, access = await _open_store(settings, clock)
+        except Unusable as error:
+            raise Unusable("\n".join([*faults, str(error)])) from None
         stack.push_async_callback(store.close)
+        if faults:
+            raise Unusable("\n".join(faults))
         names = Names(me.identity, settings.lease, settings.lease_namespace, me.instance[:8])
         elector = Elector(store, clock, Leadership(clock, names), me)
         _say_start(settings, me.instance, [*app_sockets, *probe_sockets])
@@ -141,7 +147,7 @@ async def _run(settings: Resolved, dog: watchdog.Watchdog) -> None:
             served = asyncio.Event()
             server = group.create_task(_serve(elector, clock, app_sockets, probe_sockets, served))
             await served.wait()
-            _on_signals(elector)
+            _on_signals(elector, clock)
             loops, last = await works(settings, pod=pod, elector=elector, store=store, clock=clock, access=access, stack=stack)
             beside = [group.create_task(work) for work in loops]
             gc.freeze()  # what start-up made stays: no collection needs to look at it again
@@ -170,20 +176,26 @@ async def _beat(dog: watchdog.Watchdog, elector: Elector, clock: SystemClock, lo
 
 def _take_sockets(
     settings: Resolved, own_identity: str, stack: contextlib.AsyncExitStack
-) -> tuple[list[socket.socket], list[socket.socket]]:
-    """The identity's socket and both listeners, closed with `stack`. Raises Unusable."""
+) -> tuple[list[str], list[socket.socket], list[socket.socket]]:
+    """Every fault there is, a line each, and both listeners; they and the identity's socket are closed with `stack`."""
+    faults: list[str] = []
+    bound: list[list[socket.socket]] = []
     try:
         guard = identity.take(settings.lease_namespace, settings.lease, own_identity)
         if guard is not None:
             stack.callback(guard.close)
-        bound = []
-        for text in (settings.listen, settings.probe_listen):
-            bound.append(listen.bind(listen.parse_listen(text), settings.socket_mode))
-            for listener in bound[-1]:
-                stack.callback(listener.close)
-    except (identity.CannotGuard, listen.CannotListen) as error:
-        raise Unusable(str(error)) from None
-    return bound[0], bound[1]
+    except identity.CannotGuard as error:
+        faults.append(str(error))
+    for setting, text in (("LEADER_LISTEN", settings.listen), ("LEADER_PROBE_LISTEN", settings.probe_listen)):
+        beside = [each for sockets in bound for each in sockets]
+        try:
+            bound.append(listen.bind(listen.parse_listen(text), settings.socket_mode, setting=setting, beside=beside))
+        except listen.CannotListen as error:
+            bound.append([])
+            faults.append(str(error))
+        for listener in bound[-1]:
+            stack.callback(listener.close)
+    return faults, bound[0], bound[1]
 
 
 def _say_start(settings: Resolved, instance: str, sockets: list[socket.socket]) -> None:
@@ -193,15 +205,20 @@ def _say_start(settings: Resolved, instance: str, sockets: list[socket.socket]) 
     logs.move(_log, logging.INFO, "starting", version=__version__, instance=instance, listens=where, lease=settings.lease, **shown)
 
 
-def _on_signals(elector: Elector) -> None:
+def _on_signals(elector: Elector, clock: SystemClock) -> None:
     loop = asyncio.get_running_loop()
     seen: list[signal.Signals] = []
 
     def stop(number: signal.Signals) -> None:
-        shown = elector.stop(now=bool(seen))
-        more = {"waits": shown} if shown and not seen else {}
-        logs.move(_log, logging.INFO, "told to stop", signal=number.name, again=bool(seen), **more)
+        again = bool(seen)
         seen.append(number)
+        lives = elector.stop(now=again)
+        waits = stopping.awaited(elector.situation(), clock.boottime_ns(), lives)
+        if again:
+            more = {"now": "leaves at once, releasing nothing"} if waits else {}
+        else:
+            more = {"waits_for": waits, "next": "a second signal leaves at once, releasing nothing"} if waits else {}
+        logs.move(_log, logging.INFO, "told to stop", signal=number.name, again=again, **more)
 
     for number in _STOPPING:
         loop.add_signal_handler(number, stop, number)

@@ -8,7 +8,7 @@ from typing import Final
 from sidecar.asking import Asking, Clash, Refused
 from sidecar.election import Election
 from sidecar.lease import JSON, format_time
-from sidecar.shown import cut, plain
+from sidecar.shown import cut_bytes, plain
 from sidecar.stores.answers import Target
 from sidecar.stores.protocol import Denied
 from sidecar.view import State
@@ -21,8 +21,9 @@ QUEUE: Final = 16
 _MAX_BASE_CHARS: Final = 200
 """Of the Lease's name in an Event's, which has 253 at most (RFC 1123)."""
 _MAX_INSTANCE_CHARS: Final = 128
-_MAX_NOTE_CHARS: Final = 1024
-"""Kubernetes API reference, "Event v1 events.k8s.io"."""
+"""A Pod's name is ASCII: its characters are bytes, which the API server counts."""
+_MAX_NOTE_BYTES: Final = 1024
+"""Kubernetes API reference, "Event v1 events.k8s.io": 1 kB. The API server counts bytes and refuses an Event whose note has more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,9 @@ class Recorder:
         self._count += 1
         base = self._lease[:_MAX_BASE_CHARS].rstrip("-.")
         name = f"{base}.{self._instance}.{self._count}"  # the same again in a repeat: it is written once
-        self._queue.append(Happening(name, self._asking.clock.wall_us(), kind, reason, action, cut(plain(note), _MAX_NOTE_CHARS)))
+        self._queue.append(
+            Happening(name, self._asking.clock.wall_us(), kind, reason, action, cut_bytes(plain(note, len(note)), _MAX_NOTE_BYTES))
+        )
         self._heard.set()
 
     async def _write(self, happening: Happening) -> Refused | None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Final, Literal
 
+from sidecar import streams
 from sidecar.durations import format_seconds
 from sidecar.identity import Pod
 from sidecar.lease import HolderPod
@@ -16,13 +17,17 @@ EXIT_UNUSABLE: Final = 2
 """What an edit of the Pod heals: never for what heals by itself."""
 
 
+LONGEST_USUAL_DRAIN_SECONDS: Final = 28
+"""Of Kubernetes' default terminationGracePeriodSeconds, 30, less what the release and the end of the process take (`grace.py`)."""
+
+
 class Unusable(Exception):  # noqa: N818 - said to the user
     """It cannot start; an edit of the Pod heals it. Each line is one fault."""
 
     def say(self) -> None:
         """To the user: there is no log yet, and a traceback tells nobody what to do."""
         for line in str(self).splitlines():
-            print(f"leader-sidecar: {line}", file=sys.stderr)  # noqa: T201 - see above
+            streams.complain(f"leader-sidecar: {line}\n")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +109,11 @@ class Resolved:
     def asks_for_pods(self) -> bool:
         """Whether anything asks the API server for more than the Lease: then `own_pod` must be known."""
         return self.follows or self.yield_ or self.early_takeover
+
+    @property
+    def drains_long(self) -> bool:
+        """Whether a step-down may take longer than a kubelet leaves it by default, its end included."""
+        return (self.renew_deadline if self.drain_timeout is None else self.drain_timeout) > LONGEST_USUAL_DRAIN_SECONDS
 
     @property
     def effective_log_format(self) -> Literal["text", "json"]:

@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
 from sidecar import health_url
 from sidecar.addresses import LISTEN, PROBE_LISTEN
@@ -15,6 +15,8 @@ PREFIX: Final = "LEADER_"
 MAX_IDENTITY_CHARS: Final = 512
 MAX_UNIQUE_BY_CHARS: Final = 253
 MAX_LEASE_NAME_CHARS: Final = 253
+BOOLEANS: Final = dict.fromkeys(("true", "1", "t", "yes", "y", "on"), True) | dict.fromkeys(("false", "0", "f", "no", "n", "off"), False)
+"""What a switch may be, in either case."""
 _SUBDOMAIN: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*", re.ASCII)
 
 
@@ -98,9 +100,35 @@ def _pause(seconds: float) -> float:
     return seconds
 
 
+def _boolean(value: object) -> object:
+    if isinstance(value, str):
+        if value.lower() not in BOOLEANS:
+            raise ValueError("allowed are true and false")
+        return BOOLEANS[value.lower()]
+    return value
+
+
+def _count(value: object) -> object:
+    if isinstance(value, str):
+        if not re.fullmatch("0*([1-9][0-9]{0,2}|1000)", value, re.ASCII):
+            raise ValueError("allowed are whole numbers from 1 to 1000")
+        return int(value)
+    return value
+
+
+def _one_of(*words: str) -> BeforeValidator:
+    def check(value: object) -> object:
+        if isinstance(value, str) and value not in words:
+            raise ValueError(f"allowed are {', '.join(words[:-1])} and {words[-1]}")
+        return value
+
+    return BeforeValidator(check)
+
+
 Duration = Annotated[float, BeforeValidator(_duration)]
 Pause = Annotated[Duration, AfterValidator(_pause)]
-Count = Annotated[int, Field(ge=1, le=1000)]
+Count = Annotated[int, BeforeValidator(_count)]
+Switch = Annotated[bool, BeforeValidator(_boolean)]
 
 
 class Settings(BaseModel):
@@ -125,26 +153,28 @@ class Settings(BaseModel):
     """Time between renewals; renew deadline > 1.2 x this, with room for two requests of 100ms. Default 2s, as client-go."""
     store: Annotated[str, AfterValidator(_store)] = "kubernetes"
     """`kubernetes`, or `local:PATH`: one SQLite file for the processes of one machine. Never chosen by itself: nobody leads by accident."""
-    tls_strict: bool = True
+    tls_strict: Switch = True
     """false: accept a CA that is not as RFC 5280 asks, such as one without key identifiers, and keys of 1,024 bits, as kubectl does; chain,
     host name and purpose are verified either way. Default true, as Python from 3.13 on: the same on every Python."""
     listen: Annotated[str, AfterValidator(_app_listen)] = LISTEN
-    """Where the app asks: host:port, [::1]:port, unix:/path, several with commas; localhost is 127.0.0.1 and ::1, whichever is up."""
+    """Where the app asks: host:port, [::1]:port, unix:/path, several with commas; localhost is 127.0.0.1 and ::1, whichever is up.
+    `*` and `[::]` are every address of IPv4 and IPv6."""
     probe_listen: Annotated[str, AfterValidator(_listen)] = PROBE_LISTEN
     """Where a kubelet asks: it comes to the Pod's address, so every address is the default. Empty: off."""
     socket_mode: Annotated[int, BeforeValidator(_mode)] = 0o660
     """Who may connect to a unix socket: its file's mode, octal, at most 777. Default 660: containers that share a group (fsGroup)."""
     drain_timeout: Duration | None = None
     """How long a step-down waits for POST /drained. Default: the renew deadline, by which every given deadline is behind.
-    Below that it says that the app has stopped by then; 0s: at once. Above it the Lease is renewed meanwhile; 1h at most."""
-    app_ends_first: bool = False
+    Below that it says that the app has stopped by then; 0s: at once. Above it the Lease is renewed meanwhile; 1h at most.
+    The Pod's terminationGracePeriodSeconds (30 by default) has to be 2 s more, or the kubelet kills the sidecar before it releases."""
+    app_ends_first: Switch = False
     """true in a native sidecar (initContainer with restartPolicy: Always): SIGTERM means that the app has ended, release at once,
     unless an open connection shows that it lives."""
-    pod_label: bool = False
+    pod_label: Switch = False
     """true: the own Pod carries the label leader-sidecar/role: leader or follower, for a Service's selector. Needs patch on pods."""
-    pod_condition: bool = False
+    pod_condition: Switch = False
     """true: the own Pod has the condition leader-sidecar/leading, True or False, for a readiness gate. Needs patch on pods/status."""
-    events: bool = False
+    events: Switch = False
     """true: Events on the Lease tell who became leader, stopped leading and why, or resigned. Needs create on events.events.k8s.io."""
     app_health_url: Annotated[str, AfterValidator(_health_url)] = ""
     """Where the app says how it is: http://localhost:PORT/PATH, or an IP address of the Pod's. 200 to 399 is healthy. Empty: off.
@@ -157,18 +187,18 @@ class Settings(BaseModel):
     """After so many failed probes in a row the app is not healthy. Default 3, as a kubelet's failureThreshold."""
     app_health_successes: Count = 1
     """After so many successful probes in a row the app is healthy. Default 1, as a kubelet's successThreshold."""
-    yield_: bool = False
+    yield_: Switch = False
     """true: a leader of an old revision of its Deployment, StatefulSet or DaemonSet hands over to a Pod of the current one that has
     run for a lease duration, once a revision in ten minutes. Needs POD_NAME, POD_UID and the rights of k8s/components/yield."""
-    early_takeover: bool = False
+    early_takeover: Switch = False
     """Take the Lease before it runs out when the API server shows that every process of the leader's Pod has ended. Default false.
     Needs POD_NAME and POD_UID by the downward API in every candidate, and the rights to get and watch Pods."""
-    early_takeover_on_deletion: bool = False
+    early_takeover_on_deletion: Switch = False
     """Take a Pod that is gone for one that has ended, and with early_takeover only. Default false. A Pod deleted with --force, or with its
     node, may run on: that only one leads then rests on the administrator who deletes it, and no longer on this sidecar."""
-    log_format: Literal["text", "json"] | None = None
+    log_format: Annotated[Literal["text", "json"] | None, _one_of("text", "json")] = None
     """text or json. Default: text on a terminal, else json."""
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], _one_of("debug", "info", "warning", "error")] = "info"
     """The least severe lines that are logged. Default info: each change of state and each new failure, nothing a renewal."""
 
 

@@ -13,7 +13,7 @@ MAX_CHARS: Final = 1000
 
 _SIGN: Final = "… ({} characters more)"
 _SIGN_CHARS: Final = 32
-"""Room for the sign, whatever the number."""
+"""Room for the sign, whatever the number; also in bytes of UTF-8."""
 
 _SURROGATE: Final = re.compile(r"\\\\|\\ud[89ab]..\\ud[c-f]..|\\u(d[89a-f]..)")
 """In what json.dumps writes: an escaped backslash, a pair, or (the group) half of one."""
@@ -26,6 +26,15 @@ def cut(text: str, limit: int = MAX_CHARS) -> str:
         return text
     kept = max(0, limit - _SIGN_CHARS)
     return text[:kept] + _SIGN.format(len(text) - kept)
+
+
+def cut_bytes(text: str, limit: int) -> str:
+    """At most `limit` bytes (above 64) of UTF-8 that end with a whole character; what is longer says how many characters are missing."""
+    whole = text.encode("utf-8", "replace")
+    if len(whole) <= limit:
+        return whole.decode()
+    kept = whole[: limit - _SIGN_CHARS].decode(errors="ignore")  # the sign has one character of three bytes, and room for them
+    return kept + _SIGN.format(len(text) - len(kept))
 
 
 def plain(text: str, limit: int = MAX_CHARS) -> str:

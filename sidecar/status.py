@@ -9,7 +9,7 @@ from typing import Final
 
 from sidecar.clock import seconds
 from sidecar.election import Election
-from sidecar.lease import GROUP_ANNOTATION
+from sidecar.lease import GROUP_ANNOTATION, pod_name
 from sidecar.logs import event as log_event
 from sidecar.logs import move as log_move
 from sidecar.shown import cut
@@ -81,6 +81,8 @@ class Status:
     _passing: set[str] = field(default_factory=set)
     """Requests whose last failure may pass by itself: no right is missing, nothing is invalid."""
     _said_no_order: bool = False
+    _leader: tuple[str, int | None] = ("", None)
+    """The last one that was told of: its identity, and its token, or where it has none since when it leads."""
 
     def absorbed(self, before: Election, after: Election) -> None:
         """The election has moved on."""
@@ -93,6 +95,8 @@ class Status:
             self._say_altered(before, after, renewed=renewed)
         if renewed:
             self._forget_passing()
+        if after.record is not before.record or after.state is not before.state:
+            self._say_leader(after)
         if after.state is not before.state:
             self.moves[after.state] += 1
             self._tell(before, after)
@@ -123,13 +127,7 @@ class Status:
 
     def note(self, what: str, outcome: object, *, passes: bool = True) -> None:
         """Keep what fails for `/readyz?verbose`, and log it once. `passes`: it may pass by itself while following (`_forget_passing`)."""
-        message = (
-            outcome.message
-            if isinstance(outcome, (Denied, Unknown))
-            else "turned away: too many requests"
-            if isinstance(outcome, Busy)
-            else ""
-        )
+        message = outcome.message if isinstance(outcome, (Denied, Unknown, Busy)) else ""
         (self._passing.add if passes and isinstance(outcome, (Unknown, Busy)) else self._passing.discard)(what)
         self.say(what, message)
 
@@ -164,6 +162,18 @@ class Status:
         for what in self._passing & self.problems.keys():
             del self.problems[what]
         self._passing.clear()
+
+    def _say_leader(self, after: Election) -> None:
+        """Each new leader that is another candidate, once: by its term, which neither an outage nor a renewal makes another one."""
+        view = after.view()
+        if not view.holder:
+            return
+        leader = (view.holder, view.token if view.token is not None else view.acquired_at_us)
+        if leader == self._leader:
+            return
+        self._leader = leader
+        if view.holder != after.me.identity:  # what this one does is told as its own move
+            log_move(_log, logging.INFO, "new leader", leader=pod_name(view.holder), holder=view.holder, token=str(view.token))
 
     def _tell(self, before: Election, after: Election) -> None:
         level = (

@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
-from sidecar.clock import Clock, ns
+from sidecar.clock import Clock, ns, seconds
+from sidecar.situation import Situation
 
 QUIET_SECONDS: Final = 0.5
 """So long after the last sign of life it has ended: one that lives asks anew sooner, a poll's answer being its reason to."""
@@ -22,6 +23,19 @@ class Sign(Protocol):
 
     def lives(self) -> bool:
         """Whether it certainly lives at this moment; false where nothing can be told."""
+
+
+def awaited(known: Situation, now_ns: int, lives: str) -> str:
+    """What a process that was told to stop waits for, in words; "" for nothing. `lives`: what shows that the application acts on."""
+    if known.ended(now_ns):
+        return ""
+    if known.held is None:
+        return "what it has sent to the store"
+    rest_ns = known.release_ns - now_ns
+    if rest_ns <= 0:
+        return "the release of the Lease"
+    shown = f" ({lives})" if lives else ""
+    return f"the application, which may act{shown}: POST /drained says that it has stopped; {seconds(rest_ns):.1f} s at most"
 
 
 async def quiet(signs: Sequence[Sign], clock: Clock) -> None:

@@ -6,9 +6,8 @@ HTTP/1.0 over a plain socket: a client library would cost more than all the rest
 import os
 import signal
 import socket
-import sys
 
-from sidecar import addresses
+from sidecar import addresses, streams
 
 OK = 0
 FAILED = 1
@@ -25,7 +24,7 @@ Asks the sidecar on this host and prints its answer. Exit code 0: a status of 2x
   --address ADDRESS   where to ask, as LEADER_PROBE_LISTEN writes it. Default: LEADER_PROBE_LISTEN ({addresses.PROBE_LISTEN}), or, where
                       that is empty, LEADER_LISTEN ({addresses.LISTEN}); the first address that takes a connection
 """
-_HERE = {"*": ("127.0.0.1", "::1"), "localhost": ("127.0.0.1", "::1"), "0.0.0.0": ("127.0.0.1",), "::": ("::1",)}  # noqa: S104 - asked, not bound
+_HERE = {"*": ("127.0.0.1", "::1"), "localhost": ("127.0.0.1", "::1"), "0.0.0.0": ("127.0.0.1",), "::": ("::1", "127.0.0.1")}  # noqa: S104 - asked, not bound
 _STATUS_LINE = b"HTTP/1."
 _CHUNK_BYTES = 65536
 _MAX_BYTES = 2**20
@@ -43,19 +42,19 @@ class ProbeError(Exception):
 def main(arguments: list[str]) -> int:
     """Ask, print the answer, tell the exit code."""
     if "--help" in arguments or "-h" in arguments:
-        sys.stdout.write(USAGE)
+        streams.tell(USAGE)
         return OK
     try:
         route, timeout_seconds, where = _wanted(arguments)
         status, body = ask(where, route, timeout_seconds)
     except UsageError as error:
-        sys.stderr.write(f"leader-sidecar probe: {error}\n")
+        streams.complain(f"leader-sidecar probe: {error}\n")
         return UNUSABLE
     except ProbeError as error:
-        sys.stderr.write(f"leader-sidecar probe: {error}\n")
+        streams.complain(f"leader-sidecar probe: {error}\n")
         return FAILED
     text = body.decode(errors="replace")
-    sys.stdout.write(text if text.endswith("\n") else text + "\n")
+    streams.tell(text if text.endswith("\n") else text + "\n")
     return OK if 200 <= status < 300 else FAILED  # noqa: PLR2004 - 2xx
 
 

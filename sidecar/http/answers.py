@@ -15,9 +15,9 @@ def etag(answer: Answer) -> str:
     return f'W/"{answer.version}"'
 
 
-def leader_response(answer: Answer, status: HTTPStatus = HTTPStatus.OK) -> web.Response:
-    """The leadership as JSON, with its version as ETag."""
-    text = to_json(answer.to_json()) + "\n"
+def leader_response(answer: Answer, status: HTTPStatus = HTTPStatus.OK, more: dict[str, object] | None = None) -> web.Response:
+    """The leadership as JSON, with its version as ETag; `more` fields at its end."""
+    text = to_json(answer.to_json() | (more or {})) + "\n"
     return web.Response(status=status, text=text, content_type="application/json", headers=HEADERS | {"ETag": etag(answer)})
 
 

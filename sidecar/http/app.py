@@ -25,9 +25,7 @@ def application(elector: Elector, clock: Clock, waiting: Waiting) -> web.Applica
         leadership.close()
 
     app = web.Application(middlewares=[as_json], client_max_size=MAX_BODY_BYTES)
-    app.add_routes(
-        [*waiting.routes(), *_reading(elector, waiting), *commands.routes(elector, waiting.connections), *health.routes(elector, clock)]
-    )
+    app.add_routes([*waiting.routes(), *_reading(elector, waiting), *commands.routes(elector, clock, waiting.connections)])
     app.add_routes(health.routes(elector, clock))
     app.add_routes([web.get("/metrics", metrics.handler(elector, clock, waiting)), openapi.route(openapi.APP)])
     app.on_shutdown.append(end_waiting)
@@ -47,11 +45,12 @@ def _reading(elector: Elector, waiting: Waiting) -> Sequence[web.RouteDef]:
     async def members(_: web.Request) -> web.Response:
         """Oneself, who leads and who stands by: who else waits is not known to the others."""
         answer, record = leadership.read(), elector.situation().record
-        found = [{"name": pod_name(answer.identity), "identity": answer.identity, "state": answer.state, "self": True}]
-        others = [(answer.holder, State.LEADING), *((one, State.FOLLOWING) for one in (record.standbys if record is not None else ()))]
-        for one, state in others:
-            if one not in ("", answer.identity):
-                found.append({"name": pod_name(one), "identity": one, "state": state, "self": False})
+        known = dict.fromkeys(record.standbys if record is not None else (), State.FOLLOWING)
+        states = {answer.identity: answer.state, answer.holder: State.LEADING} | known  # in this order; each of them once
+        states |= {answer.holder: State.LEADING} | {answer.identity: answer.state}
+        found = [
+            {"name": pod_name(one), "identity": one, "state": state, "self": one == answer.identity} for one, state in states.items() if one
+        ]
         return json_response({"members": found, "complete": False})
 
     async def root(request: web.Request) -> web.Response:

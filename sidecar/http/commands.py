@@ -9,11 +9,13 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from sidecar.clock import Clock, seconds
 from sidecar.durations import ALLOWED, parse_seconds
 from sidecar.elector import Elector, OutOfSeason
 from sidecar.http.answers import leader_response
 from sidecar.http.connections import Connections
 from sidecar.http.errors import Refused
+from sidecar.lease import format_time
 from sidecar.shown import cut
 
 MAX_OUT_SECONDS: Final = 24 * 3600.0
@@ -27,15 +29,15 @@ _RESIGN: Final = 'send no body, or {"for": "10m", "to": "web-1"}, both optional'
 _CAMPAIGN: Final = "send no body"
 
 
-def routes(elector: Elector, connections: Connections) -> list[web.RouteDef]:
+def routes(elector: Elector, clock: Clock, connections: Connections) -> list[web.RouteDef]:
     """The three commands."""
 
-    def answer(request: web.Request, command: Callable[[], None]) -> web.Response:
+    def answer(request: web.Request, command: Callable[[], None], more: Callable[[], dict[str, object]] = dict) -> web.Response:
         try:
             command()
         except OutOfSeason as error:
             raise Refused(HTTPStatus.CONFLICT, str(error)) from None
-        return leader_response(connections.read(request))
+        return leader_response(connections.read(request), more=more())
 
     async def drained(request: web.Request) -> web.Response:
         token = _token(_fields(await _body(request), {"token"}, _DRAINED))
@@ -44,13 +46,22 @@ def routes(elector: Elector, connections: Connections) -> list[web.RouteDef]:
     async def resign(request: web.Request) -> web.Response:
         fields = _fields(await _body(request), {"for", "to"}, _RESIGN)
         out_seconds, successor = _out_seconds(fields), _successor(fields)
-        return answer(request, lambda: elector.resign(out_seconds, successor))
+        return answer(request, lambda: elector.resign(out_seconds, successor), lambda: _out(elector, clock))
 
     async def campaign(request: web.Request) -> web.Response:
         _fields(await _body(request), set(), _CAMPAIGN)
         return answer(request, elector.campaign)
 
     return [web.post("/drained", drained), web.post("/resign", resign), web.post("/campaign", campaign)]
+
+
+def _out(elector: Elector, clock: Clock) -> dict[str, object]:
+    """Until when a resignation that has just begun lasts, at the latest; null for as long as the process lives."""
+    back_ns = elector.situation().back_ns
+    if back_ns is None:
+        return {"out_for": None, "out_until": None}
+    rest_ns = max(0, back_ns - clock.boottime_ns())
+    return {"out_for": round(seconds(rest_ns), 3), "out_until": format_time(clock.wall_us() + rest_ns // 1000)}
 
 
 async def _body(request: web.Request) -> bytes:

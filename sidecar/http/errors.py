@@ -47,7 +47,7 @@ async def as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
         status = HTTPStatus(error.status)
         allow = error.headers.get("Allow", "")
         message = {
-            HTTPStatus.NOT_FOUND: f"there is no {plain(request.path or request.raw_path, 200)}; see the README for the routes",
+            HTTPStatus.NOT_FOUND: f"there is no {plain(request.path or request.raw_path, 200)}; GET /openapi.json lists what there is",
             HTTPStatus.METHOD_NOT_ALLOWED: f"{request.method} is not allowed on {request.path}, {allow} is",
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE: TOO_LARGE,
         }.get(status, error.reason)

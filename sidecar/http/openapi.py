@@ -9,6 +9,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from sidecar import __version__
+from sidecar.durations import SHAPE
 from sidecar.http.answers import HEADERS
 from sidecar.http.commands import MAX_NAME_CHARS, NAME
 from sidecar.lease import MAX_TOKEN
@@ -19,9 +20,12 @@ JSON = dict[str, Any]
 
 APP: Final = "app"
 PROBES: Final = "probes"
-DURATION: Final = r"^[0-9]{1,12}(\.[0-9]{1,9})?(ms|s|m|h)?$"
-OUT: Final = r"^([0-9]{1,4}(ms|s)?|([0-9]{1,3}|1[0-3][0-9]{2}|14[0-3][0-9]|1440)m|([0-9]|1[0-9]|2[0-4])h)$"
-"""Of a resignation: of what `/resign` takes the part that a pattern can say, up to 24h in each unit."""
+DURATION: Final = f"^(?:{SHAPE})$"
+OUT: Final = (
+    r"^([0-9]{1,4}(ms|s)?|([0-9]{1,3}|1[0-3][0-9]{2}|14[0-3][0-9]|1440)m|([0-9]|1[0-9]|2[0-4])h|"
+    r"([0-9]|1[0-9]|2[0-3])h[0-5]?[0-9]m([0-5]?[0-9]s)?|[0-9]{1,3}m[0-5]?[0-9]s)$"
+)
+"""Of a resignation: of what `/resign` takes the part that a pattern can say, up to 24h in each unit, and as Go writes them."""
 
 
 def route(listener: str) -> web.RouteDef:
@@ -57,6 +61,7 @@ def document(listener: str) -> JSON:
     found["paths"]["/openapi.json"] = _get("This description.", {"200": _answer("The description.", {"type": "object"})})
     if listener == APP:
         found["paths"] |= _reading() | _commands()
+        found["components"]["schemas"]["Resignation"] = _leadership(_OUT)
         found["x-streams"] = _STREAMS
     return found
 
@@ -75,7 +80,13 @@ def _object(fields: JSON) -> JSON:
     return {"type": "object", "properties": fields, "required": list(fields), "additionalProperties": False}
 
 
-def _leadership() -> JSON:
+_OUT: Final[JSON] = {
+    "out_for": {"type": ["number", "null"], "minimum": 0, "description": "Seconds that it stays out, at most; null: while it lives."},
+    "out_until": {"type": ["string", "null"], "format": "date-time", "description": "The same as a time, for people."},
+}
+
+
+def _leadership(more: JSON | None = None) -> JSON:
     return _object(
         {
             "name": {"type": "string", "description": 'The Pod that leads, "" when nobody is known to.'},
@@ -94,6 +105,7 @@ def _leadership() -> JSON:
             "transitions": {"type": "integer", "minimum": 0},
             "observed_ago": {"type": ["number", "null"], "minimum": 0},
         }
+        | (more or {})
     )
 
 
@@ -170,14 +182,14 @@ def _list(items: JSON) -> JSON:
 
 
 def _commands() -> JSON:
-    def post(summary: str, fields: JSON) -> JSON:
+    def post(summary: str, fields: JSON, answer: JSON = _LEADERSHIP) -> JSON:
         body = {"type": "object", "properties": fields, "additionalProperties": False}
         return {
             "post": {
                 "summary": summary,
                 "requestBody": {"required": False, "content": {"application/json": {"schema": body}}},
                 "responses": {
-                    "200": _answer("Done: the leadership as it is then.", _LEADERSHIP),
+                    "200": _answer("Done: the leadership as it is then.", answer),
                     "400": _answer("A body that cannot be used; nothing was changed.", _ERROR),
                     "403": _answer("From a page of another origin, or from beyond this machine.", _ERROR),
                     "409": _answer("Out of season: the text says what would fit.", _ERROR),
@@ -197,7 +209,7 @@ def _commands() -> JSON:
     }
     return {
         "/drained": post("The application has stopped acting: release now.", {"token": token}),
-        "/resign": post("Step down and stay out for a while.", {"for": out, "to": name}),
+        "/resign": post("Step down and stay out for a while.", {"for": out, "to": name}, {"$ref": "#/components/schemas/Resignation"}),
         "/campaign": post("End a resignation.", {}),
     }
 

@@ -6,6 +6,7 @@ from typing import Final
 
 from aiohttp import web
 
+from sidecar import __version__
 from sidecar.http.answers import HEADERS
 
 _POLICY: Final = (
@@ -16,7 +17,7 @@ _POLICY: Final = (
 
 @cache
 def _page() -> str:
-    return Path(__file__).with_name("page.html").read_text(encoding="utf-8")
+    return Path(__file__).with_name("page.html").read_text(encoding="utf-8").replace("{{version}}", __version__)
 
 
 def page_response() -> web.Response:

@@ -134,7 +134,7 @@ class LocalStore(Store):
             if not isinstance(outcome, Busy):
                 return outcome
             await self._clock.sleep(pause)
-        return Busy(BUSY_SECONDS)
+        return self._locked()
 
     def _try(self, what: Callable[[], Found]) -> Found | Outcome:
         """An outcome, whatever happens. Before the commit nothing is written, so only a commit that fails leaves doubt."""
@@ -150,13 +150,16 @@ class LocalStore(Store):
             return Unknown(self._complains(error))
         except Exception as error:  # noqa: BLE001 - the store's promise: an outcome, never an exception
             if is_busy(error):
-                return Busy(BUSY_SECONDS)
+                return self._locked()
             # An emptied file is a deleted one (what is there is set up when it is opened anew); and SQLite refuses a file that has moved.
             file = self._file
             gone = file is not None and ("no such table" in str(error) or not file.is_there())
             if file is not None and (gone or file.sql.in_transaction):
                 self._let_go()
             return Missing() if gone else Denied(self._complains(error))
+
+    def _locked(self) -> Busy:
+        return Busy(BUSY_SECONDS, _one_line(f"the store local:{self._path}: another process has the file's lock"))
 
     def _read(self) -> Outcome:
         return self._look(None) or Missing()

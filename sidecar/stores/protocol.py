@@ -37,10 +37,11 @@ class Denied:
 
 @dataclass(frozen=True, slots=True)
 class Busy:
-    """Turned away before it was tried (HTTP 429)."""
+    """Turned away before it was tried (HTTP 429, a lock that another process has)."""
 
     retry_after_seconds: float
     """As the server asks; 0 if it does not."""
+    message: str = "turned away: too many requests"
 
 
 @dataclass(frozen=True, slots=True)

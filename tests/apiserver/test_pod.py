@@ -180,3 +180,26 @@ def test_events_tell_who_became_leader_and_why_it_stopped(ground: Field) -> None
     assert {event["regarding"]["uid"] for event in found} == {lease["metadata"]["uid"]}
     assert "BecameLeader" in ground.kubectl("describe", "lease", "web")
     assert "Resigned" in ground.kubectl("events", "--for", "lease/web")
+
+
+@pytest.mark.parametrize(
+    ("on", "rules", "said"),
+    [
+        ("LEADER_POD_LABEL", ["pods"], "the Pod's terminationGracePeriodSeconds is too short"),
+        ("", [], "needs a longer terminationGracePeriodSeconds than Kubernetes' default"),
+        ("", ["get"], "the Pod's terminationGracePeriodSeconds is too short"),
+    ],
+    ids=["seen in the label's patch", "without a right", "read"],
+)
+def test_a_drain_timeout_beyond_the_grace_period_is_told_at_the_start(ground: Field, on: str, rules: list[str], said: str) -> None:
+    """The Pod has Kubernetes' default, 30 s."""
+    off = {name: "true" if name == on else "false" for name in ("LEADER_POD_LABEL", "LEADER_POD_CONDITION", "LEADER_EVENTS")}
+    sidecar = in_its_pod(ground, "web-0", LEADER_DRAIN_TIMEOUT="45s", **off)  # type: ignore[arg-type] # settings
+    reads = {"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}
+    for rule in rules:
+        ground.grant(sidecar, role(rule) if rule == "pods" else role() | {"metadata": {"name": "reads"}, "rules": [reads]})
+    sidecar.start().serving()
+    until(lambda: said in sidecar.log, within_seconds=10)
+    (line,) = [line for line in sidecar.log.splitlines() if "terminationGracePeriodSeconds" in line]
+    assert "needs_seconds=47" in line
+    assert ("WARNING" in line) == ("too short" in said)

@@ -141,7 +141,6 @@ def _about(python: str, given: argparse.Namespace) -> dict[str, Any]:
     """Where and when, for whoever compares."""
     model = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
     memory = re.search(r"^MemTotal: +(\d+) kB", Path("/proc/meminfo").read_text(encoding="utf-8"), re.MULTILINE)
-    commit = subprocess.run(["git", "-C", str(ROOT), "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
     client_go = re.search(r"k8s\.io/client-go (\S+)", (ROOT / "tests/binaries/candidate/go.mod").read_text(encoding="utf-8"))
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -151,10 +150,20 @@ def _about(python: str, given: argparse.Namespace) -> dict[str, Any]:
         "python": python,
         "kubernetes": KUBERNETES,
         "client_go": client_go[1] if client_go else "?",
-        "commit": commit.stdout.strip(),
+        "commit": _git("rev-parse", "--short", "HEAD"),
         "seed": given.seed,
         "short": given.short,
     }
+
+
+def _git(*words: str) -> str:
+    return subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True, check=False).stdout.strip()
+
+
+def _uncommitted() -> str:
+    """What differs from the commit that the tables will name; not what a run itself writes."""
+    own = [f":!docs/{name}" for name in ("speed.json", "speed.md", "handover.svg", "memory.svg")]
+    return _git("status", "--porcelain", "--untracked-files=no", "--", ".", *own)
 
 
 def _measure(given: argparse.Namespace) -> None:
@@ -180,6 +189,8 @@ def main() -> None:
     """Measure, and write what came out."""
     given = _arguments()
     if not given.report:
+        if given.out == report.JSON_FILE and (changed := _uncommitted()):
+            sys.exit(f"bench: the tables name the commit that was measured: commit this first, or take another --out\n{changed}")
         try:
             _measure(given)
         except (BinariesUnavailable, NoImage) as error:

@@ -76,7 +76,7 @@ def _memory(run: Run) -> Iterator[Row]:
     if "weight" not in run:
         return
     found = run["weight"]["found"]
-    ours, go, bare = (found[name]["memory"]["idle"] for name in (OURS, GO, "bare interpreter"))
+    ours, go, bare = (found[name]["memory"]["idle"] for name in (OURS, GO, "bare aiohttp"))
     mine = max(each["rss_mb"] for each in ours.values())
     theirs = max(each["rss_mb"] for each in go.values())
     against = bare["process"]["rss_mb"]

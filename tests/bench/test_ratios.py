@@ -49,7 +49,7 @@ def test_a_graceful_handover_costs_little_more_than_it_must_and_far_less_than_cl
 
 
 def test_a_sidecar_is_little_heavier_than_its_libraries_and_a_follower_asks_for_nothing(here: Ground) -> None:
-    """Memory against a bare interpreter, and requests while nothing happens: a leader its renewals, a follower one at most. In the image's
+    """Memory against a bare aiohttp loop, and requests while nothing happens: a leader its renewals, a follower one at most. In the image's
     Python where the image of this state has been built already.
     """
     with contextlib.ExitStack() as stack:

@@ -89,7 +89,7 @@ def waiting(sidecar: Sidecar) -> int:
 
 
 def weigh(ground: Ground, idle_seconds: float, say: Callable[[str], None], stack: ExitStack) -> dict[str, Weighed]:
-    """Fresh sidecars beside fresh client-go programs and a bare interpreter: at the start, idle, polled. They end with `stack`."""
+    """Fresh sidecars beside fresh client-go programs and a bare aiohttp loop: at the start, idle, polled. They end with `stack`."""
     ours, go = Ours(ground, ground.field()), ClientGo(ground, ground.field())
     pid = stack.enter_context(bare(ground.interpreter))
     for team in (ours, go):
@@ -97,7 +97,7 @@ def weigh(ground: Ground, idle_seconds: float, say: Callable[[str], None], stack
         team.start()
     weighed = {ours.name: roles(ours), go.name: roles(go)}
     time.sleep(SETTLE_SECONDS)
-    whole = {**weighed, "bare interpreter": Weighed({"process": pid}, {})}
+    whole = {**weighed, "bare aiohttp": Weighed({"process": pid}, {})}
     for each in whole.values():
         each.look("after the start")
     for sidecar in ours.sidecars:

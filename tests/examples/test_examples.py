@@ -5,6 +5,7 @@ smaller there are all that "never two leaders" means to it.
 """
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -23,6 +24,13 @@ from tests.debian import install
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
 MAX_LINES = 60
+NOBODY = "127.0.0.1:9"
+PROXIED = {key: value for key, value in os.environ.items() if key.lower() != "no_proxy"} | {
+    **{name: f"http://{NOBODY}" for each in ("http_proxy", "https_proxy", "all_proxy") for name in (each, each.upper())},
+    "NODE_USE_ENV_PROXY": "1",
+    "JAVA_TOOL_OPTIONS": "-Dhttp.proxyHost=127.0.0.1 -Dhttp.proxyPort=9 -Dhttp.nonProxyHosts=",
+}
+"""Of a machine whose proxy for everything is down, in each language's own way."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +107,7 @@ def applications(command: list[str], sidecars: list[Sidecar], ledger: Ledger, fo
         with (folder / "applications.log").open("ab") as log:
             for sidecar in sidecars:
                 arguments = [*command, f"127.0.0.1:{sidecar.port}", str(ledger.path)]
-                started.append(subprocess.Popen(arguments, stdout=log, stderr=log, cwd=folder, start_new_session=True))
+                started.append(subprocess.Popen(arguments, stdout=log, stderr=log, cwd=folder, start_new_session=True, env=PROXIED))
         yield
         assert [process.poll() for process in started] == [None] * len(started), (folder / "applications.log").read_text()
     finally:
@@ -136,6 +144,8 @@ def test_a_client_acts_only_while_its_pod_leads(language: Language, tmp_path: Pa
         second.kill()
         first.start().serving()
         assert ledger.acts(first, within_seconds=20) > later
+    with pytest.raises(subprocess.TimeoutExpired):  # with no arguments it goes on as well: at the usual address, into the usual file
+        subprocess.run([word.format(**words) for word in language.run], cwd=tmp_path, timeout=2, check=False, env=PROXIED)
     tokens = [number for number, _ in ledger.lines()]
     assert tokens == sorted(tokens), "somebody acted after a later leader had"
     assert len({*ledger.lines()}) == len({*tokens}), "two acted in one term"
@@ -144,6 +154,48 @@ def test_a_client_acts_only_while_its_pod_leads(language: Language, tmp_path: Pa
 @pytest.mark.parametrize("language", LANGUAGES, ids=lambda language: language.file)
 def test_a_client_is_short_enough_to_be_read(language: Language) -> None:
     assert len((EXAMPLES / language.file).read_text().splitlines()) <= MAX_LINES
+
+
+SHOWN = [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md"), *EXAMPLES.iterdir()]
+
+
+@pytest.mark.parametrize("path", SHOWN, ids=lambda path: path.name)
+def test_no_curl_that_is_shown_asks_a_proxy(path: Path) -> None:
+    """It would where http_proxy is set, for localhost as well."""
+    commands = [line for line in path.read_text().splitlines() if re.search(r"\bcurl\b[^`]*(:4040|\$address)", line)]
+    assert not [line for line in commands if "--noproxy '*'" not in line]
+
+
+def test_the_readmes_python_runs_as_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With its imports, and with a proxy in the environment that it does not ask."""
+    code = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert code is not None
+    for name, value in PROXIED.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    sidecar = Sidecar("web-0", tmp_path, {"LEADER_STORE": f"local:{tmp_path}/leases.db", "LEADER_LEASE_NAME": "web"}, uid=uuid.uuid4().hex)
+    written: list[tuple[str, int]] = []
+
+    class Store:
+        """What an application writes to."""
+
+        def write(self, row: str, *, fencing_token: int) -> None:
+            """Note it."""
+            written.append((row, fencing_token))
+
+    with ending([sidecar]):
+        sidecar.start().serving()
+        until(sidecar.leads, within_seconds=10)
+        exec(code[1].replace("localhost:4040", f"127.0.0.1:{sidecar.port}"), {"store": Store(), "row": "a row"})  # noqa: S102 - the README's
+        assert written == [("a row", sidecar.leader()["fencing_token"])]
+
+
+def test_the_readmes_shell_says_what_it_needs() -> None:
+    code = re.search(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert code is not None
+    assert "jq" in code[1]
+    assert "needs curl and jq" in code[1]
 
 
 def test_each_client_is_run() -> None:

@@ -238,6 +238,7 @@ async def test_unknown_paths_and_wrong_methods_are_json_errors(client: Client, p
     """404, and 405 with Allow; the probe listener has nothing that changes anything."""
     for asked in (client, probe):
         missing = await asked.get("/nothing")
+        assert "/openapi.json" in (await missing.json())["message"]
         assert (missing.status, (await missing.json())["error"]) == (404, "not found")
         wrong = await asked.post("/is-leader")
         assert wrong.status == 405

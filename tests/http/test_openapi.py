@@ -41,9 +41,9 @@ async def test_every_route_is_described_and_every_description_is_served(client: 
 
 def test_every_time_out_that_is_described_is_taken() -> None:
     """24h at most, in each unit; what the pattern lets through, `/resign` does not refuse."""
-    texts = [f"{number}{unit}" for number in range(10_000) for unit in ("", "ms", "s", "m", "h")]
+    texts = [f"{number}{unit}" for number in range(10_000) for unit in ("", "ms", "s", "m", "h", "m59s", "h59m", "h59m59s")]
     described = [text for text in texts if re.match(openapi.OUT, text)]
-    assert {"0", "9999s", "1440m", "24h"} <= set(described)
+    assert {"0", "9999s", "1440m", "24h", "1m59s", "23h59m59s"} <= set(described)
     assert max(map(parse_seconds, described)) <= MAX_OUT_SECONDS
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -10,6 +11,7 @@ import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -54,9 +56,61 @@ def test_an_interrupt_is_a_stop_as_well(local: Sidecar) -> None:
     """Ctrl-C."""
     with ending([local]):
         local.start().serving()
+        until(local.leads, within_seconds=10)
         local.signal(signal.SIGINT)
         assert local.wait(5) == 0
     assert "Traceback" not in local.log
+
+
+def test_ctrl_c_says_what_is_waited_for_and_that_a_second_one_leaves_at_once(local: Sidecar) -> None:
+    """An application may act on a deadline that it was given: the Lease is kept until then, and a person is told so."""
+    with ending([local]):
+        local.start(LEADER_APP_ENDS_FIRST="false").serving()
+        until(local.leads, within_seconds=10)
+        local.signal(signal.SIGINT)
+        (said,) = until(lambda: [line for line in local.log.splitlines() if "told to stop signal=" in line], within_seconds=5)
+        assert "signal=SIGINT" in said
+        assert "the application, which may act: POST /drained says that it has stopped;" in said
+        assert re.search(r"; (9\.\d|10\.0) s at most", said)
+        assert "a second signal leaves at once, releasing nothing" in said
+        local.signal(signal.SIGINT)
+        assert local.wait(5) == 0
+    last = [line for line in local.log.splitlines() if "told to stop signal=" in line][-1]
+    assert "leaves at once, releasing nothing" in last
+
+
+@pytest.mark.parametrize(("body", "out_seconds"), [({"for": "10m"}, 600), ({"for": "1m30s"}, 90), ({}, 30)])
+def test_a_resignation_is_answered_with_until_when_it_stays_out(local: Sidecar, body: dict[str, str], out_seconds: int) -> None:
+    """At most: in seconds, and as a time for people. By default that is twice the lease duration."""
+    with ending([local]):
+        local.start().serving()
+        until(local.leads, within_seconds=10)
+        before = datetime.now(UTC)
+        answer = local.ask("/resign", method="POST", body=body).json
+        assert out_seconds - 10 < answer["out_for"] <= out_seconds
+        assert answer["is_leader"] is False
+        ends = datetime.fromisoformat(answer["out_until"])
+        assert (
+            before
+            <= ends - timedelta(seconds=answer["out_for"]) + timedelta(milliseconds=2)
+            <= datetime.now(UTC) + timedelta(milliseconds=2)
+        )
+        assert "out_until" not in local.leader()
+
+
+def test_a_follower_that_is_told_to_stop_waits_for_nothing_and_says_nothing_of_it(local: Sidecar) -> None:
+    other = Sidecar("web-1", local.folder, local.environment, uid=uuid.uuid4().hex)
+    with ending([local, other]):
+        local.start().serving()
+        until(local.leads, within_seconds=10)
+        other.start().informed()
+        other.signal(signal.SIGINT)
+        assert other.wait(5) == 0
+    (said,) = [line for line in other.log.splitlines() if "told to stop signal=" in line]
+    assert "wait" not in said
+    assert "second" not in said
+    (named,) = [line for line in other.log.splitlines() if "new leader" in line]
+    assert "leader=web-0" in named
 
 
 def test_a_second_sigterm_leaves_at_once_without_releasing(local: Sidecar) -> None:
@@ -122,6 +176,30 @@ def test_a_unix_socket_that_another_sidecar_serves_is_left_to_it(local: Sidecar,
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
     assert str(path) in done.stderr
+
+
+def test_everything_that_is_taken_is_told_at_once_with_what_else_is_wrong(tmp_path: Path) -> None:
+    """Three ports, the store, and in the settings a fault beside two ports: a user mends all of it in one go."""
+    held = [socket.socket() for _ in range(3)]
+    for each in held:
+        each.bind(("127.0.0.1", 0))
+        each.listen()
+    one, two, three = (each.getsockname()[1] for each in held)
+    taken = {"LEADER_LISTEN": f"127.0.0.1:{one},127.0.0.1:{two}", "LEADER_PROBE_LISTEN": f"127.0.0.1:{three}"}
+    done = run(tmp_path, **taken)
+    assert done.returncode == 2
+    lines = done.stderr.splitlines()
+    assert [re.findall(r"127\.0\.0\.1:(\d+): .*\((LEADER_.*)\)$", line) for line in lines] == [
+        [(str(one), "LEADER_LISTEN")], [(str(two), "LEADER_LISTEN")], [(str(three), "LEADER_PROBE_LISTEN")],
+    ]  # fmt: skip
+    done = run(tmp_path, **taken, LEADER_STORE=f"local:{tmp_path}/none/leases.db")
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 4)
+    assert "leases.db" in done.stderr
+    done = run(tmp_path, **taken, LEADER_FOO="x")
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 4)
+    assert "LEADER_FOO" in done.stderr
+    for each in held:
+        each.close()
 
 
 @dataclass

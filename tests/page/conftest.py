@@ -2,12 +2,16 @@
 
 import os
 import shutil
+import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
+from tests.apiserver.sidecar_process import Sidecar, ending, the_leader
 from tests.debian import install
+from tests.page.looking import SETTINGS
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
@@ -33,3 +37,28 @@ def browser() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def sidecars(tmp_path: Path) -> Iterator[list[Sidecar]]:
+    """Two of them, on one local store; one leads."""
+    store, uid = {"LEADER_STORE": f"local:{tmp_path}/leases.db"}, uuid.uuid4().hex
+    two = [Sidecar(name, tmp_path, SETTINGS | store, uid=uid) for name in ("web-0", "web-1")]
+    with ending(two):
+        for sidecar in two:
+            sidecar.start().serving()
+        the_leader(two, within_seconds=10)
+        yield two
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """Every fault of its script fails the test, and so does every request to anywhere but the sidecar."""
+    context = browser.new_context()
+    page, faults, asked = context.new_page(), [], []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
+    yield page
+    assert faults == []
+    assert not [url for url in asked if not url.startswith(("http://127.0.0.1:", "data:"))]
+    context.close()

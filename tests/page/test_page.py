@@ -2,62 +2,18 @@
 
 import re
 import signal
-import uuid
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from tests.apiserver.sidecar_process import Sidecar, ending, the_leader, until
+from tests.apiserver.sidecar_process import Sidecar, ending, until
+from tests.page.looking import COLOUR, COLOURS, LEAD, SETTINGS, leader_first, open_page
 
-SETTINGS = {
-    "LEADER_LEASE_NAME": "web",
-    "LEADER_LEASE_DURATION": "4s",
-    "LEADER_RENEW_DEADLINE": "3s",
-    "LEADER_RETRY_PERIOD": "500ms",
-    "LEADER_APP_ENDS_FIRST": "true",
-}
 PHONE = {"width": 360, "height": 740}
 
 pytestmark = pytest.mark.xdist_group("page")
-
-
-@pytest.fixture
-def sidecars(tmp_path: Path) -> Iterator[list[Sidecar]]:
-    """Two of them, on one local store; one leads."""
-    store, uid = {"LEADER_STORE": f"local:{tmp_path}/leases.db"}, uuid.uuid4().hex
-    two = [Sidecar(name, tmp_path, SETTINGS | store, uid=uid) for name in ("web-0", "web-1")]
-    with ending(two):
-        for sidecar in two:
-            sidecar.start().serving()
-        the_leader(two, within_seconds=10)
-        yield two
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """Every fault of its script fails the test, and so does every request to anywhere but the sidecar."""
-    context = browser.new_context()
-    page, faults, asked = context.new_page(), [], []
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on("request", lambda request: asked.append(request.url))
-    yield page
-    assert faults == []
-    assert not [url for url in asked if not url.startswith(("http://127.0.0.1:", "data:"))]
-    context.close()
-
-
-def open_page(page: Page, sidecar: Sidecar) -> None:
-    """As a browser does."""
-    page.goto(f"http://127.0.0.1:{sidecar.port}/")
-
-
-def leader_first(sidecars: list[Sidecar]) -> tuple[Sidecar, Sidecar]:
-    """The leader and the other."""
-    leader = the_leader(sidecars, within_seconds=10)
-    return leader, sidecars[1 - sidecars.index(leader)]
 
 
 def test_the_leaders_page_says_that_it_leads_until_when_and_the_terms(sidecars: list[Sidecar], page: Page) -> None:
@@ -101,19 +57,31 @@ def test_a_handover_is_shown_without_anything_being_pressed(sidecars: list[Sidec
     expect(page.locator("#rows tr")).to_have_count(2)
     expect(page.locator("#rows tr").nth(1)).to_contain_text("released")
     expect(page.locator("#strip i")).to_have_count(2)
+    expect(page.locator("#legend")).to_have_text(f"{leader.name}{follower.name}, leads")
+    strip, legend = (page.locator(f"#{where}").evaluate_all(COLOURS) for where in ("strip i", "legend i"))
+    assert strip == legend
+    assert strip[0] != strip[1] == page.locator("#dot").evaluate(COLOUR) == page.locator("main").evaluate(LEAD)
 
 
-def test_when_the_sidecar_is_gone_it_says_so_and_claims_nothing(sidecars: list[Sidecar], page: Page) -> None:
+def test_when_the_sidecar_is_gone_it_says_so_and_claims_nothing(sidecars: list[Sidecar], page: Page, tmp_path: Path) -> None:
     """A page of a leader that was killed must not go on saying "leads"; when it is back the page is live again."""
     leader, _ = leader_first(sidecars)
     open_page(page, leader)
     expect(page.locator("#state")).to_have_text("this Pod leads")
+    assert "leading" in page.locator("main").inner_text()
     leader.kill()
     expect(page.locator("#gone")).to_be_visible(timeout=5000)
+    expect(page.locator("main")).not_to_contain_text(re.compile("leading|leads", re.IGNORECASE))
+    expect(page.locator("#members")).to_contain_text("not known")
+    expect(page.locator("#rows")).to_contain_text("not known")
+    assert page.title() == "no answer: web"
+    assert page.locator("main").evaluate(LEAD) not in page.locator("i, .dot, .badge").evaluate_all(COLOURS)
     expect(page.locator("#state")).to_have_text("no answer")
     expect(page.locator("#name")).not_to_have_text(f"{leader.name} leads")
     expect(page.locator("#left")).to_have_text("its deadline has passed", timeout=10_000)
     expect(page.locator("#name")).to_have_text("Nobody is known to lead")
+    page.screenshot(path=tmp_path / "gone.png", full_page=True)
+    print(f"screenshot: {tmp_path / 'gone.png'}")
     leader.start().serving()
     expect(page.locator("#gone")).to_be_hidden(timeout=15_000)
     expect(page.locator("#state")).to_have_text(re.compile("^this Pod"))

@@ -173,9 +173,9 @@ class Stage:
         """What it answers."""
         return self.elector.leadership.read().is_leader
 
-    def other_leads(self) -> None:
+    def other_leads(self, identity: str = "web-1_u1") -> None:
         """Somebody else takes the Lease, for an hour."""
-        self.lease.put({"spec": {"holderIdentity": "web-1_u1", "leaseDurationSeconds": 3600, "renewTime": "2026-11-23T08:00:00.000000Z"}})
+        self.lease.put({"spec": {"holderIdentity": identity, "leaseDurationSeconds": 3600, "renewTime": "2026-11-23T08:00:00.000000Z"}})
 
     def releases(self) -> list[float]:
         """When a release was sent."""
@@ -183,7 +183,9 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(*parts: str, app_ends_first: bool = True, **cluster: Any) -> AsyncIterator[Stage]:
+async def stage(
+    *parts: str, app_ends_first: bool = True, seen: Callable[[JSON], None] = lambda _: None, **cluster: Any
+) -> AsyncIterator[Stage]:
     """An elector and its own Pod with those parts on (default: all), running."""
     on = parts or ALL
     journal: list[str] = []
@@ -193,7 +195,7 @@ async def stage(*parts: str, app_ends_first: bool = True, **cluster: Any) -> Asy
     me = Candidate("web-0_u0", "instance", "place", 15, 10, 2, 10, app_ends_first=app_ends_first)
     elector = Elector(store, clock, Leadership(clock, Names(me.identity, "web", "shop", "boot")), me, random.Random(1))
     wanted = {part: part in on for part in ALL}
-    own = OwnPod(WEB_0, api, elector, clock, **wanted)  # type: ignore[arg-type] # what it asks of Objects is there
+    own = OwnPod(WEB_0, api, elector, clock, **wanted, seen=seen)  # type: ignore[arg-type] # what it asks of Objects is there
     following = asyncio.create_task(own.run())
     run = asyncio.create_task(elector.run())
     try:

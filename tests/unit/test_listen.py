@@ -8,7 +8,17 @@ from pathlib import Path
 import pytest
 
 from sidecar import listen
-from sidecar.listen import Address, CannotListen, bind, parse_listen
+from sidecar.listen import Address, CannotListen, bind, named_twice, parse_listen
+
+
+def free_ports(count: int) -> list[int]:
+    """Nobody listens there at this moment."""
+    held = [socket.socket() for _ in range(count)]
+    for each in held:
+        each.bind(("127.0.0.1", 0))
+    ports = [each.getsockname()[1] for each in held]
+    close(held)
+    return ports
 
 
 def close(sockets: list[socket.socket]) -> None:
@@ -22,6 +32,10 @@ def close(sockets: list[socket.socket]) -> None:
     ("*:4041", [Address("*", 4041)]),
     ("10.0.0.7:0", [Address("10.0.0.7", 0)]),
     ("[::1]:4040", [Address("::1", 4040)]),
+    ("LOCALHOST:4040", [Address("localhost", 4040)]),
+    ("[FE80::1%eth0]:4040", [Address("fe80::1%eth0", 4040)]),
+    ("[::ffff:10.0.0.7]:1", [Address("::ffff:10.0.0.7", 1)]),
+    ("web-0.web.shop.svc.:80", [Address("web-0.web.shop.svc.", 80)]),
     ("unix:/run/leader.sock", [Address("", 0, "/run/leader.sock")]),
     (" localhost:1 , unix:/a:b ", [Address("localhost", 1), Address("", 0, "/a:b")]),
     ("", []),
@@ -33,8 +47,11 @@ def test_what_may_be_written(text: str, addresses: list[Address]) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["4040", ":4040", "localhost", "localhost:", "localhost:65536", "localhost:-1", "localhost:٣", "::1:4040", "a:1,", "unix:a", "unix:"],
-)
+    ["4040", ":4040", "localhost", "localhost:", "localhost:65536", "localhost:-1", "localhost:٣", "::1:4040", "a:1,", "unix:a", "unix:",
+     "[::1:4040", "::1]:4040", "[[::1]]:4040", "[*]:1", "[localhost]:1", "[127.0.0.1]:1", "[]:1", "[::1%]:1", "[::g]:1", "localhost:1_0",
+     "1_0:1", "localhost:+1", "localhost: 1", "local host:1", "http://localhost:4040", "user@localhost:1", "localhost/x:1", "*.*:1", "**:1",
+     "256.0.0.1:1", "127.1:1", "1:1", "0:4040", "0x7f000001:1", "127.0.0.1.5:1", "-a:1", "a-:1", "a..b:1", ".:1", "ü:1", "a" * 64 + ":1"],
+)  # fmt: skip
 def test_what_may_not_and_why(text: str) -> None:
     """The message shows the part and what is allowed."""
     with pytest.raises(ValueError, match="unix"):
@@ -176,3 +193,71 @@ def test_a_unix_socket_has_its_mode_before_anybody_can_connect(tmp_path: Path) -
         made = bind([Address("", 0, str(path))]) if mode == 0o660 else bind([Address("", 0, str(path))], mode)
         assert path.stat().st_mode & 0o777 == mode
         made[0].close()
+
+
+def test_every_address_that_is_taken_is_told_at_once_each_by_its_name() -> None:
+    """And nothing stays open."""
+    ports = free_ports(3)
+    taken = bind([Address("127.0.0.1", ports[0]), Address("127.0.0.1", ports[1])])
+    with pytest.raises(CannotListen) as refused:
+        bind([Address("127.0.0.1", port) for port in ports], setting="LEADER_PROBE_LISTEN")
+    assert str(refused.value).splitlines() == [
+        f"cannot listen on 127.0.0.1:{port}: Address already in use by another process: stop that, or take another address "
+        "(LEADER_PROBE_LISTEN)"
+        for port in ports[:2]
+    ]
+    close(bind([Address("127.0.0.1", ports[2])]))
+    close(taken)
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="this machine has no IPv6")
+def test_every_address_in_brackets_serves_both_families_as_the_star_does() -> None:
+    """As a Go program's [::] does; with 0.0.0.0 beside it each has its own."""
+    (port,) = free_ports(1)
+    for wanted in ([Address("::", port)], [Address("*", port)], [Address("::", port), Address("0.0.0.0", port)]):  # noqa: S104 - as a setting may say
+        sockets = bind(wanted)
+        for host in ("127.0.0.1", "::1"):
+            socket.create_connection((host, port), timeout=5).close()
+        close(sockets)
+
+
+@pytest.mark.parametrize(
+    ("app", "probes", "said"),
+    [
+        ("localhost:4040", "localhost:4040", "LEADER_LISTEN and LEADER_PROBE_LISTEN name localhost:4040 twice"),
+        ("localhost:4040", "*:4040", "LEADER_LISTEN and LEADER_PROBE_LISTEN name localhost:4040 and *:4040"),
+        ("127.0.0.1:4040", "[::]:4040", "LEADER_LISTEN and LEADER_PROBE_LISTEN name 127.0.0.1:4040 and [::]:4040"),
+        ("*:4040", "[::1]:4040", "LEADER_LISTEN and LEADER_PROBE_LISTEN name *:4040 and [::1]:4040"),
+        ("localhost:4040,[::1]:4040", "", "LEADER_LISTEN name localhost:4040 and [::1]:4040"),
+        ("unix:/a,unix:/a", "", "LEADER_LISTEN name unix:/a twice"),
+        ("localhost:0,localhost:0", "*:0", ""),
+        ("127.0.0.1:4040", "[::1]:4040,10.0.0.7:4040", ""),
+        ("0.0.0.0:4040,[::]:4040", "localhost:4041", ""),
+        ("localhost:4040", "*:4041", ""),
+    ],
+)
+def test_an_address_that_a_sidecar_names_twice_is_its_own_fault(app: str, probes: str, said: str) -> None:
+    """Told before anything is bound, and blamed on no other process."""
+    faults = named_twice({"LEADER_LISTEN": app, "LEADER_PROBE_LISTEN": probes})
+    assert faults == ([f"{said}: one address listens once; leave one out, or take another port"] if said else [])
+
+
+def test_two_names_of_one_address_are_not_blamed_on_another_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What no setting shows: the look-up does."""
+    (port,) = free_ports(1)
+    real = socket.getaddrinfo
+
+    def resolve(host: str, *more: object, **named: object) -> object:
+        return real("127.0.0.1" if host == "web.example" else host, *more, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    with pytest.raises(CannotListen) as refused:
+        bind([Address("127.0.0.1", port), Address("web.example", port)])
+    assert str(refused.value) == (
+        f"cannot listen on web.example:{port}: this sidecar listens there already, by another of its addresses (LEADER_LISTEN)"
+    )
+
+
+def test_an_address_that_is_not_this_machines_is_told_as_it_is_written() -> None:
+    with pytest.raises(CannotListen, match=r"\[2001:db8::1\]:4040: .*no address of this machine|Address family"):
+        bind([Address("2001:db8::1", 4040)])

@@ -380,6 +380,24 @@ def test_events_tell_who_became_leader_and_why_it_stopped() -> None:
     run_virtually(main())
 
 
+@pytest.mark.parametrize("letter", ["é", "日", "😀", "e"])
+def test_an_events_note_has_1024_bytes_at_most_and_ends_with_a_whole_character(letter: str) -> None:
+    """The API server counts bytes, and refuses the whole Event where there are more."""
+
+    async def main() -> None:
+        async with stage("events") as it:
+            await asyncio.sleep(SOON)
+            it.other_leads(letter * 2000 + "_u1")
+            await asyncio.sleep(SOON)
+            note = list(it.cluster.events.values())[-1]["note"]
+            assert note.startswith(f"web-0 stopped leading: {letter}{letter}")
+            assert len(note.encode()) <= 1024
+            assert len(note.encode()) > 900
+            assert note.endswith(" characters more)")
+
+    run_virtually(main())
+
+
 def test_an_event_that_was_written_without_an_answer_is_not_written_twice() -> None:
     """Its name is the same in each repeat."""
 

@@ -1,0 +1,57 @@
+"""Whether the Pod's terminationGracePeriodSeconds leaves a step-down its time: said at the start, wherever the own Pod is seen.
+
+A kubelet kills what has not ended by then. A sidecar that still waits for its application releases nothing, and the Lease runs out.
+"""
+
+import logging
+from math import ceil
+from typing import Any, Final
+
+from sidecar import proof
+from sidecar.elector import Elector
+from sidecar.identity import Pod
+from sidecar.logs import move as log_move
+from sidecar.stores.pods import Found, Pods
+
+_log: Final = logging.getLogger(__name__)
+
+RELEASE_SECONDS: Final = 2
+"""For the release itself, and for the end of the process."""
+
+
+def needed_seconds(drain_timeout_seconds: float) -> int:
+    """The terminationGracePeriodSeconds that a drain timeout needs, at least."""
+    return ceil(drain_timeout_seconds) + RELEASE_SECONDS
+
+
+class Grace:
+    """Looks at the own Pod as it is seen first."""
+
+    def __init__(self, pod: Pod, drain_timeout_seconds: float) -> None:
+        self._pod = pod
+        self._needed = needed_seconds(drain_timeout_seconds)
+        self._looked = False
+
+    def look(self, pod: Any) -> None:
+        """Warn where its grace period is too short. Total on any JSON."""
+        if self._looked or not proof.is_pod(pod, self._pod.uid):
+            return
+        spec = pod.get("spec")
+        given = spec.get("terminationGracePeriodSeconds") if isinstance(spec, dict) else None
+        if isinstance(given, bool) or not isinstance(given, int):
+            return
+        self._looked = True
+        if given < self._needed:
+            why = "the kubelet kills the sidecar while it waits for the application, nothing is released, and the Lease has to run out"
+            said = "the Pod's terminationGracePeriodSeconds is too short for LEADER_DRAIN_TIMEOUT"
+            log_move(_log, logging.WARNING, said, is_seconds=given, needs_seconds=self._needed, why=why)
+
+    async def look_once(self, elector: Elector, pods: Pods) -> None:
+        """Read the own Pod, once; where that cannot be, say what is needed."""
+        await elector.allowed()
+        outcome = await pods.read(self._pod.name, elector.candidate.request_limit_seconds)
+        if isinstance(outcome, Found):
+            self.look(outcome.pod)
+        if not self._looked:
+            said = "LEADER_DRAIN_TIMEOUT needs a longer terminationGracePeriodSeconds than Kubernetes' default"
+            log_move(_log, logging.INFO, said, needs_seconds=self._needed, why="without get on pods it cannot be seen")
