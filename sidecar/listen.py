@@ -56,7 +56,7 @@ def parse_listen(text: str) -> list[Address]:
 
 
 def named_twice(settings: Mapping[str, str]) -> list[str]:
-    """What two addresses of these settings (by name) both ask for: a line for each pair. Raises ValueError as `parse_listen`."""
+    """What two addresses of these settings (by name) both ask for: a line for each later one. Raises ValueError as `parse_listen`."""
     asked: list[tuple[str, Address, frozenset[tuple[str, int]]]] = []
     faults = []
     for setting, text in settings.items():
@@ -65,9 +65,10 @@ def named_twice(settings: Mapping[str, str]) -> list[str]:
             places = _places(address, wanted)
             for other, former, taken in asked:
                 if _overlap(places, taken):
-                    where = setting if setting == other else f"{other} and {setting}"
+                    where = f"{setting} names" if setting == other else f"{other} and {setting} name"
                     both = f"{former} and {address}" if former != address else f"{address} twice"
-                    faults.append(f"{where} name {both}: one address listens once; leave one out, or take another port")
+                    faults.append(f"{where} {both}: one address listens once; leave one out, or take another port")
+                    break
             asked.append((setting, address, places))
     return faults
 
