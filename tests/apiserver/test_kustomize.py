@@ -162,7 +162,7 @@ def test_the_flow_schema_takes_the_sidecars_requests(apiserver: ApiServer) -> No
 
     apiserver.kubectl("apply", "-f", str(K8S / "optional/flowschema.yaml"))
     try:
-        ours = apiserver.kubectl("get", "flowschema", "leader-sidecar", "-o", "jsonpath={.metadata.uid}")
+        ours = apiserver.kubectl("get", "flowschema", "shop-web-leader-sidecar", "-o", "jsonpath={.metadata.uid}")
         until(lambda: schema() == ours, within_seconds=30)
     finally:
         apiserver.kubectl("delete", "-f", str(K8S / "optional/flowschema.yaml"))

@@ -106,6 +106,8 @@ def test_two_products_by_a_recipe_keep_their_rights_and_their_traffic(apiserver:
         apiserver.kubectl("apply", "-n", namespace, "-k", str(folders[product]))
         keeps_to_its_own(apiserver, namespace)
     assert accounts(apiserver, namespace).keys() == set(PRODUCTS)
+    for account in accounts(apiserver, namespace).values():  # for the Lease that Argo CD leaves out
+        assert may(apiserver, namespace, account, "", "create") is ("components/create" in recipe.text)
     if "own-account" in recipe.text:
         assert accounts(apiserver, namespace) == {product: f"{product}-app" for product in PRODUCTS}
     for found in listed(apiserver, namespace, "api/v1/serviceaccounts"):
@@ -127,7 +129,7 @@ def test_two_products_by_a_recipe_keep_their_rights_and_their_traffic(apiserver:
 
 @pytest.mark.parametrize("folder", [*COMMANDS, "k8s/several"])
 def test_what_is_applied_as_it_stands_gives_its_rights(apiserver: ApiServer, folder: str) -> None:
-    """Twice, in one namespace with a product by the main recipe's names."""
+    """Twice."""
     namespace = restricted(apiserver)
     for _ in range(2):
         apiserver.kubectl("apply", "-n", namespace, "-k", str(K8S.parent / folder))
