@@ -114,6 +114,21 @@ def test_a_lease_of_ones_own_names_everything(apiserver: ApiServer, tmp_path: Pa
     assert accounts == {name: f"{name}-leader-sidecar" for name in ("a-shop", "a-shop-2")}
 
 
+@pytest.mark.parametrize("own", [False, True], ids=["the shipped account", "an own account"])
+def test_two_products_with_every_option_have_no_name_in_common(apiserver: ApiServer, tmp_path: Path, own: bool) -> None:  # noqa: FBT001 - a case
+    """Whatever the kind; and each RoleBinding has its product's Role and account."""
+    found = []
+    for name in ("shop", "stock"):
+        account = f"{name}-app" if own else ""
+        resources: list[str | JSON] = ["rights", lease_of(name), workload("StatefulSet", account, name=name)]
+        components = [*(["own-account"] if own else []), "sidecar", *OPTIONS, "plain"]
+        built = build(apiserver, kustomization(tmp_path / name, resources, components))
+        assert subjects(built) == {account or f"{name}-leader-sidecar"}
+        assert len(objects(built)["RoleBinding"]) == len(OPTIONS), "one for each option but the guard, and the Lease's own"
+        found += [(each["kind"], each["metadata"]["name"]) for each in built]
+    assert len(found) == len(set(found))
+
+
 @pytest.mark.parametrize("leases", [[], [lease_of("shop"), lease_of("stock")]], ids=["none", "two"])
 def test_without_one_lease_nothing_is_built(apiserver: ApiServer, tmp_path: Path, leases: list[JSON]) -> None:
     """Nothing could be named after it."""
