@@ -22,6 +22,12 @@ CONFLICT: Final = 409
 TOO_MANY_REQUESTS: Final = 429
 NOT_VALID: Final = frozenset({400, 405, 413, 415, 422})
 """Refused for what the request is, so nothing was written."""
+LEASES: Final = "leases.coordination.k8s.io"
+NO_RIGHT: Final = " cannot create resource "
+"""In what the API server says where no authorizer allows a create; an admission policy that refuses it says something else."""
+CURE: Final = (
+    "the Lease is missing: apply it, or add the right to create it, k8s/components/create (Argo CD, for one, leaves Leases out by default)"
+)
 
 LONGEST_RETRY_AFTER_SECONDS: Final = 3600.0
 """A server that asks for more is not believed: a follower that honours it would be gone for good."""
@@ -34,7 +40,7 @@ class Target:
     namespace: str
     name: str
     """"" where none counts (a create)."""
-    resource: str = "leases.coordination.k8s.io"
+    resource: str = LEASES
     """As a Role has it: resource and group."""
 
     def asked(self, verb: str) -> str:
@@ -82,7 +88,8 @@ def refusal(target: Target, verb: str, answer: Answer) -> Denied | Busy | Unknow
         case 401:
             return Denied(f"the API server does not accept the credentials for {target.asked(verb)}: {answer.reason}")
         case 403:
-            return Denied(f"not allowed: {target.asked(verb)}: {answer.reason}")
+            cure = f"{CURE}: " if verb == "create" and target.resource == LEASES and NO_RIGHT in answer.reason else ""
+            return Denied(f"not allowed: {target.asked(verb)}: {cure}{answer.reason}")
         case 404:
             return Denied(f'cannot create the Lease: the namespace "{target.namespace}" is not there: {answer.reason}')
         case 429:

@@ -127,7 +127,7 @@ def _binding(
 
 def _changed(what: str, refused: str, patch: JSON) -> Row:
     def ask(there: Stage) -> tuple[int, JSON]:
-        path = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{there.guarded.namespace}/rolebindings/leader-sidecar?dryRun=All"
+        path = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{there.guarded.namespace}/rolebindings/web-leader-sidecar?dryRun=All"
         return there.server.request("PATCH", path, patch, MERGE)
 
     return Row("held", ADMIN, what, refused, ask)
@@ -145,10 +145,10 @@ def _unmarked(what: str, refused: str, patch: JSON) -> Row:
     return Row("held", ADMIN, what, refused, ask)
 
 
-ACCOUNT = {"kind": "ServiceAccount", "name": "leader-sidecar"}
+ACCOUNT = {"kind": "ServiceAccount", "name": "web-leader-sidecar"}
 ELSEWHERE = ACCOUNT | {"namespace": "default"}
 GROUP = {"kind": "Group", "apiGroup": "rbac.authorization.k8s.io", "name": "system:serviceaccounts:shop"}
-USER = {"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "system:serviceaccount:shop:leader-sidecar"}
+USER = {"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "system:serviceaccount:shop:web-leader-sidecar"}
 LABELLED: JSON = {"metadata": {"labels": {"leader-sidecar/guard": "true"}}}
 
 BINDINGS = [

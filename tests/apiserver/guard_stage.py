@@ -114,7 +114,7 @@ class Stage:
 
     def unbound(self) -> BoundPod:
         """The account with a token that is bound to no Pod, in the second Pod's name."""
-        path = f"/api/v1/namespaces/{self.guarded.namespace}/serviceaccounts/leader-sidecar/token"
+        path = f"/api/v1/namespaces/{self.guarded.namespace}/serviceaccounts/web-leader-sidecar/token"
         status, found = self.server.request("POST", path, {"spec": {"expirationSeconds": 3600}})
         assert status == 201, found
         return replace(self.second, token=found["status"]["token"])
@@ -133,7 +133,7 @@ PUT = "application/json"
 def stage(server: ApiServer, folder: Path, prepare: Callable[[Stage], None] | None = None) -> Stage:
     """A new one, held by web-0; `prepare` makes another state of it."""
     guarded = made(server, folder)
-    subject = {"kind": "ServiceAccount", "name": "leader-sidecar"}
+    subject = {"kind": "ServiceAccount", "name": "web-leader-sidecar"}
     reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "wider"}
     binding = WIDER | {"kind": "RoleBinding", "roleRef": reference, "subjects": [subject]}
     del binding["rules"]

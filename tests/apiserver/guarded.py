@@ -54,7 +54,7 @@ def enforced(server: ApiServer, folder: Path) -> None:
     ground = made(server, folder)
     pod = ground.pod("probe")
     group = {"kind": "Group", "apiGroup": "rbac.authorization.k8s.io", "name": "any"}
-    path = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{ground.namespace}/rolebindings/leader-sidecar?dryRun=All"
+    path = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{ground.namespace}/rolebindings/web-leader-sidecar?dryRun=All"
     until(lambda: pod.patch(pod.leases("web?dryRun=All"), {"spec": {"holderIdentity": "x"}})[0] == 403, within_seconds=30)
     until(lambda: pod.patch_pod("probe", {"metadata": {"labels": {"in-force": "no"}}}, "?dryRun=All")[0] == 403, within_seconds=30)
     until(lambda: server.request("PATCH", path, {"subjects": [group]}, MERGE)[0] == 403, within_seconds=30)

@@ -14,6 +14,15 @@ from tests.apiserver.sidecar_process import ROOT
 JSON = dict[str, Any]
 K8S = ROOT / "k8s"
 MERGE = "application/merge-patch+json"
+OPTIONS = ["create", "pod-label", "pod-condition", "events", "early-takeover", "yield", "guard"]
+"""The components that may be left out."""
+ACCOUNT: JSON = {
+    "apiVersion": "v1",
+    "kind": "ServiceAccount",
+    "metadata": {"name": "app", "annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::123456789012:role/app"}},
+}
+"""An application's own."""
+RESTRICTED = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}
 
 
 def build(server: ApiServer, folder: Path) -> list[JSON]:
@@ -34,6 +43,30 @@ def kustomization(folder: Path, resources: Sequence[str | JSON] = (), components
     content = {"resources": found, "components": [os.path.relpath(K8S / "components" / name, folder) for name in components], **fields}
     (folder / "kustomization.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
     return folder
+
+
+def workload(kind: str, account: str = "", **more: Any) -> JSON:
+    """A workload of a user's that says nothing of an election; init containers, volumes and perhaps an account of its own."""
+    safe = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    spec = {
+        **({"serviceAccountName": account} if account else {}),
+        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+        "initContainers": [{"name": "migrate", "image": "app", "securityContext": safe}],
+        "containers": [{"name": "app", "image": "app", "securityContext": safe}],
+        "volumes": [{"name": "scratch", "emptyDir": {}}],
+    }
+    labels = {"app.kubernetes.io/name": "shop"}
+    own: JSON = {"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": spec}}
+    if kind == "StatefulSet":
+        own["serviceName"] = "shop"
+    return {"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": "shop"} | more, "spec": own}
+
+
+def restricted(server: ApiServer) -> str:
+    """A namespace that refuses Pods that are not restricted."""
+    namespace = server.namespace()
+    server.kubectl("label", "namespace", namespace, *(f"{key}={value}" for key, value in RESTRICTED.items()))
+    return namespace
 
 
 def only(objects: list[JSON], kind: str, name: str | None = None) -> JSON:

@@ -72,7 +72,7 @@ def test_the_missing_lease_is_created_in_nobodys_name_and_claimed_back(guarded: 
 
 def test_a_token_that_is_bound_to_no_pod_writes_nothing(guarded: Guarded) -> None:
     """Whoever may ask for tokens of the account gains no leadership by one."""
-    path = f"/api/v1/namespaces/{guarded.namespace}/serviceaccounts/leader-sidecar/token"
+    path = f"/api/v1/namespaces/{guarded.namespace}/serviceaccounts/web-leader-sidecar/token"
     status, found = guarded.server.request("POST", path, {"spec": {"expirationSeconds": 3600}})
     assert status == 201, found
     there = staged(guarded)
@@ -97,7 +97,7 @@ def test_a_rolebinding_that_does_not_say_which_lease_allows_none(guarded: Guarde
     """A guard that is half set up is no hole, and says so."""
     there = staged(guarded)
     pod, body = there.first, there.acquired(there.first)
-    guarded.server.kubectl("annotate", "rolebinding", "leader-sidecar", "leader-sidecar/lease-", "-n", guarded.namespace)
+    guarded.server.kubectl("annotate", "rolebinding", "web-leader-sidecar", "leader-sidecar/lease-", "-n", guarded.namespace)
     until(lambda: pod.patch(pod.leases("web"), body)[0] == 403, within_seconds=5)
     assert refused(pod.patch(pod.leases("web"), body), "leader-sidecar/lease")
 
@@ -115,7 +115,7 @@ def test_an_account_of_two_guarded_rolebindings_writes_neither_lease(guarded: Gu
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "of-nothing"},
         "subjects": [account],
     }
-    own = {"kind": "ServiceAccount", "name": "leader-sidecar", "namespace": guarded.namespace}
+    own = {"kind": "ServiceAccount", "name": "web-leader-sidecar", "namespace": guarded.namespace}
     guarded.server.apply({**binding, "subjects": [account, own]}, namespace=guarded.namespace)
     until(lambda: pod.patch(pod.leases("web") + "?dryRun=All", body)[0] == 403, within_seconds=10)
     assert refused(pod.patch(pod.leases("web") + "?dryRun=All", body), "no Lease but")

@@ -40,7 +40,7 @@ def _marked(there: Stage) -> None:
 
 def _blue(there: Stage) -> None:
     there.server.kubectl(
-        "annotate", "rolebinding", "leader-sidecar", f"{GROUP_ANNOTATION}=blue", "--overwrite", "-n", there.guarded.namespace
+        "annotate", "rolebinding", "web-leader-sidecar", f"{GROUP_ANNOTATION}=blue", "--overwrite", "-n", there.guarded.namespace
     )
     body = guard_stage.with_annotations(there.acquired(there.second), **{GROUP_ANNOTATION: "blue"})
     until(lambda: there.ask(there.second, body)[0] == 200, within_seconds=10)

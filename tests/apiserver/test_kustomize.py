@@ -8,39 +8,12 @@ import pytest
 import yaml
 
 from sidecar.loading import load
-from tests.apiserver.kustomized import K8S, build, kustomization, only, sidecar_of
+from tests.apiserver.kustomized import K8S, OPTIONS, build, kustomization, only, restricted, sidecar_of, workload
 from tests.apiserver.server import ApiServer
 from tests.apiserver.sidecar_process import until
 
 JSON = dict[str, Any]
-OPTIONS = ["create", "pod-label", "pod-condition", "events", "early-takeover", "yield", "guard"]
-ROOTS = ["base", "example", "several", "guard"]
-RESTRICTED = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}
-ACCOUNT = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "app"}}
-
-
-def workload(kind: str, **more: Any) -> JSON:
-    """A workload of a user's that says nothing of an election; init containers and volumes of its own."""
-    safe = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
-    spec = {
-        "serviceAccountName": "app",
-        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
-        "initContainers": [{"name": "migrate", "image": "app", "securityContext": safe}],
-        "containers": [{"name": "app", "image": "app", "securityContext": safe}],
-        "volumes": [{"name": "scratch", "emptyDir": {}}],
-    }
-    labels = {"app.kubernetes.io/name": "shop"}
-    own: JSON = {"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": spec}}
-    if kind == "StatefulSet":
-        own["serviceName"] = "shop"
-    return {"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": "shop", **more}, "spec": own}
-
-
-def restricted(server: ApiServer) -> str:
-    """A namespace that refuses Pods that are not restricted."""
-    namespace = server.namespace()
-    server.kubectl("label", "namespace", namespace, *(f"{key}={value}" for key, value in RESTRICTED.items()))
-    return namespace
+ROOTS = ["base", "rights", "example", "several", "guard"]
 
 
 def check(server: ApiServer, objects: list[JSON]) -> None:
@@ -67,18 +40,19 @@ def test_what_is_applied_straight_from_the_repository_is_accepted(apiserver: Api
 def test_nothing_in_k8s_is_left_out_here() -> None:
     """A folder that comes later is tested as well."""
     folders = {path.parent.relative_to(K8S).parts for path in K8S.rglob("kustomization.yaml")}
-    assert {parts[0] for parts in folders} == {*ROOTS, "components"}
+    assert {parts[0] for parts in folders} == {*ROOTS, "components", "names"}
     assert {parts[1] for parts in folders if parts[0] == "components"} == {*OPTIONS, "sidecar", "plain", "own-account"}
 
 
-@pytest.mark.parametrize("last", [[], ["plain"], ["own-account"], ["own-account", "plain"]], ids=" and ".join)
+@pytest.mark.parametrize("form", [[], ["plain"], ["own-account"], ["own-account", "plain"]], ids=" and ".join)
 @pytest.mark.parametrize("kind", ["Deployment", "StatefulSet", "DaemonSet"])
 def test_every_kind_of_workload_takes_the_sidecar_with_every_option(
-    apiserver: ApiServer, tmp_path: Path, kind: str, last: list[str]
+    apiserver: ApiServer, tmp_path: Path, kind: str, form: list[str]
 ) -> None:
     """All at once, accepted, and what the application brought is still there."""
-    accounts = [ACCOUNT] if "own-account" in last else []
-    built = build(apiserver, kustomization(tmp_path / "app", ["base", workload(kind), *accounts], ["sidecar", *OPTIONS, *last]))
+    first, last = ([each for each in form if (each == "own-account") is own] for own in (True, False))
+    account = "app" if first else ""
+    built = build(apiserver, kustomization(tmp_path / "app", ["base", workload(kind, account)], [*first, "sidecar", *OPTIONS, *last]))
     check(apiserver, built)
     spec = only(built, kind)["spec"]["template"]["spec"]
     native = "plain" not in last
@@ -103,7 +77,7 @@ def test_each_option_goes_alone(apiserver: ApiServer, tmp_path: Path, component:
 def test_without_options_there_is_no_option(apiserver: ApiServer) -> None:
     """The example has the one Role, and settings that the sidecar accepts."""
     built = build(apiserver, K8S / "example")
-    assert [each["metadata"]["name"] for each in built if each["kind"] == "Role"] == ["leader-sidecar"]
+    assert [each["metadata"]["name"] for each in built if each["kind"] == "Role"] == ["web-leader-sidecar"]
     environ = {each["name"]: each.get("value", "web") for each in sidecar_of(only(built, "Deployment"))["env"]}
     settings, faults = load({}, environ, None)
     assert (faults, settings is not None and settings.app_ends_first) == ([], True)
@@ -132,57 +106,6 @@ def test_the_container_is_one_that_every_cluster_takes(apiserver: ApiServer, tmp
     assert [name for name, volumes in mounts.items() if "leader-token" in volumes] == ["leader"]
 
 
-def names(built: list[JSON]) -> dict[str, str]:
-    """Every place where the Lease's name stands, and the account's."""
-    workloads = [each for each in built if "template" in each.get("spec", {})]
-    (template,) = (each["spec"]["template"] for each in workloads)
-    binding = next(each for each in built if each["kind"] == "RoleBinding" and "annotations" in each["metadata"])
-    (named,) = (rule["resourceNames"] for each in built if each["kind"] == "Role" for rule in each["rules"] if "resourceNames" in rule)
-    variables = {each["name"]: each for each in sidecar_of(workloads[0])["env"]}
-    assert variables["LEADER_LEASE_NAME"]["valueFrom"]["fieldRef"]["fieldPath"] == "metadata.labels['leader-sidecar/lease']"
-    subjects = {subject["name"] for each in built if each["kind"] == "RoleBinding" for subject in each["subjects"]}
-    return {
-        "lease": only(built, "Lease")["metadata"]["name"],
-        "role": ",".join(named),
-        "pods": template["metadata"]["labels"]["leader-sidecar/lease"],
-        "guard": binding["metadata"]["annotations"]["leader-sidecar/lease"],
-        "service": only(built, "Service")["spec"]["selector"]["leader-sidecar/lease"],
-        "account": ",".join(subjects),
-        "pod's account": template["spec"]["serviceAccountName"],
-    }
-
-
-RENAME = {
-    "target": {"kind": "Lease"},
-    "patch": "- {op: replace, path: /metadata/name, value: shop}",
-    "options": {"allowNameChange": True},
-}
-
-
-@pytest.mark.parametrize(
-    "renamed",
-    [
-        ({}, "web", "leader-sidecar"),
-        ({"patches": [RENAME]}, "shop", "leader-sidecar"),
-        ({"namePrefix": "prod-"}, "prod-web", "prod-leader-sidecar"),
-        ({"nameSuffix": "-2", "patches": [RENAME], "namespace": "shop"}, "shop-2", "leader-sidecar-2"),
-    ],
-    ids=["as shipped", "a patch", "a prefix", "a patch and a suffix"],
-)
-@pytest.mark.parametrize("where", ["beside", "around"])
-def test_a_name_stands_in_one_place(apiserver: ApiServer, tmp_path: Path, renamed: tuple[JSON, str, str], where: str) -> None:
-    """Renamed in any of kustomize's ways, beside the components or in an overlay, all that goes by the name follows."""
-    how, lease, account = renamed
-    components = ["sidecar", "pod-label", "events", "guard"]
-    folder = kustomization(tmp_path / "app", ["base", workload("StatefulSet")], components, **(how if where == "beside" else {}))
-    if where == "around":
-        (tmp_path / "overlay").mkdir()
-        (tmp_path / "overlay" / "kustomization.yaml").write_text(yaml.safe_dump({"resources": ["../app"], **how}), encoding="utf-8")
-        folder = tmp_path / "overlay"
-    leases = dict.fromkeys(("lease", "role", "pods", "guard", "service"), lease)
-    assert names(build(apiserver, folder)) == leases | {"account": account, "pod's account": account}
-
-
 def test_products_in_one_namespace_share_no_name(apiserver: ApiServer) -> None:
     """Two of everything, and no Deployment or Service selects the other's Pods."""
     built = build(apiserver, K8S / "several")
@@ -195,27 +118,6 @@ def test_products_in_one_namespace_share_no_name(apiserver: ApiServer) -> None:
     assert len(selectors) == 4
     for selector in selectors:
         assert len([name for name, found in leading.items() if selector.items() <= found.items()]) == 1
-
-
-def test_a_workload_that_shall_have_none_gets_none(apiserver: ApiServer, tmp_path: Path) -> None:
-    """By its label, whatever components are there."""
-    without = workload("Deployment", labels={"leader-sidecar/sidecar": "none"})
-    built = build(apiserver, kustomization(tmp_path / "app", ["base", workload("StatefulSet"), without], ["sidecar", *OPTIONS, "plain"]))
-    assert only(built, "Deployment") == without
-    assert sidecar_of(only(built, "StatefulSet"))
-
-
-def test_an_account_of_the_applications_own_gets_the_roles(apiserver: ApiServer, tmp_path: Path) -> None:
-    """Every one of them, the guard too; leader-sidecar's is left out, and the application's token is as it was."""
-    built = build(
-        apiserver, kustomization(tmp_path / "app", ["base", workload("Deployment"), ACCOUNT], ["sidecar", *OPTIONS, "own-account"])
-    )
-    assert only(built, "ServiceAccount") == ACCOUNT
-    assert {subject["name"] for each in built if each["kind"] == "RoleBinding" for subject in each["subjects"]} == {"app"}
-    spec = only(built, "Deployment")["spec"]["template"]["spec"]
-    assert spec["serviceAccountName"] == "app"
-    assert "automountServiceAccountToken" not in spec
-    assert only(built, "RoleBinding", "leader-sidecar")["metadata"]["labels"]["leader-sidecar/guard"] == "true"
 
 
 def test_a_list_in_flow_style_is_no_obstacle(apiserver: ApiServer, tmp_path: Path) -> None:
@@ -249,7 +151,7 @@ def test_the_flow_schema_takes_the_sidecars_requests(apiserver: ApiServer) -> No
     """Onto the level of the control plane's elections: the API server's answer names the FlowSchema that it went by."""
     apiserver.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}})
     apiserver.kubectl("apply", "-n", "shop", "-k", str(K8S / "base"))
-    status, found = apiserver.request("POST", "/api/v1/namespaces/shop/serviceaccounts/leader-sidecar/token", {"spec": {}})
+    status, found = apiserver.request("POST", "/api/v1/namespaces/shop/serviceaccounts/web-leader-sidecar/token", {"spec": {}})
     assert status == 201, found
     lease = f"https://127.0.0.1:{apiserver.port}/apis/coordination.k8s.io/v1/namespaces/shop/leases/web"
     request = urllib.request.Request(lease, headers={"Authorization": f"Bearer {found['status']['token']}"})
@@ -260,7 +162,7 @@ def test_the_flow_schema_takes_the_sidecars_requests(apiserver: ApiServer) -> No
 
     apiserver.kubectl("apply", "-f", str(K8S / "optional/flowschema.yaml"))
     try:
-        ours = apiserver.kubectl("get", "flowschema", "leader-sidecar", "-o", "jsonpath={.metadata.uid}")
+        ours = apiserver.kubectl("get", "flowschema", "shop-web-leader-sidecar", "-o", "jsonpath={.metadata.uid}")
         until(lambda: schema() == ours, within_seconds=30)
     finally:
         apiserver.kubectl("delete", "-f", str(K8S / "optional/flowschema.yaml"))

@@ -9,6 +9,7 @@ from datetime import datetime
 
 import pytest
 
+from sidecar.stores.answers import CURE
 from tests.apiserver.conftest import SHORT, Field, shipped
 from tests.apiserver.gate import Gate
 from tests.apiserver.kustomized import K8S
@@ -102,6 +103,7 @@ def test_a_deleted_lease_is_back_by_the_right_to_create_alone(ground: Field, rig
         lambda: f"[-]{verb} failed: not allowed: verb {verb} on {resource}" in sidecar.ask("/readyz?verbose").body.decode(),
         within_seconds=5,
     )
+    assert all(CURE in said for said in (sidecar.ask("/readyz?verbose").body.decode(), sidecar.log))
     until(lambda: not sidecar.leads(), within_seconds=3)
     assert ground.server.lease(ground.namespace) is None
     ground.apply_lease()

@@ -11,7 +11,7 @@ from tests.e2e.workload import NAME, Workload
 
 pytestmark = pytest.mark.timeout(400)
 VERBS = ("get", "watch", "patch")
-ROLE = "leader-sidecar"
+ROLE = "web-leader-sidecar"
 
 
 def _grant(workload: Workload, *verbs: str) -> None:

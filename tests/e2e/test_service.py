@@ -16,7 +16,7 @@ ROLE = "leader-sidecar/role"
 
 def _endpoints(workload: Workload) -> list[str]:
     """The uids of the Pods behind the Service, whatever their state."""
-    slices = workload.cluster.get("endpointslices", "--namespace", workload.namespace, "-l", "kubernetes.io/service-name=leader")
+    slices = workload.cluster.get("endpointslices", "--namespace", workload.namespace, "-l", "kubernetes.io/service-name=web-leader")
     return [endpoint["targetRef"]["uid"] for found in slices["items"] for endpoint in found["endpoints"] or ()]
 
 
@@ -43,7 +43,7 @@ def test_the_service_has_the_leader_as_its_one_endpoint_after_each_handover(work
     assert sorted(filter(None, _roles(workload).values())) == ["follower", "follower", "leader"]
     workload.kubectl("rollout", "status", f"deployment/{NAME}", "--timeout=110s")  # every Pod is ready
     took = []
-    selected = "endpointslices -l kubernetes.io/service-name=leader"
+    selected = "endpointslices -l kubernetes.io/service-name=web-leader"
     with Watch(workload.cluster, workload.namespace, selected, "of {.endpoints[*].targetRef.name}") as slices:
         for _ in range(3):
             mark = workload.ledger.length()

@@ -90,6 +90,23 @@ async def test_a_refusal_names_verb_resource_name_namespace_and_the_servers_reas
     assert len(server.requests) == 1, "there are no other credentials to try"
 
 
+@pytest.mark.parametrize(
+    ("message", "cured"),
+    [
+        ('leases.coordination.k8s.io is forbidden: User "u" cannot create resource "leases" in API group "coordination.k8s.io"', True),
+        ("leases.coordination.k8s.io is forbidden: ValidatingAdmissionPolicy 'leader-sidecar-guard-lease' denied request: no", False),
+    ],
+    ids=["no right", "a policy"],
+)
+async def test_a_create_without_the_right_names_the_cure(message: str, cured: bool) -> None:  # noqa: FBT001 - what the case is about
+    """The component, or the Lease itself: Argo CD leaves Leases out, and nothing else would say so. A policy is another matter."""
+    async with served(refusal(403, message)) as (_, store):
+        outcome = await store.create({"spec": {}})
+        assert isinstance(outcome, Denied)
+        assert message in outcome.message
+        assert all((word in outcome.message) is cured for word in ("apply it", "k8s/components/create", "Argo CD"))
+
+
 @pytest.mark.parametrize("status", [400, 405, 413, 415, 422])
 async def test_what_is_not_valid_is_denied(status: int) -> None:
     async with served(refusal(status, "spec.renewTime: Invalid value")) as (_, store):

@@ -85,7 +85,7 @@ def test_the_account_mounts_its_token_nowhere_by_itself() -> None:
 def test_a_kustomization_names_every_manifest_beside_it(folder: str) -> None:
     """None forgotten, none missing."""
     content = manifest(f"{folder}/kustomization.yaml")
-    named = [*content.get("resources", ()), *content.get("configurations", ())]
+    named = [name for field in ("resources", "configurations", "transformers") for name in content.get(field, ())]
     named += [patch["path"] for patch in content.get("patches", ()) if "path" in patch]
     files = {path.name for path in (K8S / folder).glob("*.yaml")} - {"kustomization.yaml"}
     assert {name for name in named if name.endswith(".yaml")} == files

@@ -27,9 +27,9 @@ def settings_rows() -> dict[str, str]:
 
 def pod() -> dict[str, Any]:
     """The spec of the Pod template that the README shows."""
-    block = re.search(r"```yaml\n(spec:.*?)```", README, re.DOTALL)
+    block = re.search(r"```yaml\n(apiVersion: apps/v1\n.*?)```", README, re.DOTALL)
     assert block is not None
-    spec: dict[str, Any] = yaml.safe_load(block[1])["spec"]
+    spec: dict[str, Any] = yaml.safe_load(block[1])["spec"]["template"]["spec"]
     return spec
 
 
