@@ -28,10 +28,9 @@ ROLE = "leader-sidecar/role"
 def written(recipe: Shown, product: str, folder: Path) -> Path:
     """The recipe for that product: the text's own words, but for the product's name and where k8s/ is; and what it says is yours."""
     folder.mkdir()
-    (lease,) = (block for block in shown() if block.file == recipe.file and [each.get("kind") for each in block.documents] == ["Lease"])
+    leases = [block for block in shown() if block.file == recipe.file and [each.get("kind") for each in block.documents] == ["Lease"]]
     account = f"{product}-app" if "own-account" in recipe.text else ""
-    named = {"kustomization.yaml": recipe.text, "lease.yaml": lease.text}
-    for name, text in named.items():
+    for name, text in [("kustomization.yaml", recipe.text), *(("lease.yaml", block.text) for block in leases)]:
         ours = re.sub(rf"\b{NAME}\b", product, text).replace("path/to/k8s", os.path.relpath(K8S, folder))
         (folder / name).write_text(ours, encoding="utf-8")
     yours = workload("Deployment", account, name=product)
