@@ -160,6 +160,8 @@ class Faults(AppFaults, NetworkFaults, StoppedAlone, PodFaults, LateReleases):
         if self.server.fragile:
             self.agenda.at(self.agenda.now_ns + NS_PER_SECOND, None, self.start, pod)
         else:
+            if pod.kubelet is not None and pod.kubelet.is_over and pod.kubelet.uid == pod.owner:
+                pod.replace()
             pod.start()
             self.judge.say(pod.name, f"a process starts: {pod.identity}")
 

@@ -44,9 +44,12 @@ class Kubelet:
         self.report()
 
     def stopped(self, *containers: str) -> None:
-        """These have ended; the others run on, and these may be restarted."""
+        """These have ended; the others run on, and these may be restarted, unless it has heard that the Pod is to end (`proof.py`)."""
         self._runs |= dict.fromkeys(containers, False)
-        self.report()
+        if self._seen_generation > 1 and not any(self._runs.values()):
+            self.over()
+        else:
+            self.report()
 
     def over(self) -> None:
         """Every process of the Pod has ended, and none will be started: this is the truth that a takeover is judged by."""
@@ -70,6 +73,11 @@ class Kubelet:
             return False
         self._seen_generation = self.object["metadata"]["generation"]
         return True
+
+    @property
+    def is_over(self) -> bool:
+        """Nothing of this Pod will be started again: another one takes its place."""
+        return self._over
 
     # ---- what the API server knows ------------------------------------------------------------------------------------------------
 
