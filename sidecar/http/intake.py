@@ -62,8 +62,9 @@ class Intake(web.RequestHandler, asyncio.BufferedProtocol):
             max_headers=MAX_FIELDS,
             payload_exception=web.RequestPayloadError,
             auto_decompress=False,
-            max_msg_queue_size=1,
+            max_msg_queue_size=2,  # with 1 aiohttp's parser loses what follows a request that offers h2c, as Java's client does
         )
+        self._max_msg_queue_size = 1
         self._msg_queue_resume_size = 0
         self._listener = listener
         self._unanswered = 0
