@@ -62,9 +62,8 @@ class Intake(web.RequestHandler, asyncio.BufferedProtocol):
             max_headers=MAX_FIELDS,
             payload_exception=web.RequestPayloadError,
             auto_decompress=False,
-            max_msg_queue_size=2,  # with 1 aiohttp's parser loses what follows a request that offers h2c, as Java's client does
+            max_msg_queue_size=1,
         )
-        self._max_msg_queue_size = 1
         self._msg_queue_resume_size = 0
         self._listener = listener
         self._unanswered = 0
@@ -145,6 +144,9 @@ class Intake(web.RequestHandler, asyncio.BufferedProtocol):
         if before + end > MAX_HEAD_BYTES:
             self.refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"the head of the request is too large: {MAX_HEAD_BYTES} bytes at most")
             return b""
+        assert self._parser is not None  # noqa: S101 - until the connection is lost
+        if not before:
+            self._parser.feed_data(b"")  # behind a request that offers h2c it is still paused, and would lose what comes
         count = self._request_count
         super().data_received(data if end == len(data) else data[:end])
         if self._request_count != count:
