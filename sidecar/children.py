@@ -2,7 +2,9 @@
 
 import os
 import signal
+from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
 _groups: Final[set[int]] = set()
@@ -22,6 +24,16 @@ def end(group: int) -> None:
 
 
 def end_all() -> None:
-    """End each of them."""
-    for group in list(_groups):
+    """End each of them, be it that it has only just begun and is not told yet: a signal may come in between."""
+    for group in (*_groups, *_leaders()):
+        _groups.add(group)
         end(group)
+
+
+def _leaders() -> Iterator[int]:
+    """The children of this process that lead a group of their own, where the kernel tells (proc(5): state, parent, group)."""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError, ValueError):
+            parent, group = (int(number) for number in stat.read_text(errors="replace").rpartition(")")[2].split()[1:3])
+            if parent == os.getpid() and group == int(stat.parent.name):
+                yield group

@@ -11,9 +11,11 @@ GIVEN = ("--lease-name=web", "--lease-namespace=shop", "--identity=web-0_1")
 
 @pytest.fixture(autouse=True)
 def clean(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No setting of the machine's own."""
+    """No setting of the machine's own, and any free ports: where there is a fault they are tried, and tests run beside each other."""
     for name in ("POD_NAME", "POD_UID", "POD_NAMESPACE", "KUBECONFIG", "KUBERNETES_SERVICE_HOST"):
         monkeypatch.delenv(name, raising=False)
+    for name in ("LEADER_LISTEN", "LEADER_PROBE_LISTEN"):
+        monkeypatch.setenv(name, "127.0.0.1:0")
 
 
 def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[str]:

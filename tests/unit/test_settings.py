@@ -16,6 +16,7 @@ from sidecar.settings import Settings
 ROOT = Path(__file__).resolve().parents[2]
 UID = uuid.uuid4().hex
 GOOD = {"LEADER_LEASE_NAME": "web", "LEADER_LEASE_NAMESPACE": "shop", "POD_NAME": "web-0", "POD_UID": UID}
+FREE = {"LEADER_LISTEN": "127.0.0.1:0", "LEADER_PROBE_LISTEN": "127.0.0.1:0"}
 
 
 @pytest.fixture(autouse=True)
@@ -36,8 +37,8 @@ def configure(monkeypatch: pytest.MonkeyPatch, *flags: str, **environment: str |
 
 
 def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *flags: str, **environment: str | None) -> list[str]:
-    """What the user is told; the exit code is 2."""
-    for name, value in {**GOOD, **environment}.items():
+    """What the user is told; the exit code is 2. The ports that are tried meanwhile are any free ones: tests run beside each other."""
+    for name, value in {**GOOD, **FREE, **environment}.items():
         if value is None:
             monkeypatch.delenv(name, raising=False)
         else:
