@@ -24,10 +24,15 @@ def end(group: int) -> None:
 
 
 def end_all() -> None:
-    """End each of them, be it that it has only just begun and is not told yet: a signal may come in between."""
-    for group in (*_groups, *_leaders()):
-        _groups.add(group)
+    """End each of them."""
+    for group in list(_groups):
         end(group)
+
+
+def end_at_once() -> None:
+    """The same for a process that leaves this moment: also what has only just begun and is not told yet, and the watcher."""
+    _groups.update(_leaders())
+    end_all()
 
 
 def _leaders() -> Iterator[int]:

@@ -64,7 +64,7 @@ def _stoppable() -> Iterator[None]:
     """
 
     def leave(_: int, __: FrameType | None) -> None:
-        children.end_all()
+        children.end_at_once()
         with contextlib.suppress(OSError):
             os.write(2, b"leader-sidecar: told to stop before it contended\n")
         os._exit(EXIT_STOPPED)
