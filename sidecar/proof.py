@@ -9,6 +9,8 @@ Shapes: core/v1 Pod (Kubernetes API reference, "Pod v1"); concepts, "Pod Lifecyc
 from collections.abc import Mapping
 from typing import Any, Final
 
+from sidecar.json_values import mapping
+
 _TERMINAL: Final = frozenset({"Succeeded", "Failed"})
 _UNSEEN: Final = "ContainerStatusUnknown"
 """How a kubelet reports a container that it could not find: it may run on under a runtime that lost track of it."""
@@ -18,13 +20,13 @@ _COLLECTED: Final = frozenset({"DeletionByPodGC"})
 
 def is_pod(found: object, uid: str) -> bool:
     """Whether `found` is the Pod with that uid."""
-    return bool(uid) and _mapping(_mapping(found).get("metadata")).get("uid") == uid
+    return bool(uid) and mapping(mapping(found).get("metadata")).get("uid") == uid
 
 
 def has_ended(found: object, uid: str) -> bool:
     """Whether the Pod with that uid is in a final state: no process of it runs, and none ever will."""
-    pod = _mapping(found)
-    metadata, spec, status = _mapping(pod.get("metadata")), _mapping(pod.get("spec")), _mapping(pod.get("status"))
+    pod = mapping(found)
+    metadata, spec, status = mapping(pod.get("metadata")), mapping(pod.get("spec")), mapping(pod.get("status"))
     if not is_pod(found, uid) or _is_collected(status):
         return False
     if status.get("phase") not in _TERMINAL and not _reported_after_deletion(metadata, status):
@@ -32,7 +34,7 @@ def has_ended(found: object, uid: str) -> bool:
     containers, first = spec.get("containers"), spec.get("initContainers", [])
     if not isinstance(containers, list) or not containers or not isinstance(first, list):
         return False
-    sidecars = [container for container in first if _mapping(container).get("restartPolicy") == "Always"]
+    sidecars = [container for container in first if mapping(container).get("restartPolicy") == "Always"]
     return (
         _all_terminated(containers, status.get("containerStatuses"))
         and _all_terminated(sidecars, status.get("initContainerStatuses"))
@@ -42,7 +44,7 @@ def has_ended(found: object, uid: str) -> bool:
 
 def _is_collected(status: Mapping[str, Any]) -> bool:
     conditions = status.get("conditions")
-    found = [_mapping(condition) for condition in conditions] if isinstance(conditions, list) else []
+    found = [mapping(condition) for condition in conditions] if isinstance(conditions, list) else []
     return any(condition.get("type") == "DisruptionTarget" and condition.get("reason") in _COLLECTED for condition in found)
 
 
@@ -56,7 +58,7 @@ def _reported_after_deletion(metadata: Mapping[str, Any], status: Mapping[str, A
 
 def _all_terminated(containers: list[Any], statuses: object) -> bool:
     states = _states(statuses)
-    names = [_mapping(container).get("name") for container in containers]
+    names = [mapping(container).get("name") for container in containers]
     return all(isinstance(name, str) and _is_terminated(states.get(name, {})) for name in names)
 
 
@@ -73,14 +75,10 @@ def _any_running(status: Mapping[str, Any]) -> bool:
 
 def _states(statuses: object) -> dict[object, Mapping[str, Any]]:
     """By container; two of one name are odd, and count as none."""
-    found = [_mapping(status) for status in statuses] if isinstance(statuses, list) else []
+    found = [mapping(status) for status in statuses] if isinstance(statuses, list) else []
     names = [status.get("name") for status in found]
     return {
-        name: _mapping(status.get("state"))
+        name: mapping(status.get("state"))
         for name, status in zip(names, found, strict=True)
-        if isinstance(name, str) and (names.count(name) == 1 or "running" in _mapping(status.get("state")))
+        if isinstance(name, str) and (names.count(name) == 1 or "running" in mapping(status.get("state")))
     }
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}

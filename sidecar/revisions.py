@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from sidecar.json_values import mapping, string
 from sidecar.lease import parse_time
 
 DEPLOYMENT_REVISION: Final = "deployment.kubernetes.io/revision"
@@ -47,47 +48,47 @@ class Waiting:
 def controller(found: object) -> Owner | None:
     """The controller of an object, if it is of the group `apps`."""
     for reference in _list(_metadata(found).get("ownerReferences")):
-        owner = _mapping(reference)
-        if owner.get("controller") is True and _text(owner.get("apiVersion")).startswith("apps/"):
-            return Owner(_text(owner.get("kind")), _text(owner.get("name")), _text(owner.get("uid")))
+        owner = mapping(reference)
+        if owner.get("controller") is True and string(owner.get("apiVersion")).startswith("apps/"):
+            return Owner(string(owner.get("kind")), string(owner.get("name")), string(owner.get("uid")))
     return None
 
 
 def name(found: object) -> str:
     """metadata.name."""
-    return _text(_metadata(found).get("name"))
+    return string(_metadata(found).get("name"))
 
 
 def uid(found: object) -> str:
     """metadata.uid."""
-    return _text(_metadata(found).get("uid"))
+    return string(_metadata(found).get("uid"))
 
 
 def version(found: object) -> str:
     """metadata.resourceVersion."""
-    return _text(_metadata(found).get("resourceVersion"))
+    return string(_metadata(found).get("resourceVersion"))
 
 
 def label(found: object, key: str) -> str:
     """A label's value; "" where it is not there."""
-    return _text(_mapping(_metadata(found).get("labels")).get(key))
+    return string(mapping(_metadata(found).get("labels")).get(key))
 
 
 def annotation(found: object, key: str) -> str:
     """An annotation's value; "" where it is not there."""
-    return _text(_mapping(_metadata(found).get("annotations")).get(key))
+    return string(mapping(_metadata(found).get("annotations")).get(key))
 
 
 def is_settled(owner: object) -> bool:
     """Whether the owner's controller has looked at its present spec (before that its revision is the former one's), and it is to stay."""
-    generation, observed = _metadata(owner).get("generation"), _mapping(_mapping(owner).get("status")).get("observedGeneration")
+    generation, observed = _metadata(owner).get("generation"), mapping(mapping(owner).get("status")).get("observedGeneration")
     stays = "deletionTimestamp" not in _metadata(owner)
     return stays and isinstance(generation, int) and isinstance(observed, int) and observed >= generation
 
 
 def update_revision(stateful_set: object) -> str:
     """`status.updateRevision`; "" where it is not there."""
-    return _text(_mapping(_mapping(stateful_set).get("status")).get("updateRevision"))
+    return string(mapping(mapping(stateful_set).get("status")).get("updateRevision"))
 
 
 def newest_hash(controller_revisions: Iterable[object], owner_uid: str) -> str:
@@ -100,11 +101,11 @@ def newest_hash(controller_revisions: Iterable[object], owner_uid: str) -> str:
 
 def selector(owner: object) -> str:
     """The owner's `spec.selector` as a `labelSelector`; "" where it is none."""
-    found = _mapping(_mapping(_mapping(owner).get("spec")).get("selector"))
-    terms = [f"{key}={value}" for key, value in _mapping(found.get("matchLabels")).items()]
+    found = mapping(mapping(mapping(owner).get("spec")).get("selector"))
+    terms = [f"{key}={value}" for key, value in mapping(found.get("matchLabels")).items()]
     shapes = {"In": "{key} in ({values})", "NotIn": "{key} notin ({values})", "Exists": "{key}", "DoesNotExist": "!{key}"}
-    for expression in map(_mapping, _list(found.get("matchExpressions"))):
-        shape = shapes.get(_text(expression.get("operator")), "")
+    for expression in map(mapping, _list(found.get("matchExpressions"))):
+        shape = shapes.get(string(expression.get("operator")), "")
         values = ",".join(map(str, _list(expression.get("values"))))
         if not shape:
             return ""
@@ -115,10 +116,10 @@ def selector(owner: object) -> str:
 def sidecar_container(pod: object) -> str:
     """The container of the own Pod that was told to yield, native sidecar or plain; "" where its spec does not tell which it is."""
     for container in _meant_to_run(pod):
-        variables = {_text(_mapping(entry).get("name")) for entry in _list(container.get("env"))}
+        variables = {string(mapping(entry).get("name")) for entry in _list(container.get("env"))}
         words = [*_list(container.get("command")), *_list(container.get("args"))]
-        if _MARK in variables or any(word == _FLAG or _text(word).startswith(f"{_FLAG}=") for word in words):
-            return _text(container.get("name"))
+        if _MARK in variables or any(word == _FLAG or string(word).startswith(f"{_FLAG}=") for word in words):
+            return string(container.get("name"))
     return ""
 
 
@@ -127,7 +128,7 @@ def can_lead(pod: object, what: Waiting) -> bool:
 
     A crash of any begins that anew. Since when a container runs is the word of its node's clock; how old the Pod is, the API server's.
     """
-    meant = {_text(container.get("name")) for container in _meant_to_run(pod)}
+    meant = {string(container.get("name")) for container in _meant_to_run(pod)}
     since_us = _since_us(pod, meant)
     there = what.container in meant and not is_going(pod)
     return there and since_us is not None and since_us <= what.now_us - what.for_us
@@ -135,14 +136,14 @@ def can_lead(pod: object, what: Waiting) -> bool:
 
 def is_going(pod: object) -> bool:
     """Whether the Pod is being deleted or does not run."""
-    return "deletionTimestamp" in _metadata(pod) or _mapping(_mapping(pod).get("status")).get("phase") != "Running"
+    return "deletionTimestamp" in _metadata(pod) or mapping(mapping(pod).get("status")).get("phase") != "Running"
 
 
 def _since_us(pod: object, meant: set[str]) -> int | None:
     """Since when all of `meant` run and the Pod is there; None where one does not run, or it is not said."""
-    status = _mapping(_mapping(pod).get("status"))
-    statuses = map(_mapping, [*_list(status.get("containerStatuses")), *_list(status.get("initContainerStatuses"))])
-    running = {_text(found.get("name")): _mapping(_mapping(found.get("state")).get("running")).get("startedAt") for found in statuses}
+    status = mapping(mapping(pod).get("status"))
+    statuses = map(mapping, [*_list(status.get("containerStatuses")), *_list(status.get("initContainerStatuses"))])
+    running = {string(found.get("name")): mapping(mapping(found.get("state")).get("running")).get("startedAt") for found in statuses}
     times = [parse_time(running.get(container)) for container in meant]
     times.append(parse_time(_metadata(pod).get("creationTimestamp")))
     told = [time for time in times if time is not None]
@@ -151,27 +152,19 @@ def _since_us(pod: object, meant: set[str]) -> int | None:
 
 def _meant_to_run(pod: object) -> list[Mapping[str, Any]]:
     """The containers of a Pod that run for as long as it does: the plain ones and the native sidecars."""
-    spec = _mapping(_mapping(pod).get("spec"))
-    natives = [container for container in map(_mapping, _list(spec.get("initContainers"))) if container.get("restartPolicy") == "Always"]
-    return [*natives, *map(_mapping, _list(spec.get("containers")))]
+    spec = mapping(mapping(pod).get("spec"))
+    natives = [container for container in map(mapping, _list(spec.get("initContainers"))) if container.get("restartPolicy") == "Always"]
+    return [*natives, *map(mapping, _list(spec.get("containers")))]
 
 
 def _number(controller_revision: object) -> int:
-    found = _mapping(controller_revision).get("revision")
+    found = mapping(controller_revision).get("revision")
     return found if isinstance(found, int) and not isinstance(found, bool) else -1
 
 
 def _metadata(found: object) -> Mapping[str, Any]:
-    return _mapping(_mapping(found).get("metadata"))
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
+    return mapping(mapping(found).get("metadata"))
 
 
 def _list(value: object) -> list[Any]:
     return value if isinstance(value, list) else []
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""

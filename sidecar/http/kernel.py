@@ -1,13 +1,14 @@
 """What is asked of the kernel about a client's socket."""
 
 import contextlib
-import json
 import select
 import socket
 import struct
 from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Final
+
+from sidecar.http.errors import refusal
 
 KERNEL_BYTES: Final = 4 * 1024
 """What the kernel keeps of a connection in each direction, as SO_SNDBUF and SO_RCVBUF have it (socket(7): it doubles them)."""
@@ -18,8 +19,7 @@ _DEAD: Final = select.POLLHUP | select.POLLERR
 
 
 def _full() -> bytes:
-    said = {"error": HTTPStatus.SERVICE_UNAVAILABLE.phrase.lower(), "message": "every connection of this listener is in use: close some"}
-    body = json.dumps(said)
+    body = refusal(HTTPStatus.SERVICE_UNAVAILABLE, "every connection of this listener is in use: close some").text or ""
     head = (
         "HTTP/1.1 503 Service Unavailable", "Content-Type: application/json; charset=utf-8", f"Content-Length: {len(body)}",
         "Cache-Control: no-store", "X-Content-Type-Options: nosniff", "Retry-After: 1", "Connection: close",
@@ -50,11 +50,11 @@ def drop_unsent(client: socket.socket) -> None:
     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGERING)
 
 
-def hung_up(clients: Iterable[socket.socket]) -> tuple[set[int], set[int]]:
-    """By descriptor: who has closed its own side, and who has gone altogether. Nobody, where the kernel does not tell (macOS)."""
+def hung_up(numbers: Iterable[int]) -> tuple[set[int], set[int]]:
+    """Of these descriptors: whose client has closed its own side, and whose has gone altogether. None, where no kernel tells (macOS)."""
     poll = select.poll()
-    for client in clients:
-        if _HUNG_UP and client.fileno() >= 0:
-            poll.register(client.fileno(), _HUNG_UP)
+    for number in numbers:
+        if _HUNG_UP and number >= 0:
+            poll.register(number, _HUNG_UP)
     seen = poll.poll(0)
     return {number for number, events in seen if not events & _DEAD}, {number for number, events in seen if events & _DEAD}

@@ -23,6 +23,7 @@ MAX_PROBE: Final = 256
 """A few kubelets and scrapers come here."""
 
 MAX_ACCEPTS: Final = 16
+"""Of `Limits.accepts`."""
 
 
 @dataclass(frozen=True, slots=True)

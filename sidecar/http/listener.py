@@ -252,7 +252,7 @@ class Listener:
 
     def _ask_who_has_gone(self) -> None:
         known = {client.fileno(): one for one in self._paused if (client := _socket(one)) is not None}
-        closed, gone = kernel.hung_up(client for one in self._paused if (client := _socket(one)) is not None)
+        closed, gone = kernel.hung_up(known)
         for number in closed:
             known[number].hangs_up()
         for number in gone:
