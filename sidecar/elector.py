@@ -1,7 +1,6 @@
 """Performs what the election asks for, against a store and a clock: the only place where the election meets asyncio.
 
-One loop absorbs events in the order in which they came; the request under way and the watch (`watching.py`) are tasks that only put events
-there.
+One loop absorbs events in their order; the request under way and the watch (`watching.py`) are tasks that only put events there.
 """
 
 import asyncio
@@ -52,16 +51,15 @@ class Elector:
         self._random = rng if rng is not None else random.SystemRandom()
         self._election = Election(candidate, healthy=not candidate.app_has_health)
         self.budget = Budget(candidate.retry_period_seconds)
-        """Of every request for this election (L2)."""
         self._runs = False
         self._request: asyncio.Task[None] | None = None
         self._fault: BaseException | None = None
         self._wanted = asyncio.Event()
-        self.news = asyncio.Event()
-        """Set whenever the situation is another; for one who follows it, and clears it."""
+        self._changed = asyncio.Event()
+        """Set at the next change of the situation, and replaced."""
         self.left = False
         """Told to leave at once, releasing nothing."""
-        self._is_awaited: Callable[[], bool] = lambda: False
+        self._holds: list[Callable[[], bool]] = []
         self.signs: list[stopping.Sign] = []
         """What may show at SIGTERM that the application lives, whatever a setting says (S11)."""
         self.waits_for_app = asyncio.Event()
@@ -139,8 +137,8 @@ class Elector:
         self.put(StepDown(why, self.leadership.given_until_ns, app_ended=True, leaving=True))
 
     def hold_release(self, is_awaited: Callable[[], bool]) -> None:
-        """Have each release wait while `is_awaited` says so, HOLD_SECONDS at most. Call `wake` when it may say otherwise."""
-        self._is_awaited = is_awaited
+        """Have each release wait while any such function says so, HOLD_SECONDS at most. Call `wake` when one may say otherwise."""
+        self._holds.append(is_awaited)
 
     def wake(self) -> None:
         """Have the loop look again at what is due."""
@@ -189,6 +187,10 @@ class Elector:
         """What the election knows at this moment."""
         return self._election
 
+    async def changed(self) -> None:
+        """Return at the next change of the situation; any number of callers may wait."""
+        await self._changed.wait()
+
     def ended(self, renewal: tuple[str, str, int | None, int | None]) -> bool:
         """Every process of the holder that made this renewal has ended (S6 x). Whether that counts: it may be a later one by now."""
         self.put(Ended(renewal))
@@ -222,7 +224,8 @@ class Elector:
         if after.record is not before.record:
             self.history.see(after.record, moment.wall_us)
         if after is not before:
-            self.news.set()
+            self._changed.set()
+            self._changed = asyncio.Event()
             self.leadership.publish(after.view())
         else:
             self.leadership.announce()
@@ -232,7 +235,7 @@ class Elector:
         """What the election asks for; a release may be held, and the end of the term ends that too."""
         election = self._election
         due = election.due(now_ns)
-        if due is None or due.kind is not Kind.RELEASE or election.held is None or not self._is_awaited():
+        if due is None or due.kind is not Kind.RELEASE or election.held is None or not any(hold() for hold in self._holds):
             return due
         return replace(due, at_ns=max(due.at_ns, election.release_ns + ns(HOLD_SECONDS)))
 

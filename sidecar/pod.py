@@ -39,7 +39,7 @@ class OwnPod:
         self._recorder = Recorder(Target(names.namespace, names.lease), me.instance, asking) if events else None
         elector.hold_release(self._is_awaited)
         if self._recorder is not None:
-            elector.status.hear = self._recorder.hear
+            elector.status.transition_listeners.append(self._recorder.hear)
 
     async def run(self) -> None:
         """Follow the answer until cancelled."""

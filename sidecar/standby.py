@@ -58,8 +58,7 @@ class StandBy:
         """Until cancelled."""
         while True:
             if self._wish() is None:
-                self._elector.news.clear()
-                await self._elector.news.wait()
+                await self._elector.changed()
                 continue
             if self._stands():
                 await self._clock.sleep(spread_seconds(1.0 - self._random.random(), VOLUNTEER_SECONDS))

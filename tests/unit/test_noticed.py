@@ -196,7 +196,7 @@ def test_status_and_log_hear_of_each_move_in_order_where_the_store_answers_at_on
         me = Candidate("a_u", "i", "place", 15, 10, 2, 10)
         elector = kind(Instant(MemoryLease()), clock, Leadership(clock, Names(me.identity, "web", "shop", "b")), me)
         told: list[tuple[State, State]] = []
-        elector.status.hear = lambda before, after: told.append((before.state, after.state))
+        elector.status.transition_listeners.append(lambda before, after: told.append((before.state, after.state)))
         run = asyncio.create_task(elector.run())
         await asyncio.sleep(1)
         elector.resign(0.0, "")
