@@ -20,7 +20,7 @@ _log: Final = logging.getLogger(__name__)
 async def look_once(elector: Elector, pods: Pods, pod: Pod) -> None:
     """Wait for such a SIGTERM, read the own Pod, and release where it is being deleted."""
     await elector.waits_for_app.wait()
-    await elector.allowed()
+    await elector.rate_limiter.acquire()
     outcome = await pods.read(pod.name, elector.candidate.request_limit_seconds)
     if isinstance(outcome, Found) and is_deleted(outcome.pod, pod.uid):
         log_move(_log, logging.INFO, "the own Pod is being deleted: its application has ended")

@@ -85,7 +85,7 @@ class EarlyTakeover:
         while self._overdue() == pod:
             if wait_seconds:
                 await self._clock.sleep(wait_seconds)
-            await self._elector.allowed()
+            await self._elector.rate_limiter.acquire()
             try:
                 async with self._clock.timeout(WATCH_PERIODS * self._period_seconds):
                     ended = await self._watch_once(pod)
@@ -121,11 +121,11 @@ class EarlyTakeover:
 
     async def _read(self, pod: HolderPod) -> float:
         """One quorum read, sent when that record is known: the proof. Seconds to wait before anything else is asked."""
-        await self._elector.opened()
-        record = self._elector.situation().record
-        if record is None or self._overdue() != pod:
+        if not await self._elector.rate_limiter.acquire(wanted=lambda: self._overdue() == pod):
             return 0
-        self._elector.spend()
+        record = self._elector.situation().record
+        if record is None:
+            return 0
         renewal = record.renewal
         outcome = await self._pods.read(pod.name, self._elector.candidate.request_limit_seconds)
         self._elector.status.note("pods get", outcome)

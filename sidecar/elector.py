@@ -12,13 +12,13 @@ from dataclasses import replace
 from typing import Any, Final
 
 from sidecar import stopping
-from sidecar.budget import KEPT_REQUESTS, Budget
-from sidecar.clock import MIN_SLEEP_SECONDS, Clock, ns, seconds
+from sidecar.clock import Clock, ns, seconds
 from sidecar.election import Election
 from sidecar.events import Answered, Campaign, Due, Ended, Event, Health, Moment, StepDown, Tick
 from sidecar.history import History
 from sidecar.leadership import Leadership
 from sidecar.lease import pod_name
+from sidecar.rate_limiter import RateLimiter
 from sidecar.situation import Situation
 from sidecar.status import Status
 from sidecar.stores.protocol import Outcome, Store, Unknown
@@ -50,7 +50,7 @@ class Elector:
         self.candidate = candidate
         self._random = rng if rng is not None else random.SystemRandom()
         self._election = Election(candidate, healthy=not candidate.app_has_health)
-        self.budget = Budget(candidate.retry_period_seconds)
+        self.rate_limiter = RateLimiter(candidate.retry_period_seconds, clock)
         self._runs = False
         self._request: asyncio.Task[None] | None = None
         self._fault: BaseException | None = None
@@ -245,7 +245,7 @@ class Elector:
         until_ns = now_ns + ns(LONGEST_TURN_SECONDS)
         due = self._due(now_ns)
         if due is not None:
-            until_ns = min(until_ns, due.at_ns if due.urgent else max(due.at_ns, self.budget.opens_ns()))
+            until_ns = min(until_ns, due.at_ns if due.urgent else max(due.at_ns, self.rate_limiter.opens_ns()))
         turns = [*self._election.turns_ns(), self.leadership.quiet_until_ns]
         self.status.turns_by_ns = until_ns = min([until_ns, *(turn_ns for turn_ns in turns if turn_ns > now_ns)])
         await self._clock.wait(self._wanted, until_ns)
@@ -258,9 +258,9 @@ class Elector:
         if due is None or due.at_ns > moment.now_ns or not self._runs or self.left:
             return
         if not due.urgent:
-            if self.budget.opens_ns() > moment.now_ns:
+            if self.rate_limiter.opens_ns() > moment.now_ns:
                 return
-            self.budget.spend(moment.now_ns)
+            self.rate_limiter.spend(moment.now_ns)
         self._election = self._election.send(due.kind, moment)
         request = self._election.flight
         assert request is not None  # noqa: S101 - just sent
@@ -282,20 +282,3 @@ class Elector:
             return await self._store.read()
         body = request.to_json()
         return await (self._store.patch(body) if request.base is not None else self._store.create(body))
-
-    # ---- beside the election ------------------------------------------------------------------------------------------------------
-
-    async def opened(self, requests: int = 1, *, leaving: int = KEPT_REQUESTS) -> None:
-        """Wait until so many requests may go at once and leave the election so many (L2). Who then sends them at once spends them."""
-        while (wait_ns := self.budget.opens_ns(requests + leaving) - self._clock.boottime_ns()) > 0:
-            await self._clock.sleep(max(seconds(wait_ns), MIN_SLEEP_SECONDS))
-
-    async def allowed(self, requests: int = 1, *, leaving: int = KEPT_REQUESTS) -> None:
-        """The same, and they are spent."""
-        await self.opened(requests, leaving=leaving)
-        self.spend(requests)
-
-    def spend(self, requests: int = 1) -> None:
-        """Count requests that go now, out of the election's own budget (L2)."""
-        for _ in range(requests):
-            self.budget.spend(self._clock.boottime_ns())

@@ -48,7 +48,7 @@ class Grace:
 
     async def look_once(self, elector: Elector, pods: Pods) -> None:
         """Read the own Pod, once; where that cannot be, say what is needed."""
-        await elector.allowed()
+        await elector.rate_limiter.acquire()
         outcome = await pods.read(self._pod.name, elector.candidate.request_limit_seconds)
         if isinstance(outcome, Found):
             self.look(outcome.pod)

@@ -62,12 +62,11 @@ class StandBy:
                 continue
             if self._stands():
                 await self._clock.sleep(spread_seconds(1.0 - self._random.random(), VOLUNTEER_SECONDS))
-            await self._elector.opened()
+            await self._elector.rate_limiter.acquire(wanted=lambda: self._wish() is not None)
             wish, record = self._wish(), self._elector.situation().record  # decided anew: others may have come meanwhile
             if wish is None or record is None:
                 continue
             self._tried = record.version
-            self._elector.spend()
             outcome = await self._write(wish, record.version)
             self._elector.status.note(PROBLEM, outcome)
             await self._clock.sleep(self._pause_seconds(outcome))
@@ -78,10 +77,10 @@ class StandBy:
         try:
             async with self._clock.timeout(LAST_SECONDS):
                 while wish is not None and record is not None and not self._elector.left:
-                    await self._elector.allowed(leaving=0)  # the election has ended
+                    await self._elector.rate_limiter.acquire(leaving=0)  # the election has ended
                     if not isinstance(await self._write(wish, record.version), Conflict):
                         return
-                    await self._elector.allowed(leaving=0)
+                    await self._elector.rate_limiter.acquire(leaving=0)
                     found = await self._store.read()
                     record = found.record if isinstance(found, Done) else None
                     wish = record.standbys_without(me) if record is not None and me in record.standbys else None

@@ -98,7 +98,7 @@ class Watching:
         follows = False
         """The watch before showed the Lease until it ended."""
         while True:
-            await self._elector.allowed()
+            await self._elector.rate_limiter.acquire()
             why, shown, silent = await self._once()
             self._rely(on=False)
             if follows and not shown:

@@ -205,7 +205,7 @@ class Yielding:
 
     async def _hand_over(self, to: str, revision: str) -> None:
         """Remember it in the Lease, then resign; no resignation that is not remembered."""
-        await self._elector.allowed(2)  # both at once: between them the next renewal would make another version
+        await self._elector.rate_limiter.acquire(2)  # both at once: between them the next renewal would make another version
         lease = _object(await self._ask("get", "GET", self._lease.path, self._lease))
         barred = is_barred(revisions.annotation(lease, YIELDED_ANNOTATION), revision, self._now_us)
         if barred or _holder(lease) != self._elector.candidate.identity:
@@ -225,11 +225,11 @@ class Yielding:
         return _Resource(group, "v1", self._pod.namespace, plural, name)
 
     async def _get(self, what: _Resource) -> JSON:
-        await self._elector.allowed()
+        await self._elector.rate_limiter.acquire()
         return _object(await self._ask("get", "GET", what.path, what))
 
     async def _list(self, what: _Resource, selector: str) -> list[Any]:
-        await self._elector.allowed()
+        await self._elector.rate_limiter.acquire()
         query = urlencode({"labelSelector": selector, "limit": MOST})
         items = _object(await self._ask("list", "GET", f"{what.path}?{query}", what)).get("items")
         return items if isinstance(items, list) else []

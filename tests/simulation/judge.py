@@ -69,7 +69,7 @@ class Judge(Conduct):
         if pod.life is not life or pod.elector is None or pod.link.weather != Weather() or life.stopped_until_ns > self.agenda.now_ns:
             return False
         election = pod.elector._election
-        free = election.flight is None and pod.elector.budget.opens_ns() <= now_ns and election.next_ns <= now_ns
+        free = election.flight is None and pod.elector.rate_limiter.opens_ns() <= now_ns and election.next_ns <= now_ns
         return free and election.renew_ns > now_ns + ns(2 * FOUND_SECONDS)
 
     def _should_have_read(self, life: Life, token: int, record: Record) -> None:

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from sidecar.budget import BURST
 from sidecar.elector import Elector
 from sidecar.identity import Pod
 from sidecar.leadership import Leadership, Names
+from sidecar.rate_limiter import BURST
 from sidecar.writes import Candidate
 from sidecar.yielding import AGAIN_SECONDS, YIELDED_ANNOTATION, Yielding, is_barred
 from tests.simulation.cluster import Cluster
