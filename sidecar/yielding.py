@@ -14,13 +14,12 @@ from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 from sidecar import revisions
-from sidecar.clock import Clock
-from sidecar.elector import Elector, OutOfSeason
 from sidecar.identity import Pod
 from sidecar.json_values import strict_loads
 from sidecar.lease import JSON, format_time, parse_time
 from sidecar.logs import move as log_move
 from sidecar.revisions import Owner, Waiting
+from sidecar.runner import OutOfSeason, Runner
 from sidecar.stores.answers import FORBIDDEN, OK, TOO_MANY_REQUESTS, UNAUTHORIZED, Answer, Target, decode, refusal
 from sidecar.stores.objects import Objects
 from sidecar.stores.protocol import Busy, Denied, Unknown
@@ -99,9 +98,11 @@ def is_barred(annotation: str, revision: str, now_us: int) -> bool:
 class Yielding:
     """The looks of one sidecar."""
 
-    def __init__(self, elector: Elector, objects: Objects, clock: Clock, pod: Pod) -> None:
-        self._elector, self._objects, self._clock, self._pod = elector, objects, clock, pod
-        names = elector.leadership.names
+    def __init__(self, runner: Runner, objects: Objects, pod: Pod) -> None:
+        self._runner, self._objects, self._pod = runner, objects, pod
+        self._candidate, self._clock, self._rate_limiter = runner.candidate, runner.clock, runner.rate_limiter
+        self._leadership, self._status = runner.leadership, runner.status
+        names = runner.leadership.names
         self._lease = _Resource("coordination.k8s.io", "v1", names.namespace, "leases", names.lease)
         self._me: JSON | None = None
         """The own Pod as it was first seen: its owner and its revision stay."""
@@ -116,16 +117,16 @@ class Yielding:
 
     async def look(self) -> float:
         """One look, while this candidate leads; how long to wait before the next one, in seconds."""
-        if not self._elector.leadership.read().is_leader:
+        if not self._leadership.read().is_leader:
             return 0.0
         self._asked, asked_seconds = 0, 0.0
         try:
             await self._look()
-            self._elector.status.note(PROBLEM, None)
+            self._status.note(PROBLEM, None)
         except _CannotTell as failure:
-            self._elector.status.note(PROBLEM, failure.why)
-            asked_seconds = self._elector.situation().asked_seconds(failure.why)
-        return max(asked_seconds, self._asked * REST_PERIODS * self._elector.candidate.retry_period_seconds)
+            self._status.note(PROBLEM, failure.why)
+            asked_seconds = self._runner.situation().asked_seconds(failure.why)
+        return max(asked_seconds, self._asked * REST_PERIODS * self._candidate.retry_period_seconds)
 
     async def _look(self) -> None:
         me = self._me = self._me or await self._own_pod()
@@ -136,7 +137,7 @@ class Yielding:
         if not container:
             raise _CannotTell(Denied("the own Pod does not tell which container the sidecar is: LEADER_YIELD must stand in its env itself"))
         pods = await self._list(self._resource("", "pods"), current.selector)
-        waiting = Waiting(container, self._now_us, self._elector.candidate.lease_duration_seconds * _US)
+        waiting = Waiting(container, self._now_us, self._candidate.lease_duration_seconds * _US)
         for pod in sorted((pod for pod in pods if revisions.can_lead(pod, waiting)), key=revisions.name):
             if await self._is_of(pod, current):
                 await self._hand_over(revisions.name(pod), current.revision)
@@ -205,16 +206,16 @@ class Yielding:
 
     async def _hand_over(self, to: str, revision: str) -> None:
         """Remember it in the Lease, then resign; no resignation that is not remembered."""
-        await self._elector.rate_limiter.acquire(2)  # both at once: between them the next renewal would make another version
+        await self._rate_limiter.acquire(2)  # both at once: between them the next renewal would make another version
         lease = _object(await self._ask("get", "GET", self._lease.path, self._lease))
         barred = is_barred(revisions.annotation(lease, YIELDED_ANNOTATION), revision, self._now_us)
-        if barred or _holder(lease) != self._elector.candidate.identity:
+        if barred or _holder(lease) != self._candidate.identity:
             return
         note = json.dumps({"to": to, "revision": revision, "at": format_time(self._now_us)})
         metadata = {"resourceVersion": revisions.version(lease), "annotations": {YIELDED_ANNOTATION: note}}
         await self._ask("patch", "PATCH", self._lease.path, self._lease, {"metadata": metadata})
         try:
-            self._elector.resign(None, to)
+            self._runner.resign(None, to)
         except OutOfSeason:  # it has ended by itself meanwhile
             return
         log_move(_log, logging.INFO, "yielding to the current revision", to=to, revision=revision)
@@ -225,11 +226,11 @@ class Yielding:
         return _Resource(group, "v1", self._pod.namespace, plural, name)
 
     async def _get(self, what: _Resource) -> JSON:
-        await self._elector.rate_limiter.acquire()
+        await self._rate_limiter.acquire()
         return _object(await self._ask("get", "GET", what.path, what))
 
     async def _list(self, what: _Resource, selector: str) -> list[Any]:
-        await self._elector.rate_limiter.acquire()
+        await self._rate_limiter.acquire()
         query = urlencode({"labelSelector": selector, "limit": MOST})
         items = _object(await self._ask("list", "GET", f"{what.path}?{query}", what)).get("items")
         return items if isinstance(items, list) else []
@@ -237,7 +238,7 @@ class Yielding:
     async def _ask(self, verb: str, method: str, path: str, what: _Resource, body: JSON | None = None) -> Answer:
         """An answer that is a success. Raises _CannotTell. The budget has allowed it."""
         self._asked += 1
-        limit_seconds = self._elector.candidate.request_limit_seconds
+        limit_seconds = self._candidate.request_limit_seconds
         answer = await self._objects.ask(method, path, body, limit_seconds=limit_seconds)
         if isinstance(answer, Unknown):
             raise _CannotTell(Unknown(f"{what.target.asked(verb)}: {answer.message}"))

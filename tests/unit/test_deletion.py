@@ -45,10 +45,10 @@ class Asked:
 
 async def stopped(it: Stage, pods: Asked) -> float:
     """How long after SIGTERM the Lease is released."""
-    looks = asyncio.create_task(look_once(it.elector, pods, ME))
+    looks = asyncio.create_task(look_once(it.runner, pods, ME))
     await asyncio.sleep(1)
     assert not pods.reads
-    it.elector.stop()
+    it.runner.stop()
     try:
         return await it.released_after()
     finally:
@@ -98,7 +98,7 @@ def test_the_read_leaves_the_election_its_requests() -> None:
 
     async def main() -> None:
         async with stage() as it:
-            limiter = it.elector.rate_limiter
+            limiter = it.runner.rate_limiter
             for _ in range(BURST - KEPT_REQUESTS):
                 limiter.spend(CLOCK.boottime_ns() + 1_000_000_000)
             pods = Asked(Found(pod()))

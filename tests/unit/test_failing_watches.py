@@ -142,7 +142,7 @@ def test_a_watch_leaves_the_election_two_requests_of_each_burst(kind: Kind | Non
 
         def look(what: str) -> None:
             if what == "watch":
-                watches.append(it.follower.rate_limiter.opens_ns(KEPT_REQUESTS) <= it.follower._clock.boottime_ns())
+                watches.append(it.follower.rate_limiter.opens_ns(KEPT_REQUESTS) <= it.follower.clock.boottime_ns())
 
         it.store.looks = look
         it.store.kind = is_closed_at_once if kind is None else kind
