@@ -33,37 +33,37 @@ async def works(
     drains_long = settings.drains_long and bool(pod.namespace and pod.name and pod.uid)
     if access is None or not (settings.asks_for_pods or drains_long):
         return loops, last
-    from sidecar.stores.objects import Objects  # noqa: PLC0415 - likewise
+    from sidecar.stores.client import Client  # noqa: PLC0415 - likewise
 
-    objects = await Objects.connect(access, settings.renew_deadline)
-    stack.push_async_callback(objects.close)
+    client = await Client.connect(access, settings.renew_deadline)
+    stack.push_async_callback(client.close)
     from sidecar.grace import Grace  # noqa: PLC0415 - likewise
 
     grace = Grace(pod, runner.candidate.drain_timeout_seconds)
     if drains_long and not (settings.pod_label or settings.pod_condition):  # which see the Pod anyway
         from sidecar.stores.pods import KubernetesPods  # noqa: PLC0415 - likewise
 
-        loops.append(grace.look_once(runner, KubernetesPods(objects, pod.namespace)))
+        loops.append(grace.look_once(runner, KubernetesPods(client, pod.namespace)))
     if settings.follows:
         from sidecar.pod import OwnPod  # noqa: PLC0415 - likewise
 
         on = {"label": settings.pod_label, "condition": settings.pod_condition, "events": settings.events}
-        own = OwnPod(pod, objects, runner, **on, seen=grace.look)
+        own = OwnPod(pod, client, runner, **on, seen=grace.look)
         loops.append(own.run())
         last.append(own.finish)
     if settings.early_takeover or settings.yield_:
         from sidecar import deletion  # noqa: PLC0415 - likewise
         from sidecar.stores.pods import KubernetesPods  # noqa: PLC0415
 
-        own_pods = KubernetesPods(objects, pod.namespace)  # the rights of both allow this read
+        own_pods = KubernetesPods(client, pod.namespace)  # the rights of both allow this read
         loops.append(deletion.look_once(runner, own_pods, pod))
         if settings.early_takeover:
             from sidecar.early import EarlyTakeover  # noqa: PLC0415 - likewise
 
-            pods = KubernetesPods(objects, settings.lease_namespace)
+            pods = KubernetesPods(client, settings.lease_namespace)
             loops.append(EarlyTakeover(runner, pods, on_deletion=settings.early_takeover_on_deletion).run())
     if settings.yield_:
         from sidecar.yielding import Yielding  # noqa: PLC0415 - likewise
 
-        loops.append(Yielding(runner, objects, pod).run())
+        loops.append(Yielding(runner, client, pod).run())
     return loops, last

@@ -12,7 +12,7 @@ _AHEAD: Final = (
     "aiohttp.tcp_helpers", "aiohttp.web_app", "aiohttp.web_exceptions", "aiohttp.web_protocol", "aiohttp.web_runner",
     "aiohttp.web_urldispatcher", "aiohappyeyeballs.impl", "sidecar.election", "sidecar.runner", "sidecar.http.serve", "sidecar.http.app",
     "sidecar.http.probes", "sidecar.http.openapi", "sidecar.stores.credentials", "sidecar.stores.kubernetes",
-    "sidecar.stores.transport", "sidecar.stores.watch", "sidecar.stores.answers",
+    "sidecar.stores.client", "sidecar.stores.transport", "sidecar.stores.watch", "sidecar.stores.answers",
 )  # fmt: skip
 """What every sidecar in a Pod comes to load sooner or later. A local store, which is for one machine, does without the stores' part."""
 

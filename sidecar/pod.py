@@ -12,8 +12,8 @@ from sidecar.lease import JSON
 from sidecar.marks import Condition, Kind, Label, Mark
 from sidecar.recorder import Recorder
 from sidecar.runner import Runner
-from sidecar.stores.answers import Target
-from sidecar.stores.objects import Objects
+from sidecar.stores import resource
+from sidecar.stores.client import Client
 
 _log: Final = logging.getLogger(__name__)
 
@@ -26,17 +26,17 @@ class OwnPod:
     """All that is wanted of the three, over one election."""
 
     def __init__(  # noqa: PLR0913 - three parts, each of them off or on
-        self, pod: Pod, objects: Objects, runner: Runner, *, label: bool, condition: bool, events: bool,
+        self, pod: Pod, client: Client, runner: Runner, *, label: bool, condition: bool, events: bool,
         seen: Callable[[JSON], None] = lambda _: None,
     ) -> None:  # fmt: skip
         """`seen` is told of the own Pod, as the API server shows it."""
         self._runner, self._clock = runner, runner.clock
         names, me = runner.leadership.names, runner.candidate
-        asking = Asking(objects, pod, runner.status, runner.clock, me, longest_wait_seconds=self._longest_wait_seconds)
+        asking = Asking(client, pod, runner.status, runner.clock, me, longest_wait_seconds=self._longest_wait_seconds)
         kinds: list[Kind] = [*([Label()] if label else []), *([Condition(f"{names.namespace}/{names.lease}")] if condition else [])]
         told = runner.hold_release(self._is_awaited)
         self._marks = [Mark(kind, asking, runner.leadership, told, seen) for kind in kinds]
-        self._recorder = Recorder(Target(names.namespace, names.lease), me.instance, asking) if events else None
+        self._recorder = Recorder(resource.lease(names.namespace, names.lease), me.instance, asking) if events else None
         if self._recorder is not None:
             runner.status.transition_listeners.append(self._recorder.hear)
 

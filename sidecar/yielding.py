@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
-from urllib.parse import quote, urlencode
 
 from sidecar import revisions
 from sidecar.identity import Pod
@@ -20,9 +19,11 @@ from sidecar.lease import JSON, format_time, parse_time
 from sidecar.logs import move as log_move
 from sidecar.revisions import Owner, Waiting
 from sidecar.runner import OutOfSeason, Runner
-from sidecar.stores.answers import FORBIDDEN, OK, TOO_MANY_REQUESTS, UNAUTHORIZED, Answer, Target, decode, refusal
-from sidecar.stores.objects import Objects
+from sidecar.stores import resource
+from sidecar.stores.answers import Answer, Received
+from sidecar.stores.client import Client
 from sidecar.stores.protocol import Busy, Denied, Unknown
+from sidecar.stores.resource import Resource
 
 YIELDED_ANNOTATION: Final = "leader-sidecar/yielded"
 """On the Lease: JSON `{"to", "revision", "at"}`, the Pod and its revision, and when by the API server's clock."""
@@ -62,29 +63,6 @@ class _Current:
     """A Deployment's revision, as its annotation has it."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Resource:
-    """What is asked for."""
-
-    group: str
-    version: str
-    namespace: str
-    plural: str
-    name: str = ""
-    """"" for all of them."""
-
-    @property
-    def path(self) -> str:
-        """Kubernetes API concepts, "Resource URIs"."""
-        root = f"/apis/{self.group}" if self.group else "/api"
-        return f"{root}/{self.version}/namespaces/{self.namespace}/{self.plural}" + (f"/{quote(self.name)}" if self.name else "")
-
-    @property
-    def target(self) -> Target:
-        """The same, as an answer's meaning is told."""
-        return Target(self.namespace, self.name, f"{self.plural}.{self.group}" if self.group else self.plural)
-
-
 def is_barred(annotation: str, revision: str, now_us: int) -> bool:
     """Whether that revision was yielded to less than ten minutes ago, by anyone. Junk bars nothing."""
     try:
@@ -98,12 +76,12 @@ def is_barred(annotation: str, revision: str, now_us: int) -> bool:
 class Yielding:
     """The looks of one sidecar."""
 
-    def __init__(self, runner: Runner, objects: Objects, pod: Pod) -> None:
-        self._runner, self._objects, self._pod = runner, objects, pod
+    def __init__(self, runner: Runner, client: Client, pod: Pod) -> None:
+        self._runner, self._client, self._pod = runner, client, pod
         self._candidate, self._clock, self._rate_limiter = runner.candidate, runner.clock, runner.rate_limiter
         self._leadership, self._status = runner.leadership, runner.status
         names = runner.leadership.names
-        self._lease = _Resource("coordination.k8s.io", "v1", names.namespace, "leases", names.lease)
+        self._lease = resource.lease(names.namespace, names.lease)
         self._me: JSON | None = None
         """The own Pod as it was first seen: its owner and its revision stay."""
         self._now_us = 0
@@ -207,13 +185,13 @@ class Yielding:
     async def _hand_over(self, to: str, revision: str) -> None:
         """Remember it in the Lease, then resign; no resignation that is not remembered."""
         await self._rate_limiter.acquire(2)  # both at once: between them the next renewal would make another version
-        lease = _object(await self._ask("get", "GET", self._lease.path, self._lease))
+        lease = await self._ask("get", self._lease)
         barred = is_barred(revisions.annotation(lease, YIELDED_ANNOTATION), revision, self._now_us)
         if barred or _holder(lease) != self._candidate.identity:
             return
         note = json.dumps({"to": to, "revision": revision, "at": format_time(self._now_us)})
         metadata = {"resourceVersion": revisions.version(lease), "annotations": {YIELDED_ANNOTATION: note}}
-        await self._ask("patch", "PATCH", self._lease.path, self._lease, {"metadata": metadata})
+        await self._ask("patch", self._lease, {"metadata": metadata})
         try:
             self._runner.resign(None, to)
         except OutOfSeason:  # it has ended by itself meanwhile
@@ -222,39 +200,30 @@ class Yielding:
 
     # ---- requests -----------------------------------------------------------------------------------------------------------------
 
-    def _resource(self, group: str, plural: str, name: str = "") -> _Resource:
-        return _Resource(group, "v1", self._pod.namespace, plural, name)
+    def _resource(self, group: str, plural: str, name: str = "") -> Resource:
+        return Resource(group, "v1", self._pod.namespace, plural, name)
 
-    async def _get(self, what: _Resource) -> JSON:
+    async def _get(self, what: Resource) -> JSON:
         await self._rate_limiter.acquire()
-        return _object(await self._ask("get", "GET", what.path, what))
+        return await self._ask("get", what)
 
-    async def _list(self, what: _Resource, selector: str) -> list[Any]:
+    async def _list(self, what: Resource, selector: str) -> list[Any]:
         await self._rate_limiter.acquire()
-        query = urlencode({"labelSelector": selector, "limit": MOST})
-        items = _object(await self._ask("list", "GET", f"{what.path}?{query}", what)).get("items")
+        items = (await self._ask("list", what, query={"labelSelector": selector, "limit": str(MOST)})).get("items")
         return items if isinstance(items, list) else []
 
-    async def _ask(self, verb: str, method: str, path: str, what: _Resource, body: JSON | None = None) -> Answer:
-        """An answer that is a success. Raises _CannotTell. The budget has allowed it."""
+    async def _ask(self, verb: str, what: Resource, body: JSON | None = None, query: dict[str, str] | None = None) -> JSON:
+        """What is received. Raises _CannotTell. The rate limiter has allowed it."""
         self._asked += 1
         limit_seconds = self._candidate.request_limit_seconds
-        answer = await self._objects.ask(method, path, body, limit_seconds=limit_seconds)
-        if isinstance(answer, Unknown):
-            raise _CannotTell(Unknown(f"{what.target.asked(verb)}: {answer.message}"))
-        if answer.status == OK:
-            self._now_us = _date_us(answer)
-            return answer
-        if answer.status in (UNAUTHORIZED, FORBIDDEN, TOO_MANY_REQUESTS):
-            raise _CannotTell(refusal(what.target, verb, answer))
-        raise _CannotTell(Unknown(f"{what.target.asked(verb)}: {answer.reason}"))
-
-
-def _object(answer: Answer) -> JSON:
-    found = decode(answer.body)
-    if not isinstance(found, dict):
-        raise _CannotTell(Unknown("an answer that is no API object"))
-    return found
+        found = await self._client.request(verb, what, body, query=query, limit_seconds=limit_seconds)
+        match found:
+            case Received():
+                self._now_us = _date_us(found.answer)
+                return found.object
+            case Denied() | Busy():
+                raise _CannotTell(found)
+        raise _CannotTell(Unknown(f"{what.asked(verb)}: {found.message}"))
 
 
 def _holder(lease: JSON) -> object:
