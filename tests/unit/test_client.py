@@ -1,15 +1,20 @@
 """One request to the API server: where it goes, and what its answer means, whatever object it is about."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from sidecar.lease import JSON
 from sidecar.stores import resource
 from sidecar.stores.answers import Answer, Conflicted, NotFound, Received
 from sidecar.stores.client import Client
-from sidecar.stores.protocol import Busy, Denied, Unknown
+from sidecar.stores.configuration import Configuration
+from sidecar.stores.credentials import Access
+from sidecar.stores.kubernetes import KubernetesStore
+from sidecar.stores.protocol import Busy, Denied, Missing, Unknown
 from sidecar.stores.resource import Resource
 
 WEB = resource.lease("shop", "web")
@@ -132,3 +137,27 @@ async def test_trouble_with_the_credentials_is_said_with_what_fails(came: Answer
     found = await Scripted(came, "the token file has gone").request("get", POD)
     assert isinstance(found, Denied | Unknown)
     assert found.message.endswith("; the token file has gone")
+
+
+async def test_two_leases_are_asked_for_through_one_client() -> None:
+    """As several elections of one process may."""
+    client = Scripted(answer(404, {}))
+    stores = [KubernetesStore(client, resource.lease("shop", name), lambda: 0.5) for name in ("web", "batch")]
+    assert [await store.read() for store in stores] == [Missing(), Missing()]
+    assert [path.rpartition("/")[2] for _, path, _, _ in client.asked] == ["web", "batch"]
+
+
+async def test_every_client_of_one_server_has_the_same_tls_context(tmp_path: Path) -> None:
+    """It is made again where a file has changed, once for all of them, or where the server's certificate was refused."""
+    file = tmp_path / "ca.crt"
+    authorities = [trustme.CA() for _ in range(2)]
+    authorities[0].cert_pem.write_to_path(file)
+    access = Access(Configuration(host="https://127.0.0.1:1", ssl_ca_cert=str(file)))
+    first = access.tls_context()
+    assert access.tls_context() is first
+    authorities[1].cert_pem.write_to_path(tmp_path / "next")
+    (tmp_path / "next").replace(file)
+    second = access.tls_context()
+    assert second is not first
+    assert access.tls_context() is second
+    assert access.tls_context(anew=True) is not second
