@@ -13,8 +13,8 @@ import aiohttp
 
 from sidecar import __version__
 from sidecar.clock import Clock, ns, seconds
-from sidecar.elector import Elector
 from sidecar.logs import event as log_event
+from sidecar.runner import Runner
 from sidecar.stores.credentials import one_line
 
 MAX_BODY_BYTES: Final = 10 * 1024
@@ -89,16 +89,17 @@ class HTTPProbe:
         await self._session.close()
 
 
-async def follow(elector: Elector, clock: Clock, probe: Probe, period_seconds: float, verdict: Verdict) -> None:
+async def follow(runner: Runner, probe: Probe, period_seconds: float, verdict: Verdict) -> None:
     """Probe for ever; each verdict is told again after each probe, so that none is missed by a term that began meanwhile."""
+    clock = runner.clock
     while True:
         next_ns = clock.boottime_ns() + ns(period_seconds)
         wrong = await probe()
         before, verdict = verdict, verdict.after(ok=not wrong)
-        elector.status.say(PROBLEM, wrong)
+        runner.status.say(PROBLEM, wrong)
         if verdict.healthy is not None:
             if verdict.healthy is not before.healthy:
                 level = logging.INFO if verdict.healthy else logging.WARNING
                 log_event(_log, level, "the app is healthy" if verdict.healthy else "the app is not healthy", why=wrong or "probed")
-            elector.health(ok=verdict.healthy)
+            runner.health(ok=verdict.healthy)
         await clock.sleep(max(0.0, seconds(next_ns - clock.boottime_ns())))

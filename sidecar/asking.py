@@ -8,9 +8,10 @@ from sidecar.clock import Clock, ns, seconds
 from sidecar.identity import Pod
 from sidecar.lease import JSON
 from sidecar.status import Status
-from sidecar.stores.answers import CONFLICT, CREATED, NOT_FOUND, OK, Target, decode, refusal
-from sidecar.stores.objects import MERGE_PATCH, Objects
+from sidecar.stores.answers import Conflicted, NotFound, Received
+from sidecar.stores.client import MERGE_PATCH, Client
 from sidecar.stores.protocol import Busy, Denied, Unknown
+from sidecar.stores.resource import Resource
 from sidecar.writes import Candidate
 
 LONGEST_PAUSE_PERIODS: Final = 4
@@ -20,8 +21,6 @@ LONGEST_DENIED_PERIODS: Final = 15
 
 LIMIT_SECONDS: Final = 2.0
 """The longest a request may take: the next answer is written after it, not beside it."""
-
-_METHODS: Final = {"get": "GET", "patch": "PATCH", "create": "POST"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,31 +35,31 @@ class Asking:
     """Requests that never raise, and the pace at which failed ones are repeated; one for all parts of an election."""
 
     def __init__(  # noqa: PLR0913 - each is what some part needs
-        self, objects: Objects, pod: Pod, status: Status, clock: Clock, me: Candidate, *, longest_wait_seconds: Callable[[], float]
+        self, client: Client, pod: Pod, status: Status, clock: Clock, me: Candidate, *, longest_wait_seconds: Callable[[], float]
     ) -> None:
         self.pod = pod
         self.status = status
         self.clock = clock
-        self._objects = objects
+        self._client = client
         self._longest_wait_seconds = longest_wait_seconds
         self._period_seconds = me.retry_period_seconds
         self._limit_seconds = min(LIMIT_SECONDS, me.request_limit_seconds)
         self._repeat_ns = 0
         """No repeat before, of whichever part."""
 
-    async def ask(self, verb: str, target: Target, path: str, body: JSON | None = None, content_type: str = MERGE_PATCH) -> JSON | Refused:
+    async def ask(self, verb: str, resource: Resource, body: JSON | None = None, patch_type: str = MERGE_PATCH) -> JSON | Refused:
         """The object as the server has it now, or why not."""
-        answer = await self._objects.ask(_METHODS[verb], path, body, limit_seconds=self._limit_seconds, content_type=content_type)
-        if isinstance(answer, Unknown):
-            return answer
-        if answer.status in (OK, CREATED):
-            found = decode(answer.body)
-            return found if isinstance(found, dict) else Unknown(f"{verb}: the answer is no object: {answer.reason}")
-        if answer.status == NOT_FOUND:
-            return Denied(f"not there: {target.asked(verb)}: {answer.reason}")
-        if answer.status == CONFLICT:
-            return Clash(f"refused: {target.asked(verb)}: {answer.reason}")
-        return refusal(target, verb, answer)
+        found = await self._client.request(verb, resource, body, patch_type=patch_type, limit_seconds=self._limit_seconds)
+        match found:
+            case Received(shown):
+                return shown
+            case NotFound(message):
+                return Denied(f"not there: {resource.asked(verb)}: {message}")
+            case Conflicted(message):
+                return Clash(f"refused: {resource.asked(verb)}: {message}")
+            case Unknown(message):
+                return Unknown(f"{verb}: {message}")
+        return found
 
     async def pause(self, failures: int, why: Refused) -> None:
         """Return when what has failed `failures` times in a row may be tried again: all parts together once a retry period."""

@@ -1,15 +1,12 @@
-"""What runs beside the election: standing by, and what a setting asks for, each imported, connected and started only then."""
+"""What runs beside the election because a setting asks for it, each imported, connected and started only then."""
 
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
-from sidecar.clock import Clock
-from sidecar.elector import Elector
 from sidecar.identity import Pod
 from sidecar.resolved import Resolved
-from sidecar.standby import StandBy
-from sidecar.stores.protocol import Store
+from sidecar.runner import Runner
 
 if TYPE_CHECKING:
     from sidecar.stores.credentials import Access
@@ -17,57 +14,56 @@ if TYPE_CHECKING:
 Work = Coroutine[Any, Any, None]
 
 
-async def works(  # noqa: PLR0913 - each is what some part needs
-    settings: Resolved, *, pod: Pod, elector: Elector, store: Store, clock: Clock, access: "Access | None", stack: AsyncExitStack
+async def works(
+    settings: Resolved, *, pod: Pod, runner: Runner, access: "Access | None", stack: AsyncExitStack
 ) -> tuple[list[Work], list[Callable[[], Awaitable[None]]]]:
     """Loops that end by being cancelled alone, and what to await before that once the election has ended, all at once.
 
     `stack` closes what they use. `access` is None without an API server, `pod` the own one.
     """
-    standby = StandBy(elector, store, clock)
-    loops: list[Work] = [standby.run()]
-    last: list[Callable[[], Awaitable[None]]] = [standby.finish]
+    loops: list[Work] = []
+    last: list[Callable[[], Awaitable[None]]] = []
     if settings.app_health_url:
         from sidecar import app_health  # noqa: PLC0415 - only where it is used
 
-        probe = app_health.HTTPProbe(settings.app_health_url, settings.app_health_timeout, clock)
+        probe = app_health.HTTPProbe(settings.app_health_url, settings.app_health_timeout, runner.clock)
         stack.push_async_callback(probe.close)
         verdict = app_health.Verdict(settings.app_health_failures, settings.app_health_successes)
-        loops.append(app_health.follow(elector, clock, probe, settings.app_health_period, verdict))
+        loops.append(app_health.follow(runner, probe, settings.app_health_period, verdict))
     drains_long = settings.drains_long and bool(pod.namespace and pod.name and pod.uid)
     if access is None or not (settings.asks_for_pods or drains_long):
         return loops, last
-    from sidecar.stores.objects import Objects  # noqa: PLC0415 - likewise
+    from sidecar.stores.client import Client  # noqa: PLC0415 - likewise
 
-    objects = await Objects.connect(access, settings.renew_deadline)
-    stack.push_async_callback(objects.close)
+    client = await Client.connect(access, settings.renew_deadline)
+    stack.push_async_callback(client.close)
     from sidecar.grace import Grace  # noqa: PLC0415 - likewise
 
-    grace = Grace(pod, elector.candidate.drain_timeout_seconds)
+    grace = Grace(pod, runner.candidate.drain_timeout_seconds)
     if drains_long and not (settings.pod_label or settings.pod_condition):  # which see the Pod anyway
         from sidecar.stores.pods import KubernetesPods  # noqa: PLC0415 - likewise
 
-        loops.append(grace.look_once(elector, KubernetesPods(objects, pod.namespace)))
+        loops.append(grace.look_once(runner, KubernetesPods(client, pod.namespace)))
     if settings.follows:
         from sidecar.pod import OwnPod  # noqa: PLC0415 - likewise
 
         on = {"label": settings.pod_label, "condition": settings.pod_condition, "events": settings.events}
-        own = OwnPod(pod, objects, elector, clock, **on, seen=grace.look)
+        own = OwnPod(pod, client, runner, **on, seen=grace.look)
         loops.append(own.run())
         last.append(own.finish)
     if settings.early_takeover or settings.yield_:
         from sidecar import deletion  # noqa: PLC0415 - likewise
         from sidecar.stores.pods import KubernetesPods  # noqa: PLC0415
 
-        own_pods = KubernetesPods(objects, pod.namespace)  # the rights of both allow this read
-        loops.append(deletion.look_once(elector, own_pods, pod))
+        own_pods = KubernetesPods(client, pod.namespace)  # the rights of both allow this read
+        loops.append(deletion.look_once(runner, own_pods, pod))
         if settings.early_takeover:
             from sidecar.early import EarlyTakeover  # noqa: PLC0415 - likewise
 
-            pods = KubernetesPods(objects, settings.lease_namespace)
-            loops.append(EarlyTakeover(elector, pods, clock, on_deletion=settings.early_takeover_on_deletion).run())
+            pods = KubernetesPods(client, settings.lease_namespace)
+            loops.append(EarlyTakeover(runner, pods, on_deletion=settings.early_takeover_on_deletion).run())
     if settings.yield_:
         from sidecar.yielding import Yielding  # noqa: PLC0415 - likewise
 
-        loops.append(Yielding(elector, objects, clock, pod).run())
+        loops.append(Yielding(runner, client, pod).run())
     return loops, last

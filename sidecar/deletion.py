@@ -9,22 +9,22 @@ import logging
 from typing import Any, Final
 
 from sidecar import proof
-from sidecar.elector import Elector
 from sidecar.identity import Pod
 from sidecar.logs import move as log_move
+from sidecar.runner import Runner
 from sidecar.stores.pods import Found, Pods
 
 _log: Final = logging.getLogger(__name__)
 
 
-async def look_once(elector: Elector, pods: Pods, pod: Pod) -> None:
+async def look_once(runner: Runner, pods: Pods, pod: Pod) -> None:
     """Wait for such a SIGTERM, read the own Pod, and release where it is being deleted."""
-    await elector.waits_for_app.wait()
-    await elector.allowed()
-    outcome = await pods.read(pod.name, elector.candidate.request_limit_seconds)
+    await runner.waits_for_app.wait()
+    await runner.rate_limiter.acquire()
+    outcome = await pods.read(pod.name, runner.candidate.request_limit_seconds)
     if isinstance(outcome, Found) and is_deleted(outcome.pod, pod.uid):
         log_move(_log, logging.INFO, "the own Pod is being deleted: its application has ended")
-        elector.app_ended("its Pod is being deleted")
+        runner.app_ended("its Pod is being deleted")
 
 
 def is_deleted(pod: Any, uid: str) -> bool:

@@ -10,10 +10,11 @@ from contextlib import aclosing
 from typing import Final
 
 from sidecar import proof
-from sidecar.clock import MIN_SLEEP_SECONDS, Clock, seconds
-from sidecar.elector import Elector
+from sidecar.clock import MIN_SLEEP_SECONDS, seconds
+from sidecar.events import Ended
 from sidecar.lease import HolderPod
 from sidecar.logs import move as log_move
+from sidecar.runner import Runner
 from sidecar.stores.pods import Found, PodEvent, Pods, Removed
 from sidecar.stores.protocol import Busy, Closed, Denied, Unknown
 
@@ -31,10 +32,12 @@ DENIED_PERIODS: Final = 30
 class EarlyTakeover:
     """One election's. `on_deletion`: a Pod that is not there any more counts as ended, whatever runs on."""
 
-    def __init__(self, elector: Elector, pods: Pods, clock: Clock, rng: random.Random | None = None, *, on_deletion: bool = False) -> None:
-        self._elector, self._pods, self._clock, self._on_deletion = elector, pods, clock, on_deletion
+    def __init__(self, runner: Runner, pods: Pods, rng: random.Random | None = None, *, on_deletion: bool = False) -> None:
+        self._elector, self._candidate, self._clock = runner.elector, runner.candidate, runner.clock
+        self._status, self._rate_limiter = runner.status, runner.rate_limiter
+        self._pods, self._on_deletion = pods, on_deletion
         self._random = rng if rng is not None else random.SystemRandom()
-        self._period_seconds = elector.candidate.retry_period_seconds
+        self._period_seconds = self._candidate.retry_period_seconds
         self._overdue_seconds = 0.0
         self._suspect: HolderPod | None = None
         self._final_uid = ""
@@ -85,7 +88,7 @@ class EarlyTakeover:
         while self._overdue() == pod:
             if wait_seconds:
                 await self._clock.sleep(wait_seconds)
-            await self._elector.allowed()
+            await self._rate_limiter.acquire()
             try:
                 async with self._clock.timeout(WATCH_PERIODS * self._period_seconds):
                     ended = await self._watch_once(pod)
@@ -99,9 +102,9 @@ class EarlyTakeover:
         async with aclosing(self._pods.watch(pod.name)) as events:
             async for event in events:
                 if isinstance(event, Closed):
-                    self._elector.status.note("pods watch", event.why)
+                    self._status.note("pods watch", event.why)
                     return event
-                self._elector.status.note("pods watch", None)
+                self._status.note("pods watch", None)
                 if self._may_be_over(pod, event):
                     await self._read(pod)
         return Closed(None)
@@ -121,14 +124,14 @@ class EarlyTakeover:
 
     async def _read(self, pod: HolderPod) -> float:
         """One quorum read, sent when that record is known: the proof. Seconds to wait before anything else is asked."""
-        await self._elector.opened()
-        record = self._elector.situation().record
-        if record is None or self._overdue() != pod:
+        if not await self._rate_limiter.acquire(wanted=lambda: self._overdue() == pod):
             return 0
-        self._elector.spend()
+        record = self._elector.situation().record
+        if record is None:
+            return 0
         renewal = record.renewal
-        outcome = await self._pods.read(pod.name, self._elector.candidate.request_limit_seconds)
-        self._elector.status.note("pods get", outcome)
+        outcome = await self._pods.read(pod.name, self._candidate.request_limit_seconds)
+        self._status.note("pods get", outcome)
         if isinstance(outcome, (Denied, Busy, Unknown)):
             return self._pause_seconds(Closed(outcome))
         shown = outcome.pod if isinstance(outcome, Found) else None
@@ -141,7 +144,8 @@ class EarlyTakeover:
         return 0
 
     def _tell(self, pod: HolderPod, renewal: tuple[str, str, int | None, int | None], why: str) -> None:
-        if self._elector.ended(renewal):
+        self._elector.put(Ended(renewal))
+        if self._elector.situation().is_over():  # else a later one stands by now
             log_move(_log, logging.INFO, "the holder's Pod has ended: contending early", pod=pod.name, uid=pod.uid, why=why)
 
     def _pause_seconds(self, ended: Closed) -> float:

@@ -8,9 +8,9 @@ from math import ceil
 from typing import Any, Final
 
 from sidecar import proof
-from sidecar.elector import Elector
 from sidecar.identity import Pod
 from sidecar.logs import move as log_move
+from sidecar.runner import Runner
 from sidecar.stores.pods import Found, Pods
 
 _log: Final = logging.getLogger(__name__)
@@ -46,10 +46,10 @@ class Grace:
             said = "the Pod's terminationGracePeriodSeconds is too short for LEADER_DRAIN_TIMEOUT"
             log_move(_log, logging.WARNING, said, is_seconds=given, needs_seconds=self._needed, why=why)
 
-    async def look_once(self, elector: Elector, pods: Pods) -> None:
+    async def look_once(self, runner: Runner, pods: Pods) -> None:
         """Read the own Pod, once; where that cannot be, say what is needed."""
-        await elector.allowed()
-        outcome = await pods.read(self._pod.name, elector.candidate.request_limit_seconds)
+        await runner.rate_limiter.acquire()
+        outcome = await pods.read(self._pod.name, runner.candidate.request_limit_seconds)
         if isinstance(outcome, Found):
             self.look(outcome.pod)
         if not self._looked:

@@ -10,9 +10,9 @@ _SYSTEMS_CERTIFICATES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 _AHEAD: Final = (
     "json", "asyncio.sslproto", "aiohttp.client", "aiohttp.client_proto", "aiohttp.cookiejar", "aiohttp.http_parser", "aiohttp.payload",
     "aiohttp.tcp_helpers", "aiohttp.web_app", "aiohttp.web_exceptions", "aiohttp.web_protocol", "aiohttp.web_runner",
-    "aiohttp.web_urldispatcher", "aiohappyeyeballs.impl", "sidecar.election", "sidecar.elector", "sidecar.http.serve", "sidecar.http.app",
-    "sidecar.http.probes", "sidecar.http.openapi", "sidecar.standby", "sidecar.stores.credentials", "sidecar.stores.kubernetes",
-    "sidecar.stores.transport", "sidecar.stores.watch", "sidecar.stores.answers",
+    "aiohttp.web_urldispatcher", "aiohappyeyeballs.impl", "sidecar.election", "sidecar.runner", "sidecar.http.serve", "sidecar.http.app",
+    "sidecar.http.probes", "sidecar.http.openapi", "sidecar.stores.credentials", "sidecar.stores.kubernetes",
+    "sidecar.stores.client", "sidecar.stores.transport", "sidecar.stores.watch", "sidecar.stores.answers",
 )  # fmt: skip
 """What every sidecar in a Pod comes to load sooner or later. A local store, which is for one machine, does without the stores' part."""
 

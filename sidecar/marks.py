@@ -7,8 +7,8 @@ from sidecar.asking import Asking, Refused
 from sidecar.clock import ns, seconds
 from sidecar.leadership import Leadership
 from sidecar.lease import JSON, format_time
-from sidecar.stores.answers import Target
-from sidecar.stores.objects import STRATEGIC_MERGE_PATCH
+from sidecar.stores import resource
+from sidecar.stores.client import STRATEGIC_MERGE_PATCH
 from sidecar.stores.protocol import Unknown
 
 LABEL: Final = "leader-sidecar/role"
@@ -28,10 +28,8 @@ class Kind(Protocol):
 
     what: str
     """In the log and in `/readyz?verbose`."""
-    resource: str
-    """RBAC's name for what is patched."""
     subresource: str
-    """The end of its path."""
+    """Of the Pod: what is patched."""
     looks_first: bool
     """Whether it must be known what stands there before it is written."""
 
@@ -45,7 +43,7 @@ class Kind(Protocol):
 class Label:
     """`leader-sidecar/role: leader|follower`, for a Service's selector."""
 
-    what, resource, subresource, looks_first = "pod label", "pods", "", False
+    what, subresource, looks_first = "pod label", "", False
 
     def patch(self, now_us: int, *, leads: bool) -> JSON:  # noqa: ARG002 - a label has no time
         """The one label; all others stay."""
@@ -64,7 +62,7 @@ class Condition:
     lastTransitionTime where the status stays (Kubernetes API conventions, "Typical status properties").
     """
 
-    what, resource, subresource, looks_first = "pod condition", "pods/status", "/status", True
+    what, subresource, looks_first = "pod condition", "status", True
 
     def __init__(self, lease: str) -> None:
         self._lease = lease
@@ -104,8 +102,7 @@ class Mark:
         self._clock = asking.clock
         self._told, self._seen = told, seen
         pod = asking.pod
-        self._target = Target(pod.namespace, pod.name, kind.resource)
-        self._path = f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}{kind.subresource}"
+        self._resource = resource.pod(pod.namespace, pod.name, kind.subresource)
         self._looked = not kind.looks_first
         self._shown: bool | None = None
         """What the Pod is known to say."""
@@ -139,7 +136,7 @@ class Mark:
             body = patch | {"metadata": {**_object(patch.get("metadata")), **body["metadata"]}}
         self._asks = True
         try:
-            found = await self._asking.ask("patch", self._target, self._path, body, STRATEGIC_MERGE_PATCH)
+            found = await self._asking.ask("patch", self._resource, body, STRATEGIC_MERGE_PATCH)
         finally:
             self._asks = False
         refused: Refused | None = found if not isinstance(found, dict) else None

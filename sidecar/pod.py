@@ -6,14 +6,14 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from sidecar.asking import Asking
-from sidecar.clock import Clock, ns
-from sidecar.elector import Elector
+from sidecar.clock import ns
 from sidecar.identity import Pod
 from sidecar.lease import JSON
 from sidecar.marks import Condition, Kind, Label, Mark
 from sidecar.recorder import Recorder
-from sidecar.stores.answers import Target
-from sidecar.stores.objects import Objects
+from sidecar.runner import Runner
+from sidecar.stores import resource
+from sidecar.stores.client import Client
 
 _log: Final = logging.getLogger(__name__)
 
@@ -26,20 +26,19 @@ class OwnPod:
     """All that is wanted of the three, over one election."""
 
     def __init__(  # noqa: PLR0913 - three parts, each of them off or on
-        self, pod: Pod, objects: Objects, elector: Elector, clock: Clock, *, label: bool, condition: bool, events: bool,
+        self, pod: Pod, client: Client, runner: Runner, *, label: bool, condition: bool, events: bool,
         seen: Callable[[JSON], None] = lambda _: None,
     ) -> None:  # fmt: skip
         """`seen` is told of the own Pod, as the API server shows it."""
-        self._elector = elector
-        self._clock = clock
-        names, me = elector.leadership.names, elector.candidate
-        asking = Asking(objects, pod, elector.status, clock, me, longest_wait_seconds=lambda: elector.situation().longest_wait_seconds())
+        self._runner, self._clock = runner, runner.clock
+        names, me = runner.leadership.names, runner.candidate
+        asking = Asking(client, pod, runner.status, runner.clock, me, longest_wait_seconds=self._longest_wait_seconds)
         kinds: list[Kind] = [*([Label()] if label else []), *([Condition(f"{names.namespace}/{names.lease}")] if condition else [])]
-        self._marks = [Mark(kind, asking, elector.leadership, elector.wake, seen) for kind in kinds]
-        self._recorder = Recorder(Target(names.namespace, names.lease), me.instance, asking) if events else None
-        elector.hold_release(self._is_awaited)
+        told = runner.hold_release(self._is_awaited)
+        self._marks = [Mark(kind, asking, runner.leadership, told, seen) for kind in kinds]
+        self._recorder = Recorder(resource.lease(names.namespace, names.lease), me.instance, asking) if events else None
         if self._recorder is not None:
-            elector.status.hear = self._recorder.hear
+            runner.status.transition_listeners.append(self._recorder.hear)
 
     async def run(self) -> None:
         """Follow the answer until cancelled."""
@@ -52,8 +51,11 @@ class OwnPod:
     async def finish(self) -> None:
         """The election has ended: let what is under way come to its end, LAST_SECONDS at most, and not where it is to leave at once."""
         end_ns = self._clock.boottime_ns() + ns(LAST_SECONDS)
-        while not self._elector.left and self._clock.boottime_ns() < end_ns and self._is_pending():
+        while not self._runner.left and self._clock.boottime_ns() < end_ns and self._is_pending():
             await self._clock.sleep(_LOOK_SECONDS)
+
+    def _longest_wait_seconds(self) -> float:
+        return self._runner.situation().longest_wait_seconds()
 
     def _is_awaited(self) -> bool:
         return any(mark.is_awaited() for mark in self._marks)
@@ -67,4 +69,4 @@ class OwnPod:
                 return await part()
             except Exception:  # noqa: BLE001 - what is optional must not end an election, be it a bug
                 _log.exception("a bug in what follows the answer; the election goes on")
-                await self._clock.sleep(self._elector.candidate.retry_period_seconds)
+                await self._clock.sleep(self._runner.candidate.retry_period_seconds)

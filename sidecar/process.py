@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Final
 from sidecar import __version__, checking, children, identity, lean, listen, logs, stopping, watchdog
 from sidecar.beside import works
 from sidecar.clock import SystemClock, ns
-from sidecar.elector import Elector
 from sidecar.leadership import Leadership, Names
 from sidecar.resolved import EXIT_UNUSABLE, Resolved, Unusable, holder_pod, own_pod
+from sidecar.runner import Runner
 from sidecar.status import stuck_seconds
 from sidecar.stores.configuration import service_account_namespace
 from sidecar.stores.protocol import Store
@@ -141,29 +141,29 @@ async def _run(settings: Resolved, dog: watchdog.Watchdog) -> None:
         if faults:
             raise Unusable("\n".join(faults))
         names = Names(me.identity, settings.lease, settings.lease_namespace, me.instance[:8])
-        elector = Elector(store, clock, Leadership(clock, names), me)
+        runner = Runner(store, clock, Leadership(clock, names), me)
         _say_start(settings, me.instance, [*app_sockets, *probe_sockets])
         async with asyncio.TaskGroup() as group:
             served = asyncio.Event()
-            server = group.create_task(_serve(elector, clock, app_sockets, probe_sockets, served))
+            server = group.create_task(_serve(runner, clock, app_sockets, probe_sockets, served))
             await served.wait()
-            _on_signals(elector, clock)
-            loops, last = await works(settings, pod=pod, elector=elector, store=store, clock=clock, access=access, stack=stack)
+            _on_signals(runner, clock)
+            loops, last = await works(settings, pod=pod, runner=runner, access=access, stack=stack)
             beside = [group.create_task(work) for work in loops]
             gc.freeze()  # what start-up made stays: no collection needs to look at it again
-            beats = group.create_task(_beat(dog, elector, clock, settings.effective_log_format))
-            await elector.run()
+            beats = group.create_task(_beat(dog, runner, clock, settings.effective_log_format))
+            await runner.run()
             beats.cancel()
             dog.end()
-            await asyncio.gather(*(finish() for finish in last), clock.sleep(0 if elector.left else GIVE_WAY_SECONDS))
+            await asyncio.gather(runner.finish(), *(finish() for finish in last), clock.sleep(0 if runner.left else GIVE_WAY_SECONDS))
             for task in (*beside, server):
                 task.cancel()
     logs.move(_log, logging.INFO, "stopped")
 
 
-async def _beat(dog: watchdog.Watchdog, elector: Elector, clock: SystemClock, log_format: logs.LogFormat) -> None:
+async def _beat(dog: watchdog.Watchdog, runner: Runner, clock: SystemClock, log_format: logs.LogFormat) -> None:
     """Tell the watcher that the election's loop turns in time, as `/livez` sees it, not only asyncio's."""
-    limit_seconds, status = stuck_seconds(elector.candidate), elector.status
+    limit_seconds, status = stuck_seconds(runner.candidate), runner.status
     why = f"the election should have turned over {limit_seconds:g} s ago: where it stands follows"
     dog.arm(limit_seconds, logs.around_time(log_format, watchdog.__name__, "the loop hangs: exiting, nothing is released", why=why))
     while True:
@@ -205,15 +205,15 @@ def _say_start(settings: Resolved, instance: str, sockets: list[socket.socket]) 
     logs.move(_log, logging.INFO, "starting", version=__version__, instance=instance, listens=where, lease=settings.lease, **shown)
 
 
-def _on_signals(elector: Elector, clock: SystemClock) -> None:
+def _on_signals(runner: Runner, clock: SystemClock) -> None:
     loop = asyncio.get_running_loop()
     seen: list[signal.Signals] = []
 
     def stop(number: signal.Signals) -> None:
         again = bool(seen)
         seen.append(number)
-        lives = elector.stop(now=again)
-        waits = stopping.awaited(elector.situation(), clock.boottime_ns(), lives)
+        lives = runner.stop(now=again)
+        waits = stopping.awaited(runner.situation(), clock.boottime_ns(), lives)
         if again:
             more = {"now": "leaves at once, releasing nothing"} if waits else {}
         else:
@@ -225,11 +225,11 @@ def _on_signals(elector: Elector, clock: SystemClock) -> None:
 
 
 async def _serve(
-    elector: Elector, clock: SystemClock, app_sockets: list[socket.socket], probe_sockets: list[socket.socket], served: asyncio.Event
+    runner: Runner, clock: SystemClock, app_sockets: list[socket.socket], probe_sockets: list[socket.socket], served: asyncio.Event
 ) -> None:
     """Serve until cancelled; then every waiter gets the final state, and the listeners close last."""
     from sidecar.http.serve import serving  # noqa: PLC0415 - after the settings have been found good
 
-    async with serving(elector, clock, app_sockets, probe_sockets):
+    async with serving(runner, clock, app_sockets, probe_sockets):
         served.set()
         await asyncio.Event().wait()

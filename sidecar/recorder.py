@@ -9,8 +9,9 @@ from sidecar.asking import Asking, Clash, Refused
 from sidecar.election import Election
 from sidecar.lease import JSON, format_time
 from sidecar.shown import cut_bytes, plain
-from sidecar.stores.answers import Target
+from sidecar.stores import resource
 from sidecar.stores.protocol import Denied
+from sidecar.stores.resource import Resource
 from sidecar.view import State
 
 CONTROLLER: Final = "leader-sidecar"
@@ -42,8 +43,8 @@ class Happening:
 class Recorder:
     """Writes what it hears of one election. Dropped: what the API server refuses, and the oldest where more than QUEUE wait."""
 
-    def __init__(self, lease: Target, instance: str, asking: Asking) -> None:
-        self._namespace, self._lease = lease.namespace, lease.name
+    def __init__(self, lease: Resource, instance: str, asking: Asking) -> None:
+        self._lease = lease
         self._pod = asking.pod
         self._instance = instance
         self._asking = asking
@@ -90,7 +91,7 @@ class Recorder:
 
     def _put(self, kind: str, reason: str, action: str, note: str) -> None:
         self._count += 1
-        base = self._lease[:_MAX_BASE_CHARS].rstrip("-.")
+        base = self._lease.name[:_MAX_BASE_CHARS].rstrip("-.")
         name = f"{base}.{self._instance}.{self._count}"  # the same again in a repeat: it is written once
         self._queue.append(
             Happening(name, self._asking.clock.wall_us(), kind, reason, action, cut_bytes(plain(note, len(note)), _MAX_NOTE_BYTES))
@@ -99,16 +100,13 @@ class Recorder:
 
     async def _write(self, happening: Happening) -> Refused | None:
         """One Event; why it was not written."""
-        group, lease = "/apis/coordination.k8s.io/v1", Target(self._namespace, self._lease)
-        found = await self._asking.ask("get", lease, f"{group}/namespaces/{self._namespace}/leases/{self._lease}")
+        found = await self._asking.ask("get", self._lease)
         # By its uid `kubectl describe` finds the Events; where the Lease cannot be read they go without.
         metadata = found.get("metadata") if isinstance(found, dict) else None
         uid = metadata.get("uid") if isinstance(metadata, dict) else None
         refused: Refused | None = None
         if isinstance(found, (dict, Denied)):
-            target = Target(self._namespace, "", "events.events.k8s.io")
-            path = f"/apis/events.k8s.io/v1/namespaces/{self._namespace}/events"
-            made = await self._asking.ask("create", target, path, self._event(happening, uid), "application/json")
+            made = await self._asking.ask("create", resource.events(self._lease.namespace), self._event(happening, uid))
             refused = made if not isinstance(made, (dict, Clash)) else None
         else:
             refused = found
@@ -116,12 +114,12 @@ class Recorder:
         return refused
 
     def _event(self, happening: Happening, lease_uid: object) -> JSON:
-        regarding = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "namespace": self._namespace, "name": self._lease}
+        regarding = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "namespace": self._lease.namespace, "name": self._lease.name}
         related = {"apiVersion": "v1", "kind": "Pod", "namespace": self._pod.namespace, "name": self._pod.name, "uid": self._pod.uid}
         return {
             "apiVersion": "events.k8s.io/v1",
             "kind": "Event",
-            "metadata": {"name": happening.name, "namespace": self._namespace},
+            "metadata": {"name": happening.name, "namespace": self._lease.namespace},
             "eventTime": format_time(happening.time_us),
             "type": happening.type,
             "reason": happening.reason,

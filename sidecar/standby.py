@@ -6,14 +6,15 @@ whoever takes the Lease then strikes it off (`writes.acquire`).
 """
 
 import random
-from typing import Final
+from collections.abc import Coroutine
+from typing import Any, Final
 
-from sidecar.clock import Clock
+from sidecar.context import Context
 from sidecar.elector import Elector
 from sidecar.events import spread_seconds
 from sidecar.lease import SENTINEL, standby_patch
 from sidecar.situation import Situation
-from sidecar.stores.protocol import Conflict, Done, Outcome, Store, Unknown
+from sidecar.stores.protocol import Conflict, Done, Outcome, Unknown
 from sidecar.view import State
 
 MOST: Final = 2
@@ -48,41 +49,44 @@ def stands(situation: Situation) -> bool:
 class StandBy:
     """Keeps true what the Lease says of one candidate's standing by."""
 
-    def __init__(self, elector: Elector, store: Store, clock: Clock, rng: random.Random | None = None) -> None:
-        self._elector, self._store, self._clock = elector, store, clock
-        self._random = rng if rng is not None else random.SystemRandom()
+    def __init__(self, context: Context, elector: Elector, rng: random.Random | None = None) -> None:
+        self._elector, self._store, self._clock, self._candidate = elector, context.store, context.clock, context.candidate
+        self._status, self._rate_limiter = context.status, context.rate_limiter
+        self._random = rng if rng is not None else context.random
         self._tried = ""
         """The version that the last write was conditional on: none is tried twice."""
+
+    def loops(self) -> tuple[Coroutine[Any, Any, None]]:
+        """What has to run, beside the election."""
+        return (self.run(),)
 
     async def run(self) -> None:
         """Until cancelled."""
         while True:
             if self._wish() is None:
-                self._elector.news.clear()
-                await self._elector.news.wait()
+                await self._elector.changed()
                 continue
             if self._stands():
                 await self._clock.sleep(spread_seconds(1.0 - self._random.random(), VOLUNTEER_SECONDS))
-            await self._elector.opened()
+            await self._rate_limiter.acquire(wanted=lambda: self._wish() is not None)
             wish, record = self._wish(), self._elector.situation().record  # decided anew: others may have come meanwhile
             if wish is None or record is None:
                 continue
             self._tried = record.version
-            self._elector.spend()
             outcome = await self._write(wish, record.version)
-            self._elector.status.note(PROBLEM, outcome)
+            self._status.note(PROBLEM, outcome)
             await self._clock.sleep(self._pause_seconds(outcome))
 
     async def finish(self) -> None:
         """The election has ended: strike itself off, so that nobody waits for who is gone; LAST_SECONDS at most, as the budget allows."""
-        me, record, wish = self._elector.candidate.identity, self._elector.situation().record, wished(self._elector.situation())
+        me, record, wish = self._candidate.identity, self._elector.situation().record, wished(self._elector.situation())
         try:
             async with self._clock.timeout(LAST_SECONDS):
                 while wish is not None and record is not None and not self._elector.left:
-                    await self._elector.allowed(leaving=0)  # the election has ended
+                    await self._rate_limiter.acquire(leaving=0)  # the election has ended
                     if not isinstance(await self._write(wish, record.version), Conflict):
                         return
-                    await self._elector.allowed(leaving=0)
+                    await self._rate_limiter.acquire(leaving=0)
                     found = await self._store.read()
                     record = found.record if isinstance(found, Done) else None
                     wish = record.standbys_without(me) if record is not None and me in record.standbys else None
@@ -100,7 +104,7 @@ class StandBy:
 
     async def _write(self, standbys: tuple[str, ...], base_version: str) -> Outcome:
         """Conditional on what it was decided on (S5)."""
-        limit_seconds = self._elector.candidate.request_limit_seconds
+        limit_seconds = self._candidate.request_limit_seconds
         try:
             async with self._clock.timeout(limit_seconds):
                 return await self._store.patch(standby_patch(standbys, base_version))
@@ -109,7 +113,7 @@ class StandBy:
 
     def _pause_seconds(self, outcome: Outcome) -> float:
         """How long to let it be: where somebody was faster not at all."""
-        stays = isinstance(outcome, Done) and (self._elector.candidate.identity in outcome.record.standbys) == self._stands()
+        stays = isinstance(outcome, Done) and (self._candidate.identity in outcome.record.standbys) == self._stands()
         if isinstance(outcome, Conflict) or stays:
             return 0
         return max(AGAIN_SECONDS * (1 + self._random.random()), self._elector.situation().asked_seconds(outcome))

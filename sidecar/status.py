@@ -27,6 +27,8 @@ ALTERED: Final = "lease contents"
 VERBS: Final = {Kind.READ: "get", Kind.SENTINEL: "create"}
 """As Kubernetes calls the requests; every other one is a patch."""
 
+TransitionListener = Callable[[Election, Election], None]
+"""Called with the election before and after a move from one state to another; returns at once."""
 
 STUCK_SECONDS: Final = 5.0
 LONGEST_STUCK_SECONDS: Final = 60.0
@@ -76,8 +78,8 @@ class Status:
     """How long renewals took that landed, in seconds."""
     margin: Histogram = field(default_factory=lambda: Histogram(MARGIN_SECONDS))
     """What was left of the deadline when a renewal landed, in seconds."""
-    hear: Callable[[Election, Election], None] | None = None
-    """Told of each move from one state to another, with the election before and after it."""
+    transition_listeners: list[TransitionListener] = field(default_factory=list)
+    """Each is called at every move from one state to another, in order."""
     _passing: set[str] = field(default_factory=set)
     """Requests whose last failure may pass by itself: no right is missing, nothing is invalid."""
     _said_no_order: bool = False
@@ -100,8 +102,8 @@ class Status:
         if after.state is not before.state:
             self.moves[after.state] += 1
             self._tell(before, after)
-            if self.hear is not None:
-                self.hear(before, after)
+            for listener in self.transition_listeners:
+                listener(before, after)
 
     def answered(self, request: Request, outcome: Outcome, election: Election, now_ns: int) -> None:
         """A request of the election has its outcome; `election` has not heard of it yet."""

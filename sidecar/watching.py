@@ -6,17 +6,17 @@ Two loops. The watcher opens one watch after the other, out of what the election
 
 import asyncio
 import random
+from collections.abc import Coroutine
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final
 
-from sidecar.clock import Clock, ns
+from sidecar.clock import ns
+from sidecar.context import Context
+from sidecar.elector import Elector
 from sidecar.events import Confirmed, Doubted, Watched
 from sidecar.lease import Record
-from sidecar.stores.protocol import Alive, Changed, Closed, Deleted, Denied, Opened, Store, Unknown, WatchEvent
+from sidecar.stores.protocol import Alive, Changed, Closed, Deleted, Denied, Opened, Unknown, WatchEvent
 from sidecar.writes import Kind
-
-if TYPE_CHECKING:
-    from sidecar.elector import Elector
 
 POLL_PERIODS: Final = (1.0, 1.4)
 """Between two polls, in retry periods (L1: within 1.5)."""
@@ -38,23 +38,28 @@ LONGEST_PROOF_PERIODS: Final = 90
 """For how long a watch has to prove itself, at most: the longer, the more of those before it fell silent while there was news."""
 
 
-class Watching:
+class Watcher:
     """One candidate's watch; what it hears it puts into its election."""
 
-    def __init__(self, elector: "Elector", store: Store, clock: Clock, rng: random.Random) -> None:
-        self._elector, self._store, self._clock, self._random = elector, store, clock, rng
-        self._period_seconds = elector.candidate.retry_period_seconds
-        self._patience = random.Random(elector.candidate.instance).random()  # noqa: S311 - not for secrets
+    def __init__(self, context: Context, elector: Elector) -> None:
+        self._elector, self._store, self._clock, self._random = elector, context.store, context.clock, context.random
+        self._status, self._rate_limiter = context.status, context.rate_limiter
+        self._period_seconds = context.candidate.retry_period_seconds
+        self._patience = random.Random(context.candidate.instance).random()  # noqa: S311 - not for secrets
         self._needed, self._relied = asyncio.Event(), asyncio.Event()
         """Polls are needed, or the watch is relied on: one of the two is set."""
         self._needed.set()
-        self._told_ns = clock.boottime_ns()
+        self._told_ns = self._clock.boottime_ns()
         """When a poll was called for last, or a watch was relied on: the next poll counts from there."""
         self._silent_at: Record | None = None
         """What was known when the last watch that showed the Lease fell silent; None where that one did not."""
         self._proof_periods = POLL_PERIODS[1]
         self._proven_ns = 0
         """What comes before this moment (CLOCK_BOOTTIME) makes no watch one to rely on: it brought its news too late, or not at all."""
+
+    def loops(self) -> tuple[Coroutine[Any, Any, None], Coroutine[Any, Any, None]]:
+        """What has to run, beside the election."""
+        return self.run(), self.poll()
 
     def _draw_seconds(self, periods: tuple[float, float]) -> float:
         return self._period_seconds * self._random.uniform(*periods)
@@ -98,7 +103,7 @@ class Watching:
         follows = False
         """The watch before showed the Lease until it ended."""
         while True:
-            await self._elector.allowed()
+            await self._rate_limiter.acquire()
             why, shown, silent = await self._once()
             self._rely(on=False)
             if follows and not shown:
@@ -132,13 +137,13 @@ class Watching:
             self._proof_periods = self._proof_periods if silent else POLL_PERIODS[1]
         if ended is None and not shown:
             ended = Unknown("it shows nothing")
-        self._elector.status.unwatched(ended)
+        self._status.unwatched(ended)
         return ended, shown, silent
 
     def _take(self, news: WatchEvent, *, first: bool) -> None:
         match news:
             case Opened():
-                self._elector.status.watched()
+                self._status.watched()
             case Changed(record):
                 known = self._elector.situation().record
                 self._elector.put(Watched(record))

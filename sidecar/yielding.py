@@ -11,19 +11,19 @@ from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
-from urllib.parse import quote, urlencode
 
 from sidecar import revisions
-from sidecar.clock import Clock
-from sidecar.elector import Elector, OutOfSeason
 from sidecar.identity import Pod
 from sidecar.json_values import strict_loads
 from sidecar.lease import JSON, format_time, parse_time
 from sidecar.logs import move as log_move
 from sidecar.revisions import Owner, Waiting
-from sidecar.stores.answers import FORBIDDEN, OK, TOO_MANY_REQUESTS, UNAUTHORIZED, Answer, Target, decode, refusal
-from sidecar.stores.objects import Objects
+from sidecar.runner import OutOfSeason, Runner
+from sidecar.stores import resource
+from sidecar.stores.answers import Answer, Received
+from sidecar.stores.client import Client
 from sidecar.stores.protocol import Busy, Denied, Unknown
+from sidecar.stores.resource import Resource
 
 YIELDED_ANNOTATION: Final = "leader-sidecar/yielded"
 """On the Lease: JSON `{"to", "revision", "at"}`, the Pod and its revision, and when by the API server's clock."""
@@ -63,29 +63,6 @@ class _Current:
     """A Deployment's revision, as its annotation has it."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Resource:
-    """What is asked for."""
-
-    group: str
-    version: str
-    namespace: str
-    plural: str
-    name: str = ""
-    """"" for all of them."""
-
-    @property
-    def path(self) -> str:
-        """Kubernetes API concepts, "Resource URIs"."""
-        root = f"/apis/{self.group}" if self.group else "/api"
-        return f"{root}/{self.version}/namespaces/{self.namespace}/{self.plural}" + (f"/{quote(self.name)}" if self.name else "")
-
-    @property
-    def target(self) -> Target:
-        """The same, as an answer's meaning is told."""
-        return Target(self.namespace, self.name, f"{self.plural}.{self.group}" if self.group else self.plural)
-
-
 def is_barred(annotation: str, revision: str, now_us: int) -> bool:
     """Whether that revision was yielded to less than ten minutes ago, by anyone. Junk bars nothing."""
     try:
@@ -99,10 +76,12 @@ def is_barred(annotation: str, revision: str, now_us: int) -> bool:
 class Yielding:
     """The looks of one sidecar."""
 
-    def __init__(self, elector: Elector, objects: Objects, clock: Clock, pod: Pod) -> None:
-        self._elector, self._objects, self._clock, self._pod = elector, objects, clock, pod
-        names = elector.leadership.names
-        self._lease = _Resource("coordination.k8s.io", "v1", names.namespace, "leases", names.lease)
+    def __init__(self, runner: Runner, client: Client, pod: Pod) -> None:
+        self._runner, self._client, self._pod = runner, client, pod
+        self._candidate, self._clock, self._rate_limiter = runner.candidate, runner.clock, runner.rate_limiter
+        self._leadership, self._status = runner.leadership, runner.status
+        names = runner.leadership.names
+        self._lease = resource.lease(names.namespace, names.lease)
         self._me: JSON | None = None
         """The own Pod as it was first seen: its owner and its revision stay."""
         self._now_us = 0
@@ -116,16 +95,16 @@ class Yielding:
 
     async def look(self) -> float:
         """One look, while this candidate leads; how long to wait before the next one, in seconds."""
-        if not self._elector.leadership.read().is_leader:
+        if not self._leadership.read().is_leader:
             return 0.0
         self._asked, asked_seconds = 0, 0.0
         try:
             await self._look()
-            self._elector.status.note(PROBLEM, None)
+            self._status.note(PROBLEM, None)
         except _CannotTell as failure:
-            self._elector.status.note(PROBLEM, failure.why)
-            asked_seconds = self._elector.situation().asked_seconds(failure.why)
-        return max(asked_seconds, self._asked * REST_PERIODS * self._elector.candidate.retry_period_seconds)
+            self._status.note(PROBLEM, failure.why)
+            asked_seconds = self._runner.situation().asked_seconds(failure.why)
+        return max(asked_seconds, self._asked * REST_PERIODS * self._candidate.retry_period_seconds)
 
     async def _look(self) -> None:
         me = self._me = self._me or await self._own_pod()
@@ -136,7 +115,7 @@ class Yielding:
         if not container:
             raise _CannotTell(Denied("the own Pod does not tell which container the sidecar is: LEADER_YIELD must stand in its env itself"))
         pods = await self._list(self._resource("", "pods"), current.selector)
-        waiting = Waiting(container, self._now_us, self._elector.candidate.lease_duration_seconds * _US)
+        waiting = Waiting(container, self._now_us, self._candidate.lease_duration_seconds * _US)
         for pod in sorted((pod for pod in pods if revisions.can_lead(pod, waiting)), key=revisions.name):
             if await self._is_of(pod, current):
                 await self._hand_over(revisions.name(pod), current.revision)
@@ -205,55 +184,46 @@ class Yielding:
 
     async def _hand_over(self, to: str, revision: str) -> None:
         """Remember it in the Lease, then resign; no resignation that is not remembered."""
-        await self._elector.allowed(2)  # both at once: between them the next renewal would make another version
-        lease = _object(await self._ask("get", "GET", self._lease.path, self._lease))
+        await self._rate_limiter.acquire(2)  # both at once: between them the next renewal would make another version
+        lease = await self._ask("get", self._lease)
         barred = is_barred(revisions.annotation(lease, YIELDED_ANNOTATION), revision, self._now_us)
-        if barred or _holder(lease) != self._elector.candidate.identity:
+        if barred or _holder(lease) != self._candidate.identity:
             return
         note = json.dumps({"to": to, "revision": revision, "at": format_time(self._now_us)})
         metadata = {"resourceVersion": revisions.version(lease), "annotations": {YIELDED_ANNOTATION: note}}
-        await self._ask("patch", "PATCH", self._lease.path, self._lease, {"metadata": metadata})
+        await self._ask("patch", self._lease, {"metadata": metadata})
         try:
-            self._elector.resign(None, to)
+            self._runner.resign(None, to)
         except OutOfSeason:  # it has ended by itself meanwhile
             return
         log_move(_log, logging.INFO, "yielding to the current revision", to=to, revision=revision)
 
     # ---- requests -----------------------------------------------------------------------------------------------------------------
 
-    def _resource(self, group: str, plural: str, name: str = "") -> _Resource:
-        return _Resource(group, "v1", self._pod.namespace, plural, name)
+    def _resource(self, group: str, plural: str, name: str = "") -> Resource:
+        return Resource(group, "v1", self._pod.namespace, plural, name)
 
-    async def _get(self, what: _Resource) -> JSON:
-        await self._elector.allowed()
-        return _object(await self._ask("get", "GET", what.path, what))
+    async def _get(self, what: Resource) -> JSON:
+        await self._rate_limiter.acquire()
+        return await self._ask("get", what)
 
-    async def _list(self, what: _Resource, selector: str) -> list[Any]:
-        await self._elector.allowed()
-        query = urlencode({"labelSelector": selector, "limit": MOST})
-        items = _object(await self._ask("list", "GET", f"{what.path}?{query}", what)).get("items")
+    async def _list(self, what: Resource, selector: str) -> list[Any]:
+        await self._rate_limiter.acquire()
+        items = (await self._ask("list", what, query={"labelSelector": selector, "limit": str(MOST)})).get("items")
         return items if isinstance(items, list) else []
 
-    async def _ask(self, verb: str, method: str, path: str, what: _Resource, body: JSON | None = None) -> Answer:
-        """An answer that is a success. Raises _CannotTell. The budget has allowed it."""
+    async def _ask(self, verb: str, what: Resource, body: JSON | None = None, query: dict[str, str] | None = None) -> JSON:
+        """What is received. Raises _CannotTell. The rate limiter has allowed it."""
         self._asked += 1
-        limit_seconds = self._elector.candidate.request_limit_seconds
-        answer = await self._objects.ask(method, path, body, limit_seconds=limit_seconds)
-        if isinstance(answer, Unknown):
-            raise _CannotTell(Unknown(f"{what.target.asked(verb)}: {answer.message}"))
-        if answer.status == OK:
-            self._now_us = _date_us(answer)
-            return answer
-        if answer.status in (UNAUTHORIZED, FORBIDDEN, TOO_MANY_REQUESTS):
-            raise _CannotTell(refusal(what.target, verb, answer))
-        raise _CannotTell(Unknown(f"{what.target.asked(verb)}: {answer.reason}"))
-
-
-def _object(answer: Answer) -> JSON:
-    found = decode(answer.body)
-    if not isinstance(found, dict):
-        raise _CannotTell(Unknown("an answer that is no API object"))
-    return found
+        limit_seconds = self._candidate.request_limit_seconds
+        found = await self._client.request(verb, what, body, query=query, limit_seconds=limit_seconds)
+        match found:
+            case Received():
+                self._now_us = _date_us(found.answer)
+                return found.object
+            case Denied() | Busy():
+                raise _CannotTell(found)
+        raise _CannotTell(Unknown(f"{what.asked(verb)}: {found.message}"))
 
 
 def _holder(lease: JSON) -> object:

@@ -6,45 +6,45 @@ from http import HTTPStatus
 from aiohttp import hdrs, web
 
 from sidecar.clock import Clock
-from sidecar.elector import Elector
 from sidecar.http import commands, health, metrics, openapi
 from sidecar.http.answers import HEADERS, is_leader_response, json_response, named
 from sidecar.http.errors import MAX_BODY_BYTES, as_json
 from sidecar.http.page import page_response
 from sidecar.http.waiting import Waiting
 from sidecar.lease import pod_name
+from sidecar.runner import Runner
 from sidecar.shown import plain
 from sidecar.view import State
 
 
-def application(elector: Elector, clock: Clock, waiting: Waiting) -> web.Application:
+def application(runner: Runner, clock: Clock, waiting: Waiting) -> web.Application:
     """All routes of the app listener."""
-    leadership = elector.leadership
+    leadership = runner.leadership
 
     async def end_waiting(_: web.Application) -> None:
         leadership.close()
 
     app = web.Application(middlewares=[as_json], client_max_size=MAX_BODY_BYTES)
-    app.add_routes([*waiting.routes(), *_reading(elector, waiting), *commands.routes(elector, clock, waiting.connections)])
-    app.add_routes(health.routes(elector, clock))
-    app.add_routes([web.get("/metrics", metrics.handler(elector, clock, waiting)), openapi.route(openapi.APP)])
+    app.add_routes([*waiting.routes(), *_reading(runner, waiting), *commands.routes(runner, clock, waiting.connections)])
+    app.add_routes(health.routes(runner, clock))
+    app.add_routes([web.get("/metrics", metrics.handler(runner, clock, waiting)), openapi.route(openapi.APP)])
     app.on_shutdown.append(end_waiting)
     return app
 
 
-def _reading(elector: Elector, waiting: Waiting) -> Sequence[web.RouteDef]:
+def _reading(runner: Runner, waiting: Waiting) -> Sequence[web.RouteDef]:
     """What is answered at once and changes nothing."""
-    leadership = elector.leadership
+    leadership = runner.leadership
 
     async def is_leader(request: web.Request) -> web.Response:
         return is_leader_response(waiting.connections.read(request))
 
     async def history(_: web.Request) -> web.Response:
-        return json_response({"terms": [term.to_json() for term in reversed(elector.history.terms)]})
+        return json_response({"terms": [term.to_json() for term in reversed(runner.history.terms)]})
 
     async def members(_: web.Request) -> web.Response:
         """Oneself, who leads and who stands by: who else waits is not known to the others."""
-        answer, record = leadership.read(), elector.situation().record
+        answer, record = leadership.read(), runner.situation().record
         known = dict.fromkeys(record.standbys if record is not None else (), State.FOLLOWING)
         states = {answer.identity: answer.state, answer.holder: State.LEADING} | known  # in this order; each of them once
         states |= {answer.holder: State.LEADING} | {answer.identity: answer.state}

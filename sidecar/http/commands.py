@@ -11,11 +11,11 @@ from aiohttp import web
 
 from sidecar.clock import Clock, seconds
 from sidecar.durations import ALLOWED, parse_seconds
-from sidecar.elector import Elector, OutOfSeason
 from sidecar.http.answers import leader_response
 from sidecar.http.connections import Connections
 from sidecar.http.errors import Refused
 from sidecar.lease import format_time
+from sidecar.runner import OutOfSeason, Runner
 from sidecar.shown import cut
 
 MAX_OUT_SECONDS: Final = 24 * 3600.0
@@ -29,7 +29,7 @@ _RESIGN: Final = 'send no body, or {"for": "10m", "to": "web-1"}, both optional'
 _CAMPAIGN: Final = "send no body"
 
 
-def routes(elector: Elector, clock: Clock, connections: Connections) -> list[web.RouteDef]:
+def routes(runner: Runner, clock: Clock, connections: Connections) -> list[web.RouteDef]:
     """The three commands."""
 
     def answer(request: web.Request, command: Callable[[], None], more: Callable[[], dict[str, object]] = dict) -> web.Response:
@@ -41,23 +41,23 @@ def routes(elector: Elector, clock: Clock, connections: Connections) -> list[web
 
     async def drained(request: web.Request) -> web.Response:
         token = _token(_fields(await _body(request), {"token"}, _DRAINED))
-        return answer(request, lambda: elector.drained(token))
+        return answer(request, lambda: runner.drained(token))
 
     async def resign(request: web.Request) -> web.Response:
         fields = _fields(await _body(request), {"for", "to"}, _RESIGN)
         out_seconds, successor = _out_seconds(fields), _successor(fields)
-        return answer(request, lambda: elector.resign(out_seconds, successor), lambda: _out(elector, clock))
+        return answer(request, lambda: runner.resign(out_seconds, successor), lambda: _out(runner, clock))
 
     async def campaign(request: web.Request) -> web.Response:
         _fields(await _body(request), set(), _CAMPAIGN)
-        return answer(request, elector.campaign)
+        return answer(request, runner.campaign)
 
     return [web.post("/drained", drained), web.post("/resign", resign), web.post("/campaign", campaign)]
 
 
-def _out(elector: Elector, clock: Clock) -> dict[str, object]:
+def _out(runner: Runner, clock: Clock) -> dict[str, object]:
     """Until when a resignation that has just begun lasts, at the latest; null for as long as the process lives."""
-    back_ns = elector.situation().back_ns
+    back_ns = runner.situation().back_ns
     if back_ns is None:
         return {"out_for": None, "out_until": None}
     rest_ns = max(0, back_ns - clock.boottime_ns())

@@ -9,8 +9,8 @@ from http import HTTPStatus
 from aiohttp import web
 
 from sidecar.clock import Clock, ns
-from sidecar.elector import Elector
 from sidecar.http.answers import HEADERS
+from sidecar.runner import Runner
 from sidecar.shown import plain
 from sidecar.status import stuck_seconds
 
@@ -32,12 +32,12 @@ class Check:
         return f"[{'+' if self.ok else '-'}]{self.name} {'ok' if self.ok else 'failed'}{': ' + plain(self.detail) if self.detail else ''}"
 
 
-def live(elector: Elector, clock: Clock) -> list[Check]:
+def live(runner: Runner, clock: Clock) -> list[Check]:
     """What a restart would heal."""
-    status = elector.status
-    limit_seconds = stuck_seconds(elector.candidate)
+    status = runner.status
+    limit_seconds = stuck_seconds(runner.candidate)
     turns = clock.boottime_ns() - status.turns_by_ns < ns(limit_seconds)
-    overdue = elector.leadership.overdue_ns() > ns(OVERDUE_SECONDS)
+    overdue = runner.leadership.overdue_ns() > ns(OVERDUE_SECONDS)
     return [
         Check("loop", turns, "" if turns else f"the election should have turned over {limit_seconds:g} s ago"),
         Check("lease-in-time", not overdue, "the lease ran out and the loop did not notice" if overdue else ""),
@@ -45,13 +45,13 @@ def live(elector: Elector, clock: Clock) -> list[Check]:
     ]
 
 
-def ready(elector: Elector, clock: Clock) -> list[Check]:
+def ready(runner: Runner, clock: Clock) -> list[Check]:
     """Whether the Lease has been seen, and what fails now."""
-    status = elector.status
+    status = runner.status
     seen = Check("lease", status.lease_seen, "" if status.lease_seen else "the Lease has not been seen yet")
     watch = Check("watch", status.watch == "open", "" if status.watch == "open" else status.watch, counts=False)
     problems = [Check(what, ok=False, detail=why, counts=False) for what, why in sorted(status.problems.items()) if what != "watch"]
-    return [seen, live(elector, clock)[0], watch, *problems]
+    return [seen, live(runner, clock)[0], watch, *problems]
 
 
 def response(request: web.Request, checks: list[Check]) -> web.Response:
@@ -64,16 +64,16 @@ def response(request: web.Request, checks: list[Check]) -> web.Response:
     return web.Response(status=status, text="\n".join([*lines, verdict]) + "\n", headers=HEADERS)
 
 
-def routes(elector: Elector, clock: Clock) -> list[web.RouteDef]:
+def routes(runner: Runner, clock: Clock) -> list[web.RouteDef]:
     """The three health routes."""
 
     async def healthz(request: web.Request) -> web.Response:
         return response(request, [Check("ping", ok=True)])
 
     async def livez(request: web.Request) -> web.Response:
-        return response(request, live(elector, clock))
+        return response(request, live(runner, clock))
 
     async def readyz(request: web.Request) -> web.Response:
-        return response(request, ready(elector, clock))
+        return response(request, ready(runner, clock))
 
     return [web.get("/healthz", healthz), web.get("/livez", livez), web.get("/readyz", readyz)]

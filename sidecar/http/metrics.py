@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 
 from sidecar.clock import Clock
-from sidecar.elector import Elector
 from sidecar.http.answers import HEADERS
 from sidecar.http.waiting import Waiting
+from sidecar.runner import Runner
 from sidecar.status import Histogram
 from sidecar.view import State
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
-def handler(elector: Elector, clock: Clock, waiting: Waiting) -> Callable[[web.Request], Awaitable[web.Response]]:
+def handler(runner: Runner, clock: Clock, waiting: Waiting) -> Callable[[web.Request], Awaitable[web.Response]]:
     """The route, the same on both listeners."""
 
     class Collector:
         def collect(self) -> "Iterator[Metric]":
             """Everything, of this moment."""
-            return _metrics(elector, clock, waiting)
+            return _metrics(runner, clock, waiting)
 
     async def metrics(_: web.Request) -> web.Response:
         from prometheus_client import CollectorRegistry, generate_latest  # noqa: PLC0415 - heavy, and not everyone scrapes
@@ -40,7 +40,7 @@ def handler(elector: Elector, clock: Clock, waiting: Waiting) -> Callable[[web.R
     return metrics
 
 
-def _metrics(elector: Elector, clock: Clock, waiting: Waiting) -> "Iterator[Metric]":
+def _metrics(runner: Runner, clock: Clock, waiting: Waiting) -> "Iterator[Metric]":
     from prometheus_client.metrics_core import (  # noqa: PLC0415 - as above
         CounterMetricFamily,
         GaugeMetricFamily,
@@ -54,7 +54,7 @@ def _metrics(elector: Elector, clock: Clock, waiting: Waiting) -> "Iterator[Metr
         bounds = [*map(str, of.bounds), "+Inf"]
         return HistogramMetricFamily(name, text, buckets=list(zip(bounds, accumulate(of.counts), strict=True)), sum_value=of.sum)
 
-    status, answer = elector.status, elector.leadership.read()
+    status, answer = runner.status, runner.leadership.read()
     name = answer.lease
     master = GaugeMetricFamily("leader_election_master_status", "1 while this Pod leads, by Lease; client-go's name.", labels=["name"])
     master.add_metric([name], float(answer.is_leader))

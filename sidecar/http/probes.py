@@ -3,20 +3,20 @@
 from aiohttp import web
 
 from sidecar.clock import Clock
-from sidecar.elector import Elector
 from sidecar.http import health, metrics, openapi
 from sidecar.http.answers import is_leader_response
 from sidecar.http.errors import as_json
 from sidecar.http.waiting import Waiting
+from sidecar.runner import Runner
 
 
-def application(elector: Elector, clock: Clock, waiting: Waiting) -> web.Application:
+def application(runner: Runner, clock: Clock, waiting: Waiting) -> web.Application:
     """Health, `/is-leader` and metrics."""
 
     async def is_leader(_: web.Request) -> web.Response:
-        return is_leader_response(elector.leadership.read())
+        return is_leader_response(runner.leadership.read())
 
     app = web.Application(middlewares=[as_json])
-    app.add_routes([*health.routes(elector, clock), web.get("/is-leader", is_leader)])
-    app.add_routes([web.get("/metrics", metrics.handler(elector, clock, waiting)), openapi.route(openapi.PROBES)])
+    app.add_routes([*health.routes(runner, clock), web.get("/is-leader", is_leader)])
+    app.add_routes([web.get("/metrics", metrics.handler(runner, clock, waiting)), openapi.route(openapi.PROBES)])
     return app

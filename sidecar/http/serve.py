@@ -10,7 +10,6 @@ from aiohttp import web
 from aiohttp.http import HttpProcessingError
 
 from sidecar.clock import Clock
-from sidecar.elector import Elector
 from sidecar.http import app, probes
 from sidecar.http.client_connection import LINGERING_SECONDS
 from sidecar.http.guards import local_only
@@ -18,6 +17,7 @@ from sidecar.http.limits import Limits
 from sidecar.http.listener import Listener
 from sidecar.http.protocol import Check, speak
 from sidecar.http.waiting import Waiting
+from sidecar.runner import Runner
 
 SHUTDOWN_SECONDS: Final = 0.5
 """aiohttp spends it twice; waiters are woken before, so it is not used up (aiohttp issue 7718)."""
@@ -39,29 +39,29 @@ _log.addFilter(_is_no_fault_of_a_client)
 
 @asynccontextmanager
 async def serving(
-    elector: Elector, clock: Clock, app_sockets: list[socket.socket], probe_sockets: list[socket.socket]
+    runner: Runner, clock: Clock, app_sockets: list[socket.socket], probe_sockets: list[socket.socket]
 ) -> AsyncIterator[None]:
     """Serve while the body runs. At its end waiters get the final state, then the listeners close."""
     limits = Limits.in_force()
-    waiting = Waiting(elector.leadership, limits)
-    elector.signs.append(waiting.connections)
+    waiting = Waiting(runner.leadership, limits)
+    runner.signs.append(waiting.connections)
     listeners = [Listener(bound, limits.accepts) for bound in (limits.app_connections, limits.probe_connections)]
-    runners = [
-        await _run(app.application(elector, clock, waiting), local_only, listeners[0], app_sockets),
-        await _run(probes.application(elector, clock, waiting), None, listeners[1], probe_sockets),
+    servers = [
+        await _run(app.application(runner, clock, waiting), local_only, listeners[0], app_sockets),
+        await _run(probes.application(runner, clock, waiting), None, listeners[1], probe_sockets),
     ]
     try:
         yield
     finally:
-        elector.leadership.close()
-        for listener, runner in zip(listeners, runners, strict=True):
+        runner.leadership.close()
+        for listener, server in zip(listeners, servers, strict=True):
             listener.stop()
-            await runner.cleanup()
+            await server.cleanup()
             await listener.end()
 
 
 async def _run(application: web.Application, guard: Check | None, listener: Listener, sockets: list[socket.socket]) -> web.AppRunner:
-    runner = web.AppRunner(
+    server = web.AppRunner(
         application,
         handle_signals=False,
         handler_cancellation=True,  # a client that has gone is forgotten at once
@@ -73,8 +73,8 @@ async def _run(application: web.Application, guard: Check | None, listener: List
         read_bufsize=READ_BYTES,
         auto_decompress=False,  # no body with a coding is read
     )
-    await runner.setup()
-    assert runner.server is not None  # noqa: S101 - it has been set up
-    speak(runner.server, application, guard)
-    listener.start(runner.server, sockets)
-    return runner
+    await server.setup()
+    assert server.server is not None  # noqa: S101 - it has been set up
+    speak(server.server, application, guard)
+    listener.start(server.server, sockets)
+    return server

@@ -1,4 +1,4 @@
-"""What the API server's answers mean: HTTP status and body -> the typed outcomes of `protocol`. Total: whatever comes, an outcome.
+"""What the API server's answers mean: HTTP status and body -> typed outcomes. Total: whatever comes, an outcome.
 
 Statuses and the Status object: Kubernetes API conventions, "HTTP Status codes" and "Response Status Kind".
 """
@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from sidecar.lease import JSON, Record, parse
 from sidecar.stores.credentials import one_line
-from sidecar.stores.protocol import Busy, Conflict, Denied, Done, Missing, Outcome, Unknown
+from sidecar.stores.protocol import Busy, Denied, Unknown
+from sidecar.stores.resource import LEASES, Resource
 
 OK: Final = 200
 CREATED: Final = 201
@@ -22,7 +23,6 @@ CONFLICT: Final = 409
 TOO_MANY_REQUESTS: Final = 429
 NOT_VALID: Final = frozenset({400, 405, 413, 415, 422})
 """Refused for what the request is, so nothing was written."""
-LEASES: Final = "leases.coordination.k8s.io"
 NO_RIGHT: Final = " cannot create resource "
 """In what the API server says where no authorizer allows a create; an admission policy that refuses it says something else."""
 CURE: Final = (
@@ -31,22 +31,6 @@ CURE: Final = (
 
 LONGEST_RETRY_AFTER_SECONDS: Final = 3600.0
 """A server that asks for more is not believed: a follower that honours it would be gone for good."""
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """What a request is about: the one Lease of a store, or another object."""
-
-    namespace: str
-    name: str
-    """"" where none counts (a create)."""
-    resource: str = LEASES
-    """As a Role has it: resource and group."""
-
-    def asked(self, verb: str) -> str:
-        """The request in RBAC's words: what a Role must allow."""
-        name = f' "{self.name}"' if self.name else ""
-        return f'verb {verb} on {self.resource}{name} in namespace "{self.namespace}"'
 
 
 MAX_REASON_CHARS: Final = 400
@@ -70,39 +54,71 @@ class Answer:
         return f"HTTP {self.status}: {text}" if text else f"HTTP {self.status}"
 
 
-def outcome(target: Target, verb: str, answer: Answer) -> Outcome:
-    """What `answer` says became of the request."""
-    if answer.status in (OK, CREATED):
-        record = lease(decode(answer.body), target)
-        return Done(record) if record is not None else Unknown(one_line(f"{verb}: the answer is not this Lease: {answer.reason}"))
-    if answer.status == NOT_FOUND and verb != "create":
-        return Missing()
-    if answer.status == CONFLICT:
-        return Conflict()
-    return refusal(target, verb, answer)
+@dataclass(frozen=True, slots=True)
+class Received:
+    """HTTP 200 or 201: the object, or the list, as the server has it now."""
+
+    object: JSON
+    answer: Answer
 
 
-def refusal(target: Target, verb: str, answer: Answer) -> Denied | Busy | Unknown:
-    """What an answer other than success, 404 and 409 means."""
+@dataclass(frozen=True, slots=True)
+class NotFound:
+    """HTTP 404."""
+
+    message: str
+    named: bool
+    """It names what it has looked for, as an API server's own 404 does; a proxy's, or one for a wrong path, does not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conflicted:
+    """HTTP 409: the version written on is not the newest, or what was to be created is there."""
+
+    message: str
+
+
+Refusal = NotFound | Conflicted | Denied | Busy | Unknown
+Reply = Received | Refusal
+
+
+def meaning(resource: Resource, verb: str, answer: Answer) -> Reply:
+    """What `answer` says became of the request. Denied: nothing was written; Unknown: no telling."""
+    match answer.status:
+        case 200 | 201:
+            found = decode(answer.body)
+            return Received(found, answer) if isinstance(found, dict) else Unknown(f"the answer is no API object: {answer.reason}")
+        case 404 if verb != "create":
+            status = decode(answer.body)
+            named = isinstance(status, dict) and status.get("reason") == "NotFound" and resource.plural in str(status.get("message"))
+            return NotFound(answer.reason, named)
+        case 409:
+            return Conflicted(answer.reason)
+    return refusal(resource, verb, answer)
+
+
+def refusal(resource: Resource, verb: str, answer: Answer) -> Denied | Busy | Unknown:
+    """What an answer other than success, 409, and 404 but to a create means."""
     match answer.status:
         case 401:
-            return Denied(f"the API server does not accept the credentials for {target.asked(verb)}: {answer.reason}")
+            return Denied(f"the API server does not accept the credentials for {resource.asked(verb)}: {answer.reason}")
         case 403:
-            cure = f"{CURE}: " if verb == "create" and target.resource == LEASES and NO_RIGHT in answer.reason else ""
-            return Denied(f"not allowed: {target.asked(verb)}: {cure}{answer.reason}")
+            cure = f"{CURE}: " if verb == "create" and resource.rbac == LEASES and NO_RIGHT in answer.reason else ""
+            return Denied(f"not allowed: {resource.asked(verb)}: {cure}{answer.reason}")
         case 404:
-            return Denied(f'cannot create the Lease: the namespace "{target.namespace}" is not there: {answer.reason}')
+            of_a_lease = f'cannot create the Lease: the namespace "{resource.namespace}" is not there'
+            return Denied(f"{of_a_lease if resource.rbac == LEASES else f'not there: {resource.asked(verb)}'}: {answer.reason}")
         case 429:
             return Busy(retry_after_seconds(answer.headers))
         case status if status in NOT_VALID:
             return Denied(f"the API server refuses it as not valid: {verb}: {answer.reason}")
-    return Unknown(f"{verb}: {answer.reason}")
+    return Unknown(answer.reason)
 
 
-def lease(found: object, target: Target) -> Record | None:
+def lease_in(found: object, resource: Resource) -> Record | None:
     """The record in `found`, if that is this Lease at some version; None for anything else."""
     metadata = found.get("metadata") if isinstance(found, dict) and found.get("kind") == "Lease" else None
-    if not isinstance(metadata, dict) or metadata.get("name") != target.name:
+    if not isinstance(metadata, dict) or metadata.get("name") != resource.name:
         return None
     version = metadata.get("resourceVersion")
     return parse(found) if isinstance(version, str) and version else None
@@ -131,7 +147,7 @@ def retry_after_seconds(headers: Mapping[str, str]) -> float:
     return min(max(wait, 0.0), LONGEST_RETRY_AFTER_SECONDS)
 
 
-def body_of_create(target: Target, content: JSON) -> JSON:
+def body_of_create(resource: Resource, content: JSON) -> JSON:
     """A whole Lease from `lease.merge_patch(record, None)`."""
-    metadata = {**content.get("metadata", {}), "name": target.name, "namespace": target.namespace}
+    metadata = {**content.get("metadata", {}), "name": resource.name, "namespace": resource.namespace}
     return {**content, "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata}

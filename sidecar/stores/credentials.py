@@ -87,6 +87,8 @@ class Access:
         self._loading: asyncio.Task[None] | None = None
         self._failed = ""
         self._rests_until_ns = 0
+        self._tls: tuple[tuple[object, ...], ssl.SSLContext] | None = None
+        """What the TLS context was made of, and it."""
         self.tls_strict = True
         """Whether certificates must be as RFC 5280 asks."""
 
@@ -140,9 +142,15 @@ class Access:
         files = (made.ssl_ca_cert, made.cert_file, made.key_file)
         return (*((path, stamp(path)) for path in files if path), *((name, content) for name, content in data if content))
 
-    def tls_context(self) -> ssl.SSLContext:
-        """A TLS context from those as they are now; OSError (ssl.SSLError is one) where they are no good."""
-        return tls.context(self.configuration, strict=self.tls_strict)
+    def tls_context(self, *, anew: bool = False) -> ssl.SSLContext:
+        """The one TLS context from those as they are now; OSError (ssl.SSLError is one) where they are no good.
+
+        Every client of the API server has the same; `anew`: another one is made, though nothing seems to have changed.
+        """
+        made_of = (self.tls_strict, self.tls_stamp)
+        if anew or self._tls is None or self._tls[0] != made_of:
+            self._tls = (made_of, tls.context(self.configuration, strict=self.tls_strict))
+        return self._tls[1]
 
     async def close(self) -> None:
         """Wait for no credential plugin: it is killed."""

@@ -3,15 +3,15 @@
 import random
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import replace
 from typing import Final, Self
 
 from sidecar.lease import JSON
-from sidecar.stores import watch
-from sidecar.stores.answers import Target, body_of_create, outcome
+from sidecar.stores import resource
+from sidecar.stores.answers import Conflicted, NotFound, Received, body_of_create, lease_in
+from sidecar.stores.client import Client
 from sidecar.stores.credentials import Access, one_line
-from sidecar.stores.protocol import Closed, Denied, Outcome, Store, Unknown, WatchEvent
-from sidecar.stores.transport import Transport
+from sidecar.stores.protocol import Closed, Conflict, Done, Missing, Outcome, Store, Unknown, WatchEvent
+from sidecar.stores.resource import Resource
 
 TCP_TIMEOUT_SECONDS: Final = 10.0
 """A peer that acknowledges nothing for a renew deadline is gone."""
@@ -20,11 +20,8 @@ TCP_TIMEOUT_SECONDS: Final = 10.0
 class KubernetesStore(Store):
     """One `coordination.k8s.io/v1` Lease. At most one watch at a time, on a connection of its own."""
 
-    def __init__(self, transport: Transport, target: Target, dice: Callable[[], float]) -> None:
-        self._transport = transport
-        self._target = target
-        self._dice = dice
-        self._collection = f"/apis/coordination.k8s.io/v1/namespaces/{target.namespace}/leases"
+    def __init__(self, client: Client, lease: Resource, dice: Callable[[], float]) -> None:
+        self._client, self._lease, self._dice = client, lease, dice
         self._watching = False
 
     @classmethod
@@ -38,20 +35,19 @@ class KubernetesStore(Store):
         dice: Callable[[], float] = random.random,
     ) -> Self:
         """The store of the Lease `name`; `access` comes from `credentials.load`. Sends nothing yet."""
-        return cls(await Transport.open(access, tcp_timeout_seconds), Target(namespace, name), dice)
+        return cls(await Client.connect(access, tcp_timeout_seconds), resource.lease(namespace, name), dice)
 
     async def read(self) -> Outcome:
         """A GET without a resourceVersion: a quorum read."""
-        return await self._ask("get", "GET", f"{self._collection}/{self._target.name}")
+        return await self._ask("get")
 
     async def patch(self, patch: JSON) -> Outcome:
         """A merge patch (RFC 7386), once on the wire."""
-        path = f"{self._collection}/{self._target.name}"
-        return await self._ask("patch", "PATCH", path, patch, "application/merge-patch+json")
+        return await self._ask("patch", patch)
 
     async def create(self, body: JSON) -> Outcome:
         """A POST, once on the wire."""
-        return await self._ask("create", "POST", self._collection, body_of_create(self._target, body))
+        return await self._ask("create", body_of_create(self._lease, body))
 
     async def watch(self) -> AsyncGenerator[WatchEvent, None]:
         """See `sidecar.stores.watch`. A second one while the first is open ends at once."""
@@ -60,7 +56,7 @@ class KubernetesStore(Store):
             return
         self._watching = True
         try:
-            async with aclosing(watch.watch(self._transport, self._collection, self._target, self._dice)) as events:
+            async with aclosing(self._client.watch_lease(self._lease, self._dice)) as events:
                 async for event in events:
                     yield event
         finally:
@@ -68,14 +64,22 @@ class KubernetesStore(Store):
 
     async def close(self) -> None:
         """Let go of the connections; an open watch ends."""
-        await self._transport.close()
+        await self._client.close()
 
-    async def _ask(self, verb: str, method: str, path: str, body: JSON | None = None, content_type: str = "application/json") -> Outcome:
-        try:
-            answer = await self._transport.exchange(method, path, body, content_type)
-            found = outcome(self._target, verb, answer)
-        except Exception as error:  # noqa: BLE001 - the store's promise: an outcome, never an exception
-            found = Unknown(one_line(f"{verb}: {type(error).__name__}: {error}"))
-        if isinstance(found, Denied | Unknown) and (trouble := self._transport.trouble):
-            return replace(found, message=f"{found.message}; {trouble}")
+    async def _ask(self, verb: str, body: JSON | None = None) -> Outcome:
+        found = await self._client.request(verb, self._lease, body)
+        match found:
+            case Received():
+                record = lease_in(found.object, self._lease)
+                return Done(record) if record is not None else self._not_this_lease(verb, found)
+            case NotFound():
+                return Missing()
+            case Conflicted():
+                return Conflict()
+            case Unknown(message):
+                return Unknown(f"{verb}: {message}")
         return found
+
+    def _not_this_lease(self, verb: str, found: Received) -> Unknown:
+        message = one_line(f"{verb}: the answer is not this Lease: {found.answer.reason}")
+        return Unknown(f"{message}; {self._client.trouble}" if self._client.trouble else message)

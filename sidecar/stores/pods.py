@@ -5,9 +5,10 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from sidecar.stores.answers import NOT_FOUND, OK, Answer, Target, decode, refusal
+from sidecar.stores import resource
+from sidecar.stores.answers import Conflicted, NotFound, Received
+from sidecar.stores.client import Client
 from sidecar.stores.credentials import one_line
-from sidecar.stores.objects import Objects
 from sidecar.stores.protocol import Busy, Closed, Denied, Missing, Unknown
 
 WATCH_SECONDS: Final = 300
@@ -45,48 +46,40 @@ class Pods(Protocol):
 class KubernetesPods(Pods):
     """Those of a cluster."""
 
-    def __init__(self, objects: Objects, namespace: str) -> None:
-        self._objects, self._namespace = objects, namespace
-        self._collection = f"/api/v1/namespaces/{namespace}/pods"
+    def __init__(self, client: Client, namespace: str) -> None:
+        self._client, self._namespace = client, namespace
 
     async def read(self, name: str, limit_seconds: float) -> PodOutcome:
-        """A GET without a resourceVersion."""
-        answer = await self._objects.ask("GET", f"{self._collection}/{name}", limit_seconds=limit_seconds)
-        if isinstance(answer, Unknown):
-            return Unknown(f"get pods: {answer.message}")
-        return self._outcome(name, answer)
-
-    def _outcome(self, name: str, answer: Answer) -> PodOutcome:
-        if answer.status == OK:
-            found = decode(answer.body)
-            return Found(found) if named(found) == name else Unknown(one_line(f"get pods: the answer is not this Pod: {answer.reason}"))
-        if answer.status == NOT_FOUND:
-            reason = decode(answer.body)
-            # An API server's own 404 names what it has looked for; a proxy's, or one for a wrong path, does not.
-            told = isinstance(reason, dict) and reason.get("reason") == "NotFound" and "pods" in str(reason.get("message"))
-            return Missing() if told else Unknown(one_line(f"get pods: {answer.reason}"))
-        return refusal(Target(self._namespace, name, "pods"), "get", answer)
+        """A quorum read."""
+        match found := await self._client.request("get", resource.pod(self._namespace, name), limit_seconds=limit_seconds):
+            case Received(shown, answer):
+                told = Unknown(one_line(f"get pods: the answer is not this Pod: {answer.reason}"))
+                return Found(shown) if named(shown) == name else told
+            case NotFound(named=True):
+                return Missing()
+            case NotFound() | Conflicted() | Unknown():
+                return Unknown(one_line(f"get pods: {found.message}"))
+        return found
 
     async def watch(self, name: str) -> AsyncGenerator[PodEvent, None]:
         """One watch on a connection of its own."""
         why: Missing | Denied | Busy | Unknown | None = None
-        path = f"{self._collection}?fieldSelector=metadata.name%3D{name}&watch=1&timeoutSeconds={WATCH_SECONDS}"
-        async with aclosing(self._objects.watch(path)) as events:
+        query = {"fieldSelector": f"metadata.name={name}", "timeoutSeconds": str(WATCH_SECONDS)}
+        async with aclosing(self._client.watch(resource.pod(self._namespace, name), query)) as events:
             async for event in events:
-                if isinstance(event, Unknown):
-                    why = Unknown(f"watch pods: {event.message}")
-                elif isinstance(event, Answer):
-                    why = (
-                        Unknown(f"watch pods: {event.reason}")
-                        if event.status == NOT_FOUND
-                        else refusal(Target(self._namespace, name, "pods"), "watch", event)
-                    )
-                elif not isinstance(event, dict) or named(event.get("object")) != name or event.get("type") == "ERROR":
-                    why = Unknown(one_line(f"watch pods: not an event of this Pod: {event}", 300))
-                elif event.get("type") in ("ADDED", "MODIFIED"):
-                    yield Found(event["object"])
-                elif event.get("type") == "DELETED":
-                    yield Removed(event["object"])
+                match event:
+                    case NotFound(message) | Conflicted(message) | Unknown(message):
+                        why = Unknown(f"watch pods: {message}")
+                    case Denied() | Busy():
+                        why = event
+                    case {"type": "ADDED" | "MODIFIED", "object": shown} if named(shown) == name:
+                        yield Found(shown)
+                    case {"type": "DELETED", "object": shown} if named(shown) == name:
+                        yield Removed(shown)
+                    case {"type": kind, "object": shown} if kind != "ERROR" and named(shown) == name:
+                        pass
+                    case _:
+                        why = Unknown(one_line(f"watch pods: not an event of this Pod: {event}", 300))
                 if why is not None:
                     break
         yield Closed(why)

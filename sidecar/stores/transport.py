@@ -199,10 +199,10 @@ class Transport:
         now = self._access.tls_stamp
         if not self._secure or (now in (self._tls_stamp, self._tried_stamp) and not self._distrusted):
             return
-        self._distrusted = False
+        anew, self._distrusted = self._distrusted, False
         self._tried_stamp = now
         try:
-            self._tls = self._access.tls_context()
+            self._tls = self._access.tls_context(anew=anew)
         except (OSError, ValueError) as error:
             _log.warning("changed TLS files are no good, the former ones stay in use: %s: %s", ", ".join(path for path, _ in now), error)
             return

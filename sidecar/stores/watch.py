@@ -11,9 +11,10 @@ from typing import Final
 import aiohttp
 
 from sidecar.shown import cut
-from sidecar.stores.answers import FORBIDDEN, NOT_FOUND, OK, TOO_MANY_REQUESTS, UNAUTHORIZED, Answer, Target, decode, lease, refusal
+from sidecar.stores.answers import FORBIDDEN, NOT_FOUND, OK, TOO_MANY_REQUESTS, UNAUTHORIZED, Answer, decode, lease_in, refusal
 from sidecar.stores.credentials import one_line
 from sidecar.stores.protocol import Alive, Busy, Changed, Closed, Deleted, Denied, Missing, Opened, Unknown, WatchEvent
+from sidecar.stores.resource import Resource
 from sidecar.stores.transport import BrokenAnswerError, Transport, read
 
 SHORTEST_SECONDS: Final = 240
@@ -24,24 +25,24 @@ MAX_LINE_BYTES: Final = 4 * 2**20
 Why = Missing | Denied | Busy | Unknown | None
 
 
-async def watch(transport: Transport, path: str, target: Target, dice: Callable[[], float]) -> AsyncGenerator[WatchEvent, None]:
-    """Opened, news, Closed. `path` is the collection's; `dice` draws from [0, 1). Silence is the caller's to limit."""
+async def watch(transport: Transport, lease: Resource, dice: Callable[[], float]) -> AsyncGenerator[WatchEvent, None]:
+    """Opened, news, Closed. `dice` draws from [0, 1). Silence is the caller's to limit."""
     query = {
-        "fieldSelector": f"metadata.name={target.name}",
+        "fieldSelector": f"metadata.name={lease.name}",
         "watch": "1",
         "allowWatchBookmarks": "true",
         "timeoutSeconds": str(SHORTEST_SECONDS + int((LONGEST_SECONDS - SHORTEST_SECONDS) * dice())),
     }
     why: Why = None
     try:
-        async with transport.stream("GET", path, query=query, alone=True) as response:
+        async with transport.stream("GET", lease.collection.path, query=query, alone=True) as response:
             if response.status != OK:
-                why = refused(target, await read(response))
+                why = refused(lease, await read(response))
             else:
                 yield Opened()
                 async with aclosing(lines(response.content)) as stream:
                     async for line in stream:
-                        event = news(line, target)
+                        event = news(line, lease)
                         if isinstance(event, Unknown):
                             why = event
                             break
@@ -52,16 +53,16 @@ async def watch(transport: Transport, path: str, target: Target, dice: Callable[
     yield Closed(why)
 
 
-def refused(target: Target, answer: Answer) -> Why:
+def refused(resource: Resource, answer: Answer) -> Why:
     """Why there is no watch."""
     if answer.status == NOT_FOUND:
         return Missing()
     if answer.status in (UNAUTHORIZED, FORBIDDEN, TOO_MANY_REQUESTS):
-        return refusal(target, "watch", answer)
+        return refusal(resource, "watch", answer)
     return Unknown(f"watch: {answer.reason}")
 
 
-def news(line: bytes, target: Target) -> Changed | Deleted | Alive | Unknown | None:
+def news(line: bytes, resource: Resource) -> Changed | Deleted | Alive | Unknown | None:
     """One line of the stream; None for what concerns another Lease, Unknown for what no API server sends in a good stream."""
     event = decode(line)
     kind, found = (event.get("type"), event.get("object")) if isinstance(event, dict) else (None, None)
@@ -70,9 +71,9 @@ def news(line: bytes, target: Target) -> Changed | Deleted | Alive | Unknown | N
         case "BOOKMARK":
             return Alive()
         case "ADDED" | "MODIFIED" | "DELETED":
-            if isinstance(metadata, dict) and isinstance(metadata.get("name"), str) and metadata["name"] != target.name:
+            if isinstance(metadata, dict) and isinstance(metadata.get("name"), str) and metadata["name"] != resource.name:
                 return None
-            record = lease(found, target)
+            record = lease_in(found, resource)
             if record is not None:
                 return Deleted() if kind == "DELETED" else Changed(record)
         case "ERROR" if isinstance(found, dict):

@@ -15,10 +15,9 @@ from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, replace
 
 from sidecar.clock import SystemClock
-from sidecar.elector import Elector
 from sidecar.leadership import Leadership, Names
 from sidecar.lease import JSON
-from sidecar.standby import StandBy
+from sidecar.runner import Runner
 from sidecar.stores import credentials
 from sidecar.stores.kubernetes import KubernetesStore
 from sidecar.stores.protocol import Outcome, Store, WatchEvent
@@ -100,28 +99,23 @@ class Announced(Leadership):
 
 
 class Member:
-    """One candidate: a store with connections of its own, an elector, a loop, and what runs beside it."""
+    """One candidate: a store with connections of its own, and its election."""
 
-    def __init__(self, me: Candidate, elector: Elector, store: Store) -> None:
+    def __init__(self, me: Candidate, runner: Runner, store: Store) -> None:
         self.me = me
-        self.elector = elector
+        self.runner = runner
         self._store = store
-        self._running = asyncio.create_task(elector.run())
-        self._standby = StandBy(elector, store, CLOCK)
-        self._beside = asyncio.create_task(self._standby.run())
+        self._running = asyncio.create_task(runner.run())
 
     async def end(self, *, releases: bool) -> None:
         """As on SIGTERM, or as on SIGKILL: then the Lease stays as it stands."""
         if releases:
-            self.elector.stop()
+            self.runner.stop()
         else:
             self._running.cancel()
-            self._beside.cancel()
         await asyncio.gather(self._running, return_exceptions=True)
         if releases:
-            await self._standby.finish()
-        self._beside.cancel()
-        await asyncio.gather(self._beside, return_exceptions=True)
+            await self.runner.finish()
         await self._store.close()
 
 
@@ -148,7 +142,7 @@ class Crowd:
         leadership = Announced(
             Names(me.identity, self._lease, self._namespace, me.instance[-8:]), lambda who, at: self._led.put_nowait((who, at))
         )
-        member = self.members[me.identity] = Member(me, Elector(store, CLOCK, leadership, me), store)
+        member = self.members[me.identity] = Member(me, Runner(store, CLOCK, leadership, me), store)
         return member
 
     async def led(self) -> tuple[Member, int]:
@@ -159,7 +153,7 @@ class Crowd:
     async def informed(self, leader: Member) -> None:
         """Return when each of them names this leader."""
         while any(  # noqa: ASYNC110 - a thousand would have to say so
-            member.elector.leadership.read().holder != leader.me.identity for member in self.members.values()
+            member.runner.leadership.read().holder != leader.me.identity for member in self.members.values()
         ):
             await asyncio.sleep(0.1)
 

@@ -1,4 +1,4 @@
-"""The app and probe listeners over an elector whose view a test sets by hand."""
+"""The app and probe listeners over an election whose view a test sets by hand."""
 
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
@@ -9,13 +9,13 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient
 
 from sidecar.clock import SystemClock, ns
-from sidecar.elector import Elector, OutOfSeason
 from sidecar.history import History
 from sidecar.http import app, probes
 from sidecar.http.guards import local_only
 from sidecar.http.protocol import Check, speak
 from sidecar.http.waiting import Waiting
 from sidecar.leadership import Leadership, Names
+from sidecar.runner import OutOfSeason, Runner
 from sidecar.situation import Situation
 from sidecar.status import Status
 from sidecar.stopping import Sign
@@ -31,8 +31,8 @@ ME = Candidate("web-0_u1", "instance", "place", 15, 10, 2, 10)
 
 
 @dataclass
-class FakeElector:
-    """What the listeners see of an elector."""
+class FakeRunner:
+    """What the listeners see of an election."""
 
     leadership: Leadership = field(default_factory=lambda: Leadership(CLOCK, Names("web-0_u1", "web", "shop", "boot")))
     status: Status = field(default_factory=lambda: Status(lease_seen=True, turns_by_ns=CLOCK.boottime_ns(), watch="open"))
@@ -81,12 +81,12 @@ class FakeElector:
 
 
 @pytest.fixture
-def elector() -> FakeElector:
+def runner() -> FakeRunner:
     """Starting, until a test says otherwise."""
-    return FakeElector()
+    return FakeRunner()
 
 
-def as_elector(fake: FakeElector) -> Elector:
+def as_runner(fake: FakeRunner) -> Runner:
     """Only what the listeners use is there."""
     return fake  # type: ignore[return-value]
 
@@ -102,15 +102,15 @@ async def spoken(aiohttp_client: Callable[..., Awaitable[Client]], application: 
 
 
 @pytest.fixture
-async def client(elector: FakeElector, aiohttp_client: Callable[..., Awaitable[Client]]) -> Client:
+async def client(runner: FakeRunner, aiohttp_client: Callable[..., Awaitable[Client]]) -> Client:
     """Of the app listener."""
-    return await spoken(aiohttp_client, app.application(as_elector(elector), CLOCK, Waiting(elector.leadership)), local_only)
+    return await spoken(aiohttp_client, app.application(as_runner(runner), CLOCK, Waiting(runner.leadership)), local_only)
 
 
 @pytest.fixture
-async def probe(elector: FakeElector, aiohttp_client: Callable[..., Awaitable[Client]]) -> Client:
+async def probe(runner: FakeRunner, aiohttp_client: Callable[..., Awaitable[Client]]) -> Client:
     """Of the probe listener."""
-    return await spoken(aiohttp_client, probes.application(as_elector(elector), CLOCK, Waiting(elector.leadership)), None)
+    return await spoken(aiohttp_client, probes.application(as_runner(runner), CLOCK, Waiting(runner.leadership)), None)
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Both listeners as production runs them, in a process of their own, over an elector that takes every command.
+"""Both listeners as production runs them, in a process of their own, over an election that takes every command.
 
 `python -m tests.http.stand_in` leads, prints both ports, and does what its standard input says, a word a line, until that ends. Each is
 answered with the CLOCK_BOOTTIME just before.
@@ -15,7 +15,7 @@ from sidecar import open_files
 from sidecar.clock import NS_PER_SECOND
 from sidecar.http.serve import serving
 from sidecar.listen import Address, bind
-from tests.http.conftest import CLOCK, FakeElector, as_elector
+from tests.http.conftest import CLOCK, FakeRunner, as_runner
 
 ROOT = Path(__file__).parents[2]
 
@@ -54,12 +54,12 @@ class StandIn:
         return said
 
 
-def _obey(elector: FakeElector, word: str) -> int:
+def _obey(runner: FakeRunner, word: str) -> int:
     at_ns = CLOCK.boottime_ns()
     if word == "lead":
-        elector.lead(for_seconds=3600)
+        runner.lead(for_seconds=3600)
     elif word == "follow":
-        elector.follow(for_seconds=3600)
+        runner.follow(for_seconds=3600)
     elif word == "tasks":
         return len(asyncio.all_tasks())
     return at_ns
@@ -68,17 +68,17 @@ def _obey(elector: FakeElector, word: str) -> int:
 async def main() -> None:
     """Serve."""
     open_files.raise_limit()
-    elector = FakeElector()
-    elector.lead(for_seconds=3600)
-    elector.status.turns_by_ns += 3600 * NS_PER_SECOND
+    runner = FakeRunner()
+    runner.lead(for_seconds=3600)
+    runner.status.turns_by_ns += 3600 * NS_PER_SECOND
     sockets, probe_sockets = bind([Address("127.0.0.1", 0)]), bind([Address("127.0.0.1", 0)])
     commands = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), sys.stdin)
-    async with serving(as_elector(elector), CLOCK, sockets, probe_sockets):
+    async with serving(as_runner(runner), CLOCK, sockets, probe_sockets):
         gc.freeze()  # as the sidecar does
         print(sockets[0].getsockname()[1], probe_sockets[0].getsockname()[1], flush=True)
         while line := await commands.readline():
-            print(_obey(elector, line.decode().strip()), flush=True)
+            print(_obey(runner, line.decode().strip()), flush=True)
 
 
 if __name__ == "__main__":

@@ -118,13 +118,13 @@ async def test_another_port_is_another_origin(served: Served, host: str, origins
     for target in ("/resign", f"http://{host}/resign"):
         asked = f"POST {target} HTTP/1.1\r\nHost: {host if target == '/resign' else 'localhost:1'}\r\n{lines}Content-Length: 0\r\n\r\n"
         assert await status_of(served, asked) == status
-    assert len(served.elector.resigned_with) == 2 * (status == 200)
+    assert len(served.runner.resigned_with) == 2 * (status == 200)
     assert await status_of(served, f"GET /leader HTTP/1.1\r\nHost: {host}\r\n{lines}\r\n") == 200, "whoever reads is told by the browser"
 
 
 async def test_without_a_host_no_origin_is_the_same(served: Served) -> None:
     assert await status_of(served, "POST /resign HTTP/1.0\r\nOrigin: http://localhost:4040\r\nContent-Length: 0\r\n\r\n") == 403
-    assert served.elector.resigned_with == []
+    assert served.runner.resigned_with == []
 
 
 HOSTLIKE = st.text(st.sampled_from("localhst127.0[]:@/?#%\\ ,;_-~!$&'()*+=\x00\t\u00e9\uff4cABF"), max_size=24) | st.text(max_size=12)

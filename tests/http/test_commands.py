@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.http.conftest import Client, FakeElector
+from tests.http.conftest import Client, FakeRunner
 
 
 @pytest.mark.parametrize(
@@ -18,13 +18,13 @@ from tests.http.conftest import Client, FakeElector
     ],
 )
 async def test_resign_reaches_the_elector(
-    client: Client, elector: FakeElector, body: dict[str, str] | None, wanted: tuple[float | None, str]
+    client: Client, runner: FakeRunner, body: dict[str, str] | None, wanted: tuple[float | None, str]
 ) -> None:
     """Both fields are optional; the answer is the leadership as it is then."""
     response = await client.post("/resign", json=body)
     assert response.status == 200
     assert (await response.json())["state"] == "starting"
-    assert elector.resigned_with == [wanted]
+    assert runner.resigned_with == [wanted]
 
 
 @pytest.mark.parametrize(
@@ -50,37 +50,37 @@ async def test_resign_reaches_the_elector(
         b"\xff\xfe",
     ],
 )
-async def test_an_unusable_body_is_refused_and_changes_nothing(client: Client, elector: FakeElector, body: bytes) -> None:
+async def test_an_unusable_body_is_refused_and_changes_nothing(client: Client, runner: FakeRunner, body: bytes) -> None:
     response = await client.post("/resign", data=body)
     assert response.status == 400
     message = (await response.json())["message"]
     assert "optional" in message or "write" in message or "name" in message
-    assert elector.resigned_with == []
+    assert runner.resigned_with == []
 
 
-async def test_a_campaign_reaches_the_elector_and_takes_no_body(client: Client, elector: FakeElector) -> None:
+async def test_a_campaign_reaches_the_elector_and_takes_no_body(client: Client, runner: FakeRunner) -> None:
     assert (await client.post("/campaign", json={"for": "1m"})).status == 400
-    assert elector.campaigns == 0
+    assert runner.campaigns == 0
     assert (await client.post("/campaign")).status == 200
-    assert elector.campaigns == 1
+    assert runner.campaigns == 1
 
 
 @pytest.mark.parametrize("path", ["/resign", "/campaign"])
-async def test_out_of_season_is_409(client: Client, elector: FakeElector, path: str) -> None:
-    elector.season = False
+async def test_out_of_season_is_409(client: Client, runner: FakeRunner, path: str) -> None:
+    runner.season = False
     response = await client.post(path)
     assert response.status == 409
     assert (await response.json())["error"] == "conflict"
 
 
 @pytest.mark.parametrize("path", ["/resign", "/campaign", "/drained"])
-async def test_a_page_of_another_origin_commands_nothing(client: Client, elector: FakeElector, path: str) -> None:
+async def test_a_page_of_another_origin_commands_nothing(client: Client, runner: FakeRunner, path: str) -> None:
     """Nor does a GET."""
     response = await client.post(path, headers={"Origin": "https://evil.example"})
     assert response.status == 403
     response = await client.get(path)
     assert (response.status, response.headers["Allow"]) == (405, "POST")
-    assert (elector.resigned_with, elector.campaigns, elector.drained_with) == ([], 0, [])
+    assert (runner.resigned_with, runner.campaigns, runner.drained_with) == ([], 0, [])
 
 
 async def test_a_probe_commands_nothing(probe: Client) -> None:

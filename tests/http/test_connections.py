@@ -10,7 +10,7 @@ import pytest
 
 from sidecar.listen import Address, bind
 from sidecar.view import State, View
-from tests.http.conftest import FakeElector
+from tests.http.conftest import FakeRunner
 from tests.http.test_serving import Served, Streams, answer
 
 WAYS = ("tcp", "unix")
@@ -19,16 +19,16 @@ KEEP = "HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 class Listener(Served):
-    """Of one kind; its elector leads."""
+    """Of one kind; it leads."""
 
-    def __init__(self, elector: FakeElector, way: str, folder: Path) -> None:
-        super().__init__(elector)
+    def __init__(self, runner: FakeRunner, way: str, folder: Path) -> None:
+        super().__init__(runner)
         self.path = str(folder / "s")
         if way == "unix":
             self.sockets[0].close()
             self.sockets = bind([Address("", 0, self.path)])
         self.way = way
-        elector.lead()
+        runner.lead()
 
     async def send(self, request: str) -> Streams:
         """A connection with that request on it."""
@@ -41,7 +41,7 @@ class Listener(Served):
 
     def lives(self) -> bool:
         """What SIGTERM would find."""
-        (sign,) = self.elector.signs
+        (sign,) = self.runner.signs
         return sign.lives()
 
     async def ends(self) -> None:
@@ -52,9 +52,9 @@ class Listener(Served):
 
 
 @pytest.fixture(params=WAYS)
-async def listener(request: pytest.FixtureRequest, elector: FakeElector, tmp_path: Path) -> AsyncIterator[Listener]:
+async def listener(request: pytest.FixtureRequest, runner: FakeRunner, tmp_path: Path) -> AsyncIterator[Listener]:
     """Both ways to the app listener."""
-    it = Listener(elector, request.param, tmp_path)
+    it = Listener(runner, request.param, tmp_path)
     await it.begin()
     yield it
     await it.end()
@@ -98,8 +98,8 @@ async def test_a_closed_half_counts_as_closed(listener: Listener, poll: bool, mo
 async def test_who_waits_for_an_answer_is_one(listener: Listener, path: str, leads: bool) -> None:  # noqa: FBT001
     """A poll and each stream, told true already or not."""
     if not leads:
-        listener.elector.follow()
-    version = listener.elector.leadership.read().version
+        listener.runner.follow()
+    version = listener.runner.leadership.read().version
     _, writer = await listener.send(f"GET {path.format(version=version)} {KEEP}")
     await listener.waiters(1)
     assert listener.lives()
@@ -111,7 +111,7 @@ async def test_who_waited_when_the_end_came_is_one_until_it_closes(listener: Lis
     """Its poll is answered with the end, so it waits no more; it may think about that for a while."""
     reader, writer = await listener.poll()
     assert listener.lives()
-    listener.elector.leadership.publish(View(State.STEPPING_DOWN, "web-0_u1", 7))
+    listener.runner.leadership.publish(View(State.STEPPING_DOWN, "web-0_u1", 7))
     assert (await answer(reader))[1]["state"] == "stepping-down"
     assert listener.lives()
     writer.close()
@@ -122,7 +122,7 @@ async def test_who_waited_when_the_end_came_is_one_until_it_closes(listener: Lis
 async def test_who_was_given_no_deadline_is_none(listener: Listener, path: str) -> None:
     """A scraper, or an answer that is false."""
     if path.startswith("/leader"):
-        listener.elector.follow()
+        listener.runner.follow()
     reader, _ = await listener.send(f"GET {path} {KEEP}")
     assert (await reader.read(100)).startswith(b"HTTP/1.1 200")
     assert not listener.lives()
@@ -140,10 +140,10 @@ async def test_a_connection_of_the_probe_listener_is_none(listener: Listener) ->
 @pytest.mark.parametrize("path", ["/leader", "/is-leader", "/leader?since={version}&wait=10m", "/leader/events", "/sse"])
 async def test_each_request_for_the_leadership_is_counted(listener: Listener, path: str) -> None:
     """It restarts the half second, be its connection closed again."""
-    (sign,) = listener.elector.signs
-    listener.elector.follow()
+    (sign,) = listener.runner.signs
+    listener.runner.follow()
     before = sign.asks
-    version = listener.elector.leadership.read().version
+    version = listener.runner.leadership.read().version
     await listener.send(f"GET {path.format(version=version)} {KEEP}")
     async with asyncio.timeout(10):
         while sign.asks == before:  # noqa: ASYNC110 - a counter

@@ -13,7 +13,7 @@ from aiohttp import web
 from sidecar import open_files
 from sidecar.http import kernel, limits, listener
 from sidecar.http.limits import Limits
-from tests.http.conftest import FakeElector
+from tests.http.conftest import FakeRunner
 from tests.http.test_serving import Served, answer
 
 HOST = "Host: localhost\r\n"
@@ -22,9 +22,9 @@ SMALL = 2048
 
 
 @pytest.fixture(params=["app", "probe"])
-async def door(request: pytest.FixtureRequest, elector: FakeElector) -> AsyncIterator["Door"]:
+async def door(request: pytest.FixtureRequest, runner: FakeRunner) -> AsyncIterator["Door"]:
     """Each listener."""
-    served = await Served(elector).begin()
+    served = await Served(runner).begin()
     yield Door(served, request.param)
     await served.end()
 
@@ -127,31 +127,31 @@ CHUNKED = f"POST /resign HTTP/1.1\r\n{HOST}Transfer-Encoding: chunked\r\n\r\n".e
     "more",
     [b"1;x=" + b"y" * 50_000 + b"\r\n ", b"1\r\n \r\n0\r\n" + b"T: t\r\n" * 10_000, b"1\r\n \r\n0\r\nT: " + b"t" * 50_000 + b"\r\n\r\n"],
 )
-async def test_what_a_chunked_body_has_beside_itself_is_bounded(elector: FakeElector, more: bytes) -> None:
+async def test_what_a_chunked_body_has_beside_itself_is_bounded(runner: FakeRunner, more: bytes) -> None:
     """Chunk extensions and trailers; nothing is changed."""
-    elector.lead()
-    served = await Served(elector).begin()
+    runner.lead()
+    served = await Served(runner).begin()
     status, body, _ = await Door(served, "app").says(CHUNKED + more)
     assert (status, body["error"]) == (431, "request header fields too large")
     assert set(body) == {"error", "message"}
-    assert not elector.resigned_with
+    assert not runner.resigned_with
     await served.end()
 
 
-async def test_a_chunked_body_is_taken(elector: FakeElector) -> None:
+async def test_a_chunked_body_is_taken(runner: FakeRunner) -> None:
     """With an extension and a trailer, in pieces; its connection ends with the answer."""
-    elector.lead()
-    served = await Served(elector).begin()
+    runner.lead()
+    served = await Served(runner).begin()
     pieces = (CHUNKED, b'9;a="b"\r\n{"for": "', b'\r\n4\r\n9m"}\r\n', b"0\r\nT: t\r\n\r\n")
     status, _, more = await Door(served, "app").says(*pieces)
-    assert (status, more, elector.resigned_with) == (200, b"", [(540.0, "")])
+    assert (status, more, runner.resigned_with) == (200, b"", [(540.0, "")])
     await served.end()
 
 
-async def test_a_request_behind_a_body_that_comes_late_is_answered(elector: FakeElector) -> None:
+async def test_a_request_behind_a_body_that_comes_late_is_answered(runner: FakeRunner) -> None:
     """In one piece with the rest of the body."""
-    elector.lead()
-    served = await Served(elector).begin()
+    runner.lead()
+    served = await Served(runner).begin()
     reader, writer = await served.send(f"POST /resign HTTP/1.1\r\n{HOST}Content-Length: 2\r\n\r\n")
     await asyncio.sleep(0.05)
     writer.write(f"{{}}GET /leader HTTP/1.1\r\n{HOST}\r\nGET /history HTTP/1.1\r\n{HOST}\r\n".encode())
@@ -160,11 +160,11 @@ async def test_a_request_behind_a_body_that_comes_late_is_answered(elector: Fake
     await served.end()
 
 
-async def test_behind_an_unfinished_answer_next_to_nothing_is_read(elector: FakeElector) -> None:
+async def test_behind_an_unfinished_answer_next_to_nothing_is_read(runner: FakeRunner) -> None:
     """However much a client pipelines behind its poll; all of it is answered, in order, once the poll is."""
-    served = await Served(elector).begin()
+    served = await Served(runner).begin()
     door = Door(served, "app")
-    version = elector.leadership.read().version
+    version = runner.leadership.read().version
     client = await door.connect(small=True)
     loop, sent = asyncio.get_running_loop(), 0
     await loop.sock_sendall(client, f"GET /leader?since={version}&wait=10m HTTP/1.1\r\n{HOST}\r\n".encode())
@@ -176,7 +176,7 @@ async def test_behind_an_unfinished_answer_next_to_nothing_is_read(elector: Fake
                 await loop.sock_sendall(client, one)
                 sent += 1
     assert sent * len(one) < 200_000, "the kernel's buffers, and three requests"
-    elector.lead()
+    runner.lead()
     reader, writer = await asyncio.open_connection(sock=client)
     assert (await answer(reader))[1]["is_leader"] is True
     for _ in range(sent):
@@ -185,10 +185,10 @@ async def test_behind_an_unfinished_answer_next_to_nothing_is_read(elector: Fake
     await served.end()
 
 
-async def test_a_large_request_is_one_of_few_and_small_ones_are_not_held_up(elector: FakeElector, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_large_request_is_one_of_few_and_small_ones_are_not_held_up(runner: FakeRunner, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that has not come to its end is let go for a newer one; where all of them wait for answers, the new one is refused."""
     monkeypatch.setattr(listener, "MAX_HEAVY", 2)
-    served = await Served(elector).begin()
+    served = await Served(runner).begin()
     door = Door(served, "app")
     begun = []
     for _ in range(3):
@@ -197,29 +197,29 @@ async def test_a_large_request_is_one_of_few_and_small_ones_are_not_held_up(elec
         await asyncio.sleep(0.05)
     with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
         await asyncio.wait_for(begun[0].readexactly(1), 5)
-    version = elector.leadership.read().version
+    version = runner.leadership.read().version
     target = f"GET /leader?since={version}&wait=10m HTTP/1.1"
     polls = [await served.send(head(4000, target).decode()) for _ in range(2)]
     await served.waiters(2)
     status, body, _ = await door.says(head(4000, target))
     assert (status, body["error"]) == (503, "service unavailable")
     small = await served.poll()
-    elector.lead()
+    runner.lead()
     for reader, _ in (*polls, small):
         assert (await answer(reader))[1]["is_leader"] is True
     await served.end()
 
 
-async def test_a_request_that_waits_keeps_no_body(elector: FakeElector) -> None:
+async def test_a_request_that_waits_keeps_no_body(runner: FakeRunner) -> None:
     """It is read before; one that does not fit is an error as elsewhere."""
-    served = await Served(elector).begin()
-    version = elector.leadership.read().version
+    served = await Served(runner).begin()
+    version = runner.leadership.read().version
     start = f"GET /leader?since={version}&wait=10m HTTP/1.1\r\n{HOST}Content-Length: "
     reader, _ = await served.send(f"{start}2\r\n\r\n{{}}")
     await served.waiters(1)
-    elector.lead()
+    runner.lead()
     assert (await answer(reader))[0] == 200
-    start = start.replace(version, elector.leadership.read().version)
+    start = start.replace(version, runner.leadership.read().version)
     reader, _ = await served.send(f"{start}70000\r\n\r\n" + " " * 70_000)
     assert (await answer(reader))[0] == 413
     await served.end()
@@ -235,17 +235,17 @@ UNREAD = {
 
 @pytest.mark.parametrize(("name", "path"), [(name, path) for name, paths in UNREAD.items() for path in paths])
 async def test_who_reads_nothing_is_cut_off_whatever_it_has_asked_for(
-    elector: FakeElector, monkeypatch: pytest.MonkeyPatch, name: str, path: str
+    runner: FakeRunner, monkeypatch: pytest.MonkeyPatch, name: str, path: str
 ) -> None:
     """An answer, an error or a stream."""
     monkeypatch.setattr(listener, "UNREAD_SECONDS", 0.5)
-    served = await Served(elector).begin()
+    served = await Served(runner).begin()
     door = Door(served, name)
     client = await door.connect(small=True)
     asks = asyncio.create_task(_for_ever(client, f"GET {path} HTTP/1.1\r\n{HOST}\r\n".encode()))
     async with asyncio.timeout(20):
         while not asks.done():
-            elector.lead(for_seconds=20)
+            runner.lead(for_seconds=20)
             await asyncio.sleep(0.002)
     assert isinstance(asks.exception(), ConnectionError)
     client.close()
@@ -297,9 +297,9 @@ async def test_what_is_not_read_is_bounded_all_together(door: Door, monkeypatch:
     await door.lives()
 
 
-async def test_a_connection_at_rest_keeps_no_answer(elector: FakeElector) -> None:
+async def test_a_connection_at_rest_keeps_no_answer(runner: FakeRunner) -> None:
     """However large it was: otherwise there would be one for each of them until its next request."""
-    served = await Served(elector).begin()
+    served = await Served(runner).begin()
     for path in ("/openapi.json", "/metrics", "/nope"):
         reader, _ = await served.send(f"GET {path} HTTP/1.1\r\n{HOST}\r\n")
         await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
@@ -320,11 +320,11 @@ def bounded(monkeypatch: pytest.MonkeyPatch, found: Limits) -> None:
 
 
 async def test_where_no_connection_is_idle_a_new_one_is_told_so_and_nothing_else_suffers(
-    elector: FakeElector, monkeypatch: pytest.MonkeyPatch
+    runner: FakeRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Polls and streams are connections as well; one that comes while all wait is answered 503, or closed."""
     bounded(monkeypatch, Limits(3, 3, polls=2, streams=2, accepts=4))
-    served = await Served(elector).begin()
+    served = await Served(runner).begin()
     polls = [await served.poll() for _ in range(2)]
     stream, _ = await served.send(f"GET /leader/events HTTP/1.1\r\n{HOST}\r\n")
     await served.waiters(3)
@@ -332,7 +332,7 @@ async def test_where_no_connection_is_idle_a_new_one_is_told_so_and_nothing_else
     status, body = await answer(reader)
     assert (status, body["error"]) == (503, "service unavailable")
     await Door(served, "probe").lives()
-    elector.lead()
+    runner.lead()
     for reader, _ in polls:
         assert (await answer(reader))[1]["is_leader"] is True
     assert b'"is_leader": true' in await asyncio.wait_for(stream.readuntil(b'"is_leader": true'), 10)
@@ -344,11 +344,11 @@ async def test_where_no_connection_is_idle_a_new_one_is_told_so_and_nothing_else
 @pytest.mark.parametrize("name", ["app", "probe"])
 @pytest.mark.parametrize("sent", [b"", b"GET /livez HTTP/1.1\r\nX: y", f"GET /openapi.json HTTP/1.1\r\n{HOST}\r\n".encode() * 20])
 async def test_whatever_fills_a_listener_a_probe_is_answered(
-    elector: FakeElector, monkeypatch: pytest.MonkeyPatch, name: str, sent: bytes
+    runner: FakeRunner, monkeypatch: pytest.MonkeyPatch, name: str, sent: bytes
 ) -> None:
     """Silent, in the middle of a request, or not reading: the one that has been so longest makes room."""
     bounded(monkeypatch, Limits(5, 5, polls=1, streams=1, accepts=4))
-    served = await Served(elector).begin()
+    served = await Served(runner).begin()
     door, clients = Door(served, name), []
     for _ in range(20):
         clients.append(await door.connect(small=True))
@@ -360,11 +360,11 @@ async def test_whatever_fills_a_listener_a_probe_is_answered(
 
 
 @pytest.mark.parametrize("what", ["polls", "streams"])
-async def test_the_message_names_the_number_in_force(elector: FakeElector, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+async def test_the_message_names_the_number_in_force(runner: FakeRunner, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
     """Where the limit on open files allows fewer than a thousand."""
     bounded(monkeypatch, Limits(10, 10, polls=1, streams=1, accepts=4))
-    served = await Served(elector).begin()
-    version = elector.leadership.read().version
+    served = await Served(runner).begin()
+    version = runner.leadership.read().version
     target = f"/leader?since={version}&wait=1m" if what == "polls" else "/leader/events"
     await served.send(f"GET {target} HTTP/1.1\r\n{HOST}\r\n")
     await served.waiters(1)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.http import listener
-from tests.http.conftest import FakeElector
+from tests.http.conftest import FakeRunner
 from tests.http.test_connections import Listener
 from tests.http.test_serving import Streams, answer
 
@@ -17,9 +17,9 @@ HOST = "Host: localhost\r\n"
 
 
 @pytest.fixture(params=["tcp", "unix"])
-async def served(request: pytest.FixtureRequest, elector: FakeElector, tmp_path: Path) -> AsyncIterator[Listener]:
-    """Both ways to the app listener; its elector leads."""
-    it = Listener(elector, request.param, tmp_path)
+async def served(request: pytest.FixtureRequest, runner: FakeRunner, tmp_path: Path) -> AsyncIterator[Listener]:
+    """Both ways to the app listener; it leads."""
+    it = Listener(runner, request.param, tmp_path)
     await it.begin()
     yield it
     await it.end()
@@ -74,7 +74,7 @@ async def test_a_command_is_done(served: Listener) -> None:
     writer.write_eof()
     assert (await answer(reader))[0] == 200
     assert await ends(reader)
-    assert len(served.elector.resigned_with) == 1
+    assert len(served.runner.resigned_with) == 1
 
 
 @pytest.mark.parametrize("framing", ["Content-Length: 9\r\n\r\n{}", "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n"])
@@ -85,7 +85,7 @@ async def test_a_body_that_is_cut_short_is_an_error_and_changes_nothing(served: 
     writer.write_eof()
     assert (await asyncio.wait_for(answer(reader), 5))[0] == 400
     assert await ends(reader)
-    assert not served.elector.resigned_with
+    assert not served.runner.resigned_with
 
 
 @pytest.mark.parametrize("begun", ["", "GET /leader HT", f"GET /leader HTTP/1.1\r\n{HOST}"])
@@ -122,7 +122,7 @@ async def test_one_that_closes_its_side_while_it_reads_is_let_go_when_it_has_rea
 @pytest.mark.parametrize("condition", ["since", "If-None-Match"])
 async def test_a_parked_poll_is_answered_at_once_and_forgotten(served: Listener, condition: str) -> None:
     """With the present state: a client that has gone looks the same, and costs nothing. What was told is remembered (S11)."""
-    now = served.elector.leadership.read()
+    now = served.runner.leadership.read()
     target, more = {
         "since": (f"/leader?since={now.version}&wait=10m", ""),
         "If-None-Match": ("/leader?wait=10m", f'If-None-Match: W/"{now.version}"\r\n'),
@@ -133,7 +133,7 @@ async def test_a_parked_poll_is_answered_at_once_and_forgotten(served: Listener,
     if condition == "since":
         status, body = await answer(reader)
         assert (status, body["version"]) == (200, now.version)
-        assert served.elector.leadership.given_until_ns == body["valid_until_boottime_ns"]
+        assert served.runner.leadership.given_until_ns == body["valid_until_boottime_ns"]
     else:
         assert (await asyncio.wait_for(reader.readline(), 10)).split()[1] == b"304"
         await reader.read()
@@ -161,7 +161,7 @@ async def test_one_that_waits_for_a_poll_and_has_asked_for_more_is_answered_whol
 ) -> None:
     """Nothing is read from it any more, so that it has closed its side is asked for; then all is answered, in order."""
     monkeypatch.setattr(listener, "UNREAD_SECONDS", 1)
-    version = served.elector.leadership.read().version
+    version = served.runner.leadership.read().version
     poll, other = (f"GET {path} HTTP/1.1\r\n{HOST}\r\n" for path in (f"/leader?since={version}&wait=10m", "/leader"))
     reader, writer = await served.send(poll + other * 5 + poll + other)
     await served.waiters(1)
@@ -175,7 +175,7 @@ async def test_one_that_waits_for_a_poll_and_has_asked_for_more_is_answered_whol
 async def test_one_that_has_gone_while_nothing_was_read_from_it_is_forgotten(served: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its process has ended, with or without the kernel's farewell."""
     monkeypatch.setattr(listener, "UNREAD_SECONDS", 1)
-    version = served.elector.leadership.read().version
+    version = served.runner.leadership.read().version
     poll = f"GET /leader?since={version}&wait=10m HTTP/1.1\r\n{HOST}\r\n"
     for abruptly in (False, True):
         _, writer = await served.send(poll * 5)

@@ -13,7 +13,7 @@ from sidecar.lease import GROUP_ANNOTATION, STANDBY_ANNOTATION, SUCCESSOR_ANNOTA
 from sidecar.situation import Situation
 from sidecar.stores.protocol import Denied, Unknown
 from sidecar.view import State
-from tests.http.conftest import ME, Client, FakeElector
+from tests.http.conftest import ME, Client, FakeRunner
 
 PIECES = (
     "\n", "\r\n", "\r", "\x00", "\x07", "\x1b[2J\x1b[31m", "\x85", "\x9b31m", "\u2028", "\u2029", "\u202e", "\u2066", "\u200f", "\ufeff",
@@ -31,7 +31,7 @@ def hostile_texts() -> list[str]:
     return [*(f"a{piece}b" for piece in PIECES), *PIECES, "é" * 100_000, "a\n" * 50_000, *mixed]
 
 
-def hold(elector: FakeElector, text: str) -> None:
+def hold(runner: FakeRunner, text: str) -> None:
     """It stands wherever a Lease or an API server has room for a text, and the sidecar has seen it."""
     term = {"holder": text, "token": 5, "instance": text, "place": text, "pod": {"name": text, "uid": text, "renewed": text}, text: text}
     annotations = {
@@ -43,13 +43,13 @@ def hold(elector: FakeElector, text: str) -> None:
     spec = {"holderIdentity": text, "acquireTime": text, "renewTime": text, "leaseTransitions": text, "leaseDurationSeconds": text}
     record = parse({"metadata": {"resourceVersion": "7", "annotations": annotations}, "spec": spec})
     assert record.holder == text, "the record keeps it whole: two holders never become one"
-    elector.known = Situation(ME, record=record)
-    elector.history.terms.clear()
-    elector.history.see(record, 0)
-    elector.status.absorbed(Election(ME), Election(ME, state=State.FOLLOWING, why=f"{text} leads", record=record))
-    elector.status.note("patch", Denied(text))
-    elector.status.unwatched(Unknown(text))
-    elector.follow(holder=text, for_seconds=3600)
+    runner.known = Situation(ME, record=record)
+    runner.history.terms.clear()
+    runner.history.see(record, 0)
+    runner.status.absorbed(Election(ME), Election(ME, state=State.FOLLOWING, why=f"{text} leads", record=record))
+    runner.status.note("patch", Denied(text))
+    runner.status.unwatched(Unknown(text))
+    runner.follow(holder=text, for_seconds=3600)
 
 
 def told(text: str) -> str:
@@ -57,11 +57,11 @@ def told(text: str) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-async def test_every_route_tells_it_and_none_is_broken_by_it(client: Client, probe: Client, elector: FakeElector) -> None:
+async def test_every_route_tells_it_and_none_is_broken_by_it(client: Client, probe: Client, runner: FakeRunner) -> None:
     """On both listeners: JSON that a strict reader takes, text whose lines are all the sidecar's own, headers without it."""
     print(f"seed {SEED}")
     for text in hostile_texts():
-        hold(elector, text)
+        hold(runner, text)
         for path in ("/leader", "/", "/is-leader", "/history", "/members", "/nothing"):
             response = await client.get(path)
             body = await response.read()
@@ -95,11 +95,11 @@ async def assert_texts_are_the_sidecars_own(asked: Client, text: str, *, classic
             assert max(map(len, lines)) < 4000
 
 
-async def test_a_conflict_and_a_stream_tell_it_too(client: Client, elector: FakeElector) -> None:
+async def test_a_conflict_and_a_stream_tell_it_too(client: Client, runner: FakeRunner) -> None:
     """An event is the same lines whoever leads."""
     for text in hostile_texts()[::7]:
-        hold(elector, text)
-        elector.status.conflict = text
+        hold(runner, text)
+        runner.status.conflict = text
         response = await client.get("/livez?verbose")
         assert response.status == 500
         assert [line[:3] for line in (await response.text()).splitlines()] == ["[+]", "[+]", "[-]", "liv"]
@@ -130,7 +130,7 @@ def test_no_line_of_the_log_is_forged_by_it(capsys: pytest.CaptureFixture[str], 
     for text in hostile_texts():
         logs.configure(log_format, "info")
         capsys.readouterr()
-        hold(FakeElector(), text)
+        hold(FakeRunner(), text)
         lines = capsys.readouterr().err.removesuffix("\n").split("\n")
         assert len(lines) == 3, text
         assert all(line.isprintable() for line in lines)

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from sidecar.http import waiting
-from tests.http.conftest import Client, FakeElector
+from tests.http.conftest import Client, FakeRunner
 
 FIELDS = {
     "name", "is_leader", "state", "version", "fencing_token", "expires_in", "valid_until_boottime_ns", "identity", "holder", "lease",
@@ -14,10 +14,10 @@ FIELDS = {
 }  # fmt: skip
 
 
-async def parked(elector: FakeElector, polls: int = 1) -> None:
+async def parked(runner: FakeRunner, polls: int = 1) -> None:
     """Wait until that many polls are parked."""
     async with asyncio.timeout(10):
-        while elector.leadership.waiters < polls:  # noqa: ASYNC110 - a counter, and no event of ours to wait on
+        while runner.leadership.waiters < polls:  # noqa: ASYNC110 - a counter, and no event of ours to wait on
             await asyncio.sleep(0.01)
 
 
@@ -28,9 +28,9 @@ async def test_before_anything_is_seen_nobody_leads(client: Client) -> None:
     assert (answer["state"], answer["name"], answer["is_leader"], answer["fencing_token"]) == ("starting", "", False, None)
 
 
-async def test_a_leader_says_until_when(client: Client, elector: FakeElector) -> None:
+async def test_a_leader_says_until_when(client: Client, runner: FakeRunner) -> None:
     """expires_in and valid_until_boottime_ns are one deadline; the ETag is the version, weak; nothing may be stored."""
-    elector.lead()
+    runner.lead()
     response = await client.get("/leader")
     now_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
     answer = await response.json()
@@ -42,12 +42,12 @@ async def test_a_leader_says_until_when(client: Client, elector: FakeElector) ->
     assert response.headers["ETag"] == f'W/"{answer["version"]}"'
     assert response.headers["Cache-Control"] == "no-store"
     assert response.content_type == "application/json"
-    assert elector.leadership.given_until_ns == answer["valid_until_boottime_ns"], "a given deadline is remembered (S11)"
+    assert runner.leadership.given_until_ns == answer["valid_until_boottime_ns"], "a given deadline is remembered (S11)"
 
 
-async def test_the_answer_expires_by_itself(client: Client, elector: FakeElector) -> None:
+async def test_the_answer_expires_by_itself(client: Client, runner: FakeRunner) -> None:
     """Nobody publishes anything: past the deadline answer, version and ETag are others (S2)."""
-    elector.lead(for_seconds=0.2)
+    runner.lead(for_seconds=0.2)
     first = await (await client.get("/leader")).json()
     await asyncio.sleep(0.25)
     response = await client.get("/leader", headers={"If-None-Match": f'W/"{first["version"]}"'})
@@ -57,19 +57,19 @@ async def test_the_answer_expires_by_itself(client: Client, elector: FakeElector
     assert answer["version"] != first["version"]
 
 
-async def test_a_poll_is_told_when_it_changes(client: Client, elector: FakeElector) -> None:
+async def test_a_poll_is_told_when_it_changes(client: Client, runner: FakeRunner) -> None:
     """Parked with `since`, woken by a publication."""
     version = (await (await client.get("/leader")).json())["version"]
     poll = asyncio.create_task(client.get("/leader", params={"since": version, "wait": "30s"}))
-    await parked(elector)
-    elector.lead()
+    await parked(runner)
+    runner.lead()
     answer = await (await asyncio.wait_for(poll, 5)).json()
     assert answer["is_leader"] is True
 
 
-async def test_a_poll_is_told_of_an_end_that_nobody_publishes(client: Client, elector: FakeElector) -> None:
+async def test_a_poll_is_told_of_an_end_that_nobody_publishes(client: Client, runner: FakeRunner) -> None:
     """The deadline passes while it waits."""
-    elector.lead(for_seconds=0.3)
+    runner.lead(for_seconds=0.3)
     version = (await (await client.get("/leader")).json())["version"]
     response = await asyncio.wait_for(client.get("/leader", params={"since": version, "wait": "30s"}), 5)
     assert (await response.json())["is_leader"] is False
@@ -132,62 +132,62 @@ async def test_an_unusable_wait_is_refused_and_says_what_is_allowed(client: Clie
 
 
 @pytest.mark.parametrize("wait", ["1e9", "10m", "3h", "600"])
-async def test_a_long_wait_counts_as_ten_minutes(client: Client, elector: FakeElector, wait: str) -> None:
+async def test_a_long_wait_counts_as_ten_minutes(client: Client, runner: FakeRunner, wait: str) -> None:
     """It is parked, not refused."""
     poll = asyncio.create_task(client.get("/leader", params={"since": "boot-1", "wait": wait}))
-    await parked(elector)
+    await parked(runner)
     assert not poll.done()
-    elector.lead()
+    runner.lead()
     assert (await poll).status == 200
 
 
-async def test_one_poll_too_many_is_told_to_come_back(client: Client, elector: FakeElector, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_poll_too_many_is_told_to_come_back(client: Client, runner: FakeRunner, monkeypatch: pytest.MonkeyPatch) -> None:
     """503 with Retry-After; the parked ones are not disturbed."""
     monkeypatch.setattr(waiting, "MAX_PARKED", 2)
     polls = [asyncio.create_task(client.get("/leader", params={"since": "boot-1"})) for _ in range(2)]
-    await parked(elector, 2)
+    await parked(runner, 2)
     response = await client.get("/leader", params={"since": "boot-1"})
     assert (response.status, response.headers["Retry-After"]) == (503, "1")
-    elector.lead()
+    runner.lead()
     assert [(await poll).status for poll in polls] == [200, 200]
 
 
-async def test_a_client_that_has_gone_is_forgotten(client: Client, elector: FakeElector) -> None:
+async def test_a_client_that_has_gone_is_forgotten(client: Client, runner: FakeRunner) -> None:
     """Its poll is parked no longer."""
     poll = asyncio.create_task(client.get("/leader", params={"since": "boot-1"}))
-    await parked(elector)
+    await parked(runner)
     poll.cancel()
     for _ in range(200):
-        if not elector.leadership.waiters:
+        if not runner.leadership.waiters:
             return
         await asyncio.sleep(0.01)
     pytest.fail("it is still parked")
 
 
-async def test_is_leader_is_a_status(client: Client, probe: Client, elector: FakeElector) -> None:
+async def test_is_leader_is_a_status(client: Client, probe: Client, runner: FakeRunner) -> None:
     """200 or 503 on both listeners, GET and HEAD; the probe listener gives no deadline that would have to be kept."""
     for asked in (client, probe):
         assert (await asked.get("/is-leader")).status == 503
-    elector.lead()
+    runner.lead()
     assert (await probe.get("/is-leader")).status == 200
-    assert elector.leadership.given_until_ns == 0
+    assert runner.leadership.given_until_ns == 0
     head = await client.head("/is-leader")
     assert (head.status, await head.read()) == (200, b"")
     assert (await (await client.get("/is-leader")).json())["fencing_token"] == 7
 
 
 @pytest.mark.parametrize(("body", "token"), [(b"", None), (b"{}", None), (b'{"token": 7}', 7)])
-async def test_drained_reaches_the_elector(client: Client, elector: FakeElector, body: bytes, token: int | None) -> None:
+async def test_drained_reaches_the_elector(client: Client, runner: FakeRunner, body: bytes, token: int | None) -> None:
     """With the token or without."""
-    elector.lead()
+    runner.lead()
     response = await client.post("/drained", data=body)
     assert response.status == 200
-    assert elector.drained_with == [token]
+    assert runner.drained_with == [token]
 
 
-async def test_drained_out_of_season_is_409(client: Client, elector: FakeElector) -> None:
+async def test_drained_out_of_season_is_409(client: Client, runner: FakeRunner) -> None:
     """And says why."""
-    elector.season = False
+    runner.season = False
     response = await client.post("/drained")
     assert response.status == 409
     assert (await response.json()) == {"error": "conflict", "message": "nothing to release"}
@@ -196,31 +196,31 @@ async def test_drained_out_of_season_is_409(client: Client, elector: FakeElector
 @pytest.mark.parametrize(
     "body", [b"{", b"[]", b'{"token": "7"}', b'{"token": true}', b'{"tokem": 7}', b"\xff", b'{"token": 1.5}', b"null", b"[" * 9999]
 )
-async def test_an_unusable_body_is_refused_and_changes_nothing(client: Client, elector: FakeElector, body: bytes) -> None:
+async def test_an_unusable_body_is_refused_and_changes_nothing(client: Client, runner: FakeRunner, body: bytes) -> None:
     """400, and what is allowed."""
     response = await client.post("/drained", data=body)
     assert response.status == 400
     assert "token" in (await response.json())["message"]
-    assert not elector.drained_with
+    assert not runner.drained_with
 
 
-async def test_a_body_with_a_content_coding_is_refused(client: Client, elector: FakeElector) -> None:
+async def test_a_body_with_a_content_coding_is_refused(client: Client, runner: FakeRunner) -> None:
     """415, whether it could be decoded or not; more of its kind stands in `test_protocol.py`."""
     response = await client.post("/drained", data=b"abcd", headers={"Content-Encoding": "gzip"}, skip_auto_headers=["Content-Encoding"])
     assert response.status == 415
     assert "Content-Encoding" in (await response.json())["message"]
-    assert not elector.drained_with
+    assert not runner.drained_with
 
 
 async def test_a_fault_of_our_own_is_500_without_a_traceback(
-    client: Client, elector: FakeElector, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    client: Client, runner: FakeRunner, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """That is in the log."""
 
     def break_down(_: int | None) -> None:
         raise ZeroDivisionError("a secret")
 
-    monkeypatch.setattr(elector, "drained", break_down)
+    monkeypatch.setattr(runner, "drained", break_down)
     response = await client.post("/drained")
     assert response.status == 500
     assert set(await response.json()) == {"error", "message"}
@@ -228,10 +228,10 @@ async def test_a_fault_of_our_own_is_500_without_a_traceback(
     assert "a secret" in caplog.text
 
 
-async def test_a_body_that_is_too_large_is_refused(client: Client, elector: FakeElector) -> None:
+async def test_a_body_that_is_too_large_is_refused(client: Client, runner: FakeRunner) -> None:
     """413."""
     assert (await client.post("/drained", data=b" " * 70_000)).status == 413
-    assert not elector.drained_with
+    assert not runner.drained_with
 
 
 async def test_unknown_paths_and_wrong_methods_are_json_errors(client: Client, probe: Client) -> None:
@@ -269,10 +269,8 @@ async def test_only_localhosts_names_are_answered_on_the_app_listener(client: Cl
     ({"Origin": "http://localhost:1"}, 403), ({"Origin": "http://localhost:4040", "Host": "localhost:4040"}, 200),
     ({}, 200),
 ])  # fmt: skip
-async def test_a_page_of_another_origin_commands_nothing(
-    client: Client, elector: FakeElector, headers: dict[str, str], status: int
-) -> None:
+async def test_a_page_of_another_origin_commands_nothing(client: Client, runner: FakeRunner, headers: dict[str, str], status: int) -> None:
     """403 for a cross-origin POST."""
-    elector.lead()
+    runner.lead()
     assert (await client.post("/drained", headers=headers)).status == status
-    assert bool(elector.drained_with) is (status == 200)
+    assert bool(runner.drained_with) is (status == 200)

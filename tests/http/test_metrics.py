@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from sidecar.history import History
 from sidecar.lease import SENTINEL, Record, Term
 from sidecar.view import State
-from tests.http.conftest import Client, FakeElector
+from tests.http.conftest import Client, FakeRunner
 
 BASE_UNITS = ("_seconds", "_total", "_bytes", "_ratio", "_info")
 COUNTS = {"leader_election_master_status", "leader_sidecar_fencing_token", "leader_sidecar_watch_open", "leader_sidecar_parked_polls",
@@ -44,12 +44,12 @@ async def test_names_and_units_are_by_the_conventions(client: Client) -> None:
         assert name.startswith(("leader_sidecar_", "leader_election_"))
 
 
-async def test_who_leads_and_for_how_long(client: Client, elector: FakeElector) -> None:
+async def test_who_leads_and_for_how_long(client: Client, runner: FakeRunner) -> None:
     """client-go's own gauge beside ours."""
     before = await scraped(client)
     assert value(before, "leader_election_master_status", name="web") == 0
     assert math.isnan(value(before, "leader_sidecar_observed_age_seconds"))
-    elector.lead(token=77)
+    runner.lead(token=77)
     after = await scraped(client)
     assert value(after, "leader_election_master_status", name="web") == 1
     assert value(after, "leader_sidecar_fencing_token") == 77
@@ -57,8 +57,8 @@ async def test_who_leads_and_for_how_long(client: Client, elector: FakeElector) 
     assert value(after, "leader_sidecar_watch_open") == 1
 
 
-async def test_counters_are_those_of_the_elector(client: Client, elector: FakeElector) -> None:
-    status = elector.status
+async def test_counters_are_those_of_the_elector(client: Client, runner: FakeRunner) -> None:
+    status = runner.status
     status.requests["patch", "done"] += 3
     status.moves[State.LEADING] += 2
     status.slow_paths += 1
@@ -111,9 +111,9 @@ def test_history_is_bounded() -> None:
     assert history.terms[-1].token == 999
 
 
-async def test_history_is_served_newest_first(client: Client, elector: FakeElector) -> None:
-    elector.history.see(record("web-0_u1", 1), 1_790_000_000_000_000)
-    elector.history.see(record("web-1_u2", 2), 1_790_000_000_000_000)
+async def test_history_is_served_newest_first(client: Client, runner: FakeRunner) -> None:
+    runner.history.see(record("web-0_u1", 1), 1_790_000_000_000_000)
+    runner.history.see(record("web-1_u2", 2), 1_790_000_000_000_000)
     terms = (await (await client.get("/history")).json())["terms"]
     assert [term["name"] for term in terms] == ["web-1", "web-0"]
     assert terms[1] == {
@@ -122,10 +122,10 @@ async def test_history_is_served_newest_first(client: Client, elector: FakeElect
     }  # fmt: skip
 
 
-async def test_members_are_oneself_who_leads_and_who_stands_by(client: Client, elector: FakeElector) -> None:
+async def test_members_are_oneself_who_leads_and_who_stands_by(client: Client, runner: FakeRunner) -> None:
     """A Lease names no others, and the answer says so."""
-    elector.follow()
-    elector.known = replace(elector.known, record=Record("1", holder="web-1_u2", standbys=("web-0_u1", "web-2_u3")))
+    runner.follow()
+    runner.known = replace(runner.known, record=Record("1", holder="web-1_u2", standbys=("web-0_u1", "web-2_u3")))
     body = await (await client.get("/members")).json()
     assert body["complete"] is False
     assert [(member["name"], member["state"], member["self"]) for member in body["members"]] == [

@@ -4,17 +4,17 @@ import json
 
 import pytest
 
-from tests.http.conftest import Client, FakeElector
+from tests.http.conftest import Client, FakeRunner
 
 
 @pytest.mark.parametrize("headers", [{}, {"Accept": "*/*"}, {"Accept": "application/json", "User-Agent": "Go-http-client/1.1"}])
-async def test_get_root_names_the_leader(client: Client, elector: FakeElector, headers: dict[str, str]) -> None:
+async def test_get_root_names_the_leader(client: Client, runner: FakeRunner, headers: dict[str, str]) -> None:
     """contrib, instana, krmcbride: `{"name"}`; nais: with `last_update`."""
-    elector.lead()
+    runner.lead()
     response = await client.get("/", headers=headers)
     assert response.status == 200
     body = json.loads(await response.read())
-    assert body == {"name": "web-0", "last_update": elector.leadership.read().renewed_at}
+    assert body == {"name": "web-0", "last_update": runner.leadership.read().renewed_at}
 
 
 async def test_while_nobody_leads_the_name_is_empty(client: Client) -> None:
@@ -23,9 +23,9 @@ async def test_while_nobody_leads_the_name_is_empty(client: Client) -> None:
     assert body == {"name": "", "last_update": None}
 
 
-async def test_a_leader_whose_lease_has_run_out_is_not_named(client: Client, elector: FakeElector) -> None:
+async def test_a_leader_whose_lease_has_run_out_is_not_named(client: Client, runner: FakeRunner) -> None:
     """Where the older ones go on naming it."""
-    elector.lead(for_seconds=0)
+    runner.lead(for_seconds=0)
     assert (await (await client.get("/")).json())["name"] == ""
 
 
@@ -42,10 +42,10 @@ async def test_a_browser_gets_the_page(client: Client) -> None:
     assert "innerHTML" not in page, "an identity is text"
 
 
-async def test_health_is_instanas(client: Client, elector: FakeElector) -> None:
+async def test_health_is_instanas(client: Client, runner: FakeRunner) -> None:
     """200 where somebody leads, 500 where nobody does: whatever probes by it was written for that."""
     response = await client.get("/health")
     assert (response.status, await response.text()) == (500, "Invalid leader")
-    elector.follow()
+    runner.follow()
     response = await client.get("/health")
     assert (response.status, await response.text()) == (200, "Valid leader set: &{web-1}")

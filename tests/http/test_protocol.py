@@ -17,8 +17,8 @@ HOST = "Host: localhost\r\n"
 
 
 def unchanged(it: Served) -> bool:
-    """Whether no command has reached the elector."""
-    return (it.elector.drained_with, it.elector.resigned_with, it.elector.campaigns) == ([], [], 0)
+    """Whether no command has reached the runner."""
+    return (it.runner.drained_with, it.runner.resigned_with, it.runner.campaigns) == ([], [], 0)
 
 
 def port(it: Served, *, probe: bool = False) -> int:
@@ -59,7 +59,7 @@ async def test_a_content_coding_is_refused_on_any_route_and_with_no_body_at_all(
 @pytest.mark.parametrize("coding", ["identity", "Identity", "", "identity, identity"])
 async def test_identity_is_no_coding(served: Served, coding: str) -> None:
     assert await status_of(served, f"POST /campaign HTTP/1.1\r\n{HOST}Content-Encoding: {coding}\r\nContent-Length: 0\r\n\r\n") == 200
-    assert served.elector.campaigns == 1
+    assert served.runner.campaigns == 1
 
 
 @pytest.mark.parametrize("path", COMMANDS)
@@ -140,7 +140,7 @@ async def test_a_command_takes_no_query(served: Served, path: str) -> None:
 async def test_a_whole_body_in_chunks_is_as_good_as_any(served: Served) -> None:
     chunks = ["Transfer-Encoding: chunked\r\n\r\n", '6\r\n{"toke\r\n', '6\r\nn": 7}\r\n0\r\n\r\n']
     assert await status_of(served, f"POST /drained HTTP/1.1\r\n{HOST}{chunks[0]}", *chunks[1:]) == 200
-    assert served.elector.drained_with == [7]
+    assert served.runner.drained_with == [7]
 
 
 # ---- expectations and versions -------------------------------------------------------------------------------------------------------
@@ -162,7 +162,7 @@ async def test_who_expects_100_continue_gets_it_before_the_body_is_sent(served: 
     head = f"POST /drained HTTP/1.1\r\n{HOST}Expect: 100-Continue\r\nContent-Length: 12\r\n\r\n"
     found = await exchange(port(served), head.encode(), b'{"token": 7}')
     assert (found.before, found.status) == (["HTTP/1.1 100 Continue"], 200)
-    assert served.elector.drained_with == [7]
+    assert served.runner.drained_with == [7]
     for more in ("Origin: http://evil.example\r\n", "Content-Encoding: gzip\r\n"):
         found = await exchange(port(served), head.replace("Expect", f"{more}Expect").encode())
         assert (found.before, found.status // 100) == ([], 4)
@@ -218,7 +218,7 @@ EVERYTHING = [
 @pytest.mark.parametrize("request_", EVERYTHING)
 async def test_no_answer_names_what_serves_it_and_all_are_what_they_say(served: Served, request_: str, probe: bool) -> None:  # noqa: FBT001 - the listener
     """No Server, nosniff once, no-store: of routes, streams, refusals and the parser's own errors, on both listeners."""
-    served.elector.lead()
+    served.runner.lead()
     found = await exchange(port(served, probe=probe), request_.encode(), head_alone=True)
     assert_dressed(found)
     assert not any("server" in head.lower() for head in found.before)
@@ -236,7 +236,7 @@ async def test_a_stream_too_many_and_a_fault_of_our_own_are_no_exception(served:
     found = await exchange(port(served), f"GET /leader/events HTTP/1.1\r\n{HOST}\r\n".encode())
     assert found.status == 503
     assert_dressed(found)
-    monkeypatch.setattr(served.elector, "campaign", lambda: 1 // 0)
+    monkeypatch.setattr(served.runner, "campaign", lambda: 1 // 0)
     found = await exchange(port(served), f"POST /campaign HTTP/1.1\r\n{HOST}Content-Length: 0\r\n\r\n".encode())
     assert found.status == 500
     assert_dressed(found)

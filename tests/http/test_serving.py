@@ -15,7 +15,7 @@ from sidecar.http import commands, limits, listener
 from sidecar.http.serve import serving
 from sidecar.listen import Address, bind
 from sidecar.view import State, View
-from tests.http.conftest import CLOCK, FakeElector, as_elector
+from tests.http.conftest import CLOCK, FakeRunner, as_runner
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -23,8 +23,8 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 class Served:
     """The listeners, until `end`."""
 
-    def __init__(self, elector: FakeElector, host: str = "127.0.0.1") -> None:
-        self.elector = elector
+    def __init__(self, runner: FakeRunner, host: str = "127.0.0.1") -> None:
+        self.runner = runner
         self.sockets = bind([Address(host, 0)])
         self.probe_sockets = bind([Address("127.0.0.1", 0)])
         self._stack = AsyncExitStack()
@@ -32,7 +32,7 @@ class Served:
 
     async def begin(self) -> "Served":
         """Serve."""
-        await self._stack.enter_async_context(serving(as_elector(self.elector), CLOCK, self.sockets, self.probe_sockets))
+        await self._stack.enter_async_context(serving(as_runner(self.runner), CLOCK, self.sockets, self.probe_sockets))
         return self
 
     async def end(self) -> None:
@@ -52,7 +52,7 @@ class Served:
 
     async def poll(self) -> Streams:
         """A long-poll, parked."""
-        before, version = self.elector.leadership.waiters, self.elector.leadership.read().version
+        before, version = self.runner.leadership.waiters, self.runner.leadership.read().version
         streams = await self.send(f"GET /leader?since={version}&wait=10m HTTP/1.1\r\nHost: localhost\r\n\r\n")
         await self.waiters(before + 1)
         return streams
@@ -60,14 +60,14 @@ class Served:
     async def waiters(self, number: int) -> None:
         """Until that many are parked."""
         async with asyncio.timeout(10):
-            while self.elector.leadership.waiters != number:  # noqa: ASYNC110 - a counter, and no event of ours to wait on
+            while self.runner.leadership.waiters != number:  # noqa: ASYNC110 - a counter, and no event of ours to wait on
                 await asyncio.sleep(0.01)
 
 
 @pytest.fixture
-async def served(elector: FakeElector) -> AsyncIterator[Served]:
+async def served(runner: FakeRunner) -> AsyncIterator[Served]:
     """Both listeners, following nobody yet."""
-    it = await Served(elector).begin()
+    it = await Served(runner).begin()
     yield it
     await it.end()
 
@@ -89,9 +89,9 @@ async def test_a_client_that_has_gone_is_forgotten_at_once(served: Served) -> No
 
 async def test_at_the_end_every_poll_has_the_final_state_and_nothing_is_waited_for(served: Served) -> None:
     """The state as it is then, on a response that is whole."""
-    served.elector.lead()
+    served.runner.lead()
     polls = [await served.poll() for _ in range(20)]
-    served.elector.leadership.publish(View(State.RESIGNED))
+    served.runner.leadership.publish(View(State.RESIGNED))
     loop = asyncio.get_running_loop()
     began = loop.time()
     await served.end()
@@ -104,7 +104,7 @@ async def test_at_the_end_every_poll_has_the_final_state_and_nothing_is_waited_f
 async def test_a_poll_that_nobody_woke_ends_with_the_listener(served: Served) -> None:
     """No publication came before the end: the same version, at once."""
     reader, _ = await served.poll()
-    version = served.elector.leadership.read().version
+    version = served.runner.leadership.read().version
     await served.end()
     status, body = await answer(reader)
     assert (status, body["version"]) == (200, version)
@@ -118,7 +118,7 @@ async def test_a_request_that_is_never_finished_holds_up_the_end_for_less_than_a
     began = loop.time()
     await served.end()
     assert loop.time() - began < 1
-    assert not served.elector.drained_with
+    assert not served.runner.drained_with
 
 
 async def test_after_the_end_nobody_is_listening(served: Served) -> None:
@@ -150,10 +150,10 @@ async def test_http_1_0_needs_no_host(served: Served) -> None:
     assert (await answer(reader))[0] == 200
 
 
-async def test_past_the_limit_the_connection_that_was_idle_longest_is_let_go(elector: FakeElector, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_past_the_limit_the_connection_that_was_idle_longest_is_let_go(runner: FakeRunner, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many somebody opens, no more than so many are kept; whoever asks now is answered, and what waits is not disturbed."""
     monkeypatch.setattr(limits, "MAX_APP", 4)
-    served = await Served(elector).begin()
+    served = await Served(runner).begin()
     poll, _ = await served.poll()
     idle = []
     for number in range(5):
@@ -167,30 +167,30 @@ async def test_past_the_limit_the_connection_that_was_idle_longest_is_let_go(ele
     for reader, writer in idle[2:]:
         writer.write(b"GET /leader HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert (await answer(reader))[0] == 200
-    elector.lead()
+    runner.lead()
     assert (await answer(poll))[1]["is_leader"] is True
     await served.end()
 
 
 @pytest.mark.parametrize("begun", ["", "GET /leader HTTP/1.1\r\nHost: loc", "GET /leader HTTP/1.1\r\nHost: localhost\r\nX: "])
 async def test_a_client_that_does_not_finish_its_first_request_is_let_go(
-    elector: FakeElector, monkeypatch: pytest.MonkeyPatch, begun: str
+    runner: FakeRunner, monkeypatch: pytest.MonkeyPatch, begun: str
 ) -> None:
     """Silent, or a header a minute: it holds a descriptor for seconds and not for ever."""
     monkeypatch.setattr(listener, "HEAD_SECONDS", 0.2)
-    served = await Served(elector).begin()
+    served = await Served(runner).begin()
     reader, _ = await served.send(begun)
     assert await asyncio.wait_for(reader.read(), 10) == b""
     await served.end()
 
 
-async def test_a_poll_waits_on_where_a_silent_client_would_be_let_go(elector: FakeElector, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_poll_waits_on_where_a_silent_client_would_be_let_go(runner: FakeRunner, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its request has been heard whole."""
     monkeypatch.setattr(listener, "HEAD_SECONDS", 0.2)
-    served = await Served(elector).begin()
+    served = await Served(runner).begin()
     reader, _ = await served.poll()
     await asyncio.sleep(0.5)
-    elector.lead()
+    runner.lead()
     assert (await answer(reader))[1]["is_leader"] is True
     await served.end()
 
@@ -201,7 +201,7 @@ async def test_a_body_that_does_not_come_is_408_and_its_connection_ends(served: 
     status, body = await answer(reader)
     assert (status, body["error"]) == (408, "request timeout")
     assert await asyncio.wait_for(reader.read(), 10) == b""
-    assert not served.elector.drained_with
+    assert not served.runner.drained_with
 
 
 async def test_a_body_above_the_limit_is_413(served: Served) -> None:
@@ -210,7 +210,7 @@ async def test_a_body_above_the_limit_is_413(served: Served) -> None:
     for how in (f"Content-Length: 70000\r\n\r\n{body}", f"Transfer-Encoding: chunked\r\n\r\n11170\r\n{body}\r\n0\r\n\r\n"):
         reader, _ = await served.send(f"POST /resign HTTP/1.1\r\nHost: localhost\r\n{how}")
         assert (await answer(reader))[0] == 413
-    assert not served.elector.resigned_with
+    assert not served.runner.resigned_with
 
 
 def beyond_localhost() -> str | None:
@@ -221,12 +221,12 @@ def beyond_localhost() -> str | None:
     return None
 
 
-async def test_on_an_address_beyond_localhost_nothing_but_reading_is_served(elector: FakeElector) -> None:
+async def test_on_an_address_beyond_localhost_nothing_but_reading_is_served(runner: FakeRunner) -> None:
     """An older sidecar's `--http=0.0.0.0:4040`: whoever reaches the Pod may ask, and may not command; over loopback all is as ever."""
     address = beyond_localhost()
     if address is None:
         pytest.skip("this machine has no address but loopback")
-    served = await Served(elector, "0.0.0.0").begin()  # noqa: S104 - what is tested
+    served = await Served(runner, "0.0.0.0").begin()  # noqa: S104 - what is tested
     port = served.sockets[0].getsockname()[1]
     for host, wanted in ((address, 403), ("127.0.0.1", 200)):
         async with ClientSession(f"http://{host}:{port}") as client:
@@ -234,5 +234,5 @@ async def test_on_an_address_beyond_localhost_nothing_but_reading_is_served(elec
                 assert (await client.get(path)).status in {200, 503}
             for path in ("/resign", "/campaign", "/drained"):
                 assert (await client.post(path)).status == wanted
-    assert len(elector.resigned_with) == 1
+    assert len(runner.resigned_with) == 1
     await served.end()

@@ -7,7 +7,7 @@ import pytest
 from aiohttp import ClientResponse
 
 from sidecar.http import waiting
-from tests.http.conftest import Client, FakeElector
+from tests.http.conftest import Client, FakeRunner
 
 
 class Stream:
@@ -45,9 +45,9 @@ async def stream(client: Client, path: str = "/leader/events", **headers: str) -
 
 
 @pytest.fixture
-async def events(client: Client, elector: FakeElector) -> Stream:
+async def events(client: Client, runner: FakeRunner) -> Stream:
     """A stream over a leader."""
-    elector.lead()
+    runner.lead()
     return await stream(client)
 
 
@@ -63,46 +63,46 @@ async def test_it_begins_with_a_retry_hint_and_the_present_state(events: Stream)
     assert "expires_in" not in body
 
 
-async def test_a_change_is_told_and_a_renewal_is_not(events: Stream, elector: FakeElector) -> None:
+async def test_a_change_is_told_and_a_renewal_is_not(events: Stream, runner: FakeRunner) -> None:
     await events.data()
-    elector.lead(for_seconds=20)
-    elector.follow()
+    runner.lead(for_seconds=20)
+    runner.follow()
     assert (await events.data())["state"] == "following"
 
 
-async def test_on_request_each_new_deadline_is_told_as_well(client: Client, elector: FakeElector) -> None:
+async def test_on_request_each_new_deadline_is_told_as_well(client: Client, runner: FakeRunner) -> None:
     """`event: renewed`, under the same version."""
-    elector.lead()
+    runner.lead()
     told = await stream(client, "/leader/events?renewals=1")
     first = await told.data()
-    elector.lead(for_seconds=20)
+    runner.lead(for_seconds=20)
     renewed = await told.next()
     assert renewed["event"] == "renewed"
     assert renewed["id"] == first["version"]
     assert json.loads(renewed["data"])["valid_until_boottime_ns"] > int(str(first["valid_until_boottime_ns"]))
 
 
-async def test_an_end_that_nobody_publishes_is_told(client: Client, elector: FakeElector) -> None:
+async def test_an_end_that_nobody_publishes_is_told(client: Client, runner: FakeRunner) -> None:
     """By the clock alone (S2)."""
-    elector.lead(for_seconds=0.3)
+    runner.lead(for_seconds=0.3)
     told = await stream(client)
     assert (await told.data())["is_leader"] is True
     assert (await told.data())["is_leader"] is False
 
 
-async def test_a_deadline_in_an_event_is_one_that_was_given(events: Stream, elector: FakeElector) -> None:
+async def test_a_deadline_in_an_event_is_one_that_was_given(events: Stream, runner: FakeRunner) -> None:
     """It will be kept (S11)."""
     body = await events.data()
-    assert elector.leadership.given_until_ns == body["valid_until_boottime_ns"]
+    assert runner.leadership.given_until_ns == body["valid_until_boottime_ns"]
 
 
-async def test_who_has_the_present_state_is_not_told_it_again(client: Client, elector: FakeElector) -> None:
+async def test_who_has_the_present_state_is_not_told_it_again(client: Client, runner: FakeRunner) -> None:
     """`Last-Event-ID`, as a browser sends it when it connects again; that of another life is another."""
-    elector.lead()
-    version = elector.leadership.read().version
+    runner.lead()
+    version = runner.leadership.read().version
     told = await stream(client, **{"Last-Event-ID": version})
     assert await told.next() == {"retry": "1000"}
-    elector.follow()
+    runner.follow()
     assert (await told.data())["state"] == "following"
     other = await stream(client, **{"Last-Event-ID": "another-7"})
     assert (await other.data())["state"] == "following"
@@ -126,25 +126,25 @@ async def test_one_stream_too_many_is_told_to_come_back(client: Client, monkeypa
     assert "poll /leader" in (await response.json())["message"]
 
 
-async def test_at_the_end_the_final_state_is_told_and_the_stream_ends(client: Client, elector: FakeElector) -> None:
+async def test_at_the_end_the_final_state_is_told_and_the_stream_ends(client: Client, runner: FakeRunner) -> None:
     """First that nobody leads here, then the end."""
-    elector.lead()
+    runner.lead()
     told = await stream(client)
     await told.data()
-    elector.follow("", None)
-    elector.leadership.close()
+    runner.follow("", None)
+    runner.leadership.close()
     assert (await told.data())["is_leader"] is False
     assert await asyncio.wait_for(told.response.content.read(), 5) == b""
 
 
-async def test_the_older_stream_is_a_name_at_each_change(client: Client, elector: FakeElector) -> None:
-    """nais/elector's `/sse`."""
-    elector.lead()
+async def test_the_older_stream_is_a_name_at_each_change(client: Client, runner: FakeRunner) -> None:
+    """nais/runner's `/sse`."""
+    runner.lead()
     told = await stream(client, "/sse")
     first = await told.data()
     assert first["name"] == "web-0"
     assert set(first) == {"name", "last_update"}
-    elector.follow()
+    runner.follow()
     assert (await told.data())["name"] == "web-1"
 
 
@@ -154,10 +154,10 @@ async def test_an_unusable_flag_is_refused(client: Client) -> None:
     assert "renewals=1" in (await response.json())["message"]
 
 
-async def test_a_client_that_has_gone_is_forgotten(client: Client, elector: FakeElector) -> None:
+async def test_a_client_that_has_gone_is_forgotten(client: Client, runner: FakeRunner) -> None:
     told = await stream(client)
     await told.data()
     told.response.close()
     async with asyncio.timeout(10):
-        while elector.leadership.waiters:  # noqa: ASYNC110 - a counter, and no event of ours to wait on
+        while runner.leadership.waiters:  # noqa: ASYNC110 - a counter, and no event of ours to wait on
             await asyncio.sleep(0.01)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.http.conftest import FakeElector
+from tests.http.conftest import FakeRunner
 from tests.http.test_connections import Listener
 from tests.http.test_serving import answer
 
@@ -24,9 +24,9 @@ REQUESTS = (
 
 
 @pytest.fixture
-async def served(elector: FakeElector, tmp_path: Path) -> AsyncIterator[Listener]:
-    """Its elector leads."""
-    it = Listener(elector, "tcp", tmp_path)
+async def served(runner: FakeRunner, tmp_path: Path) -> AsyncIterator[Listener]:
+    """Its runner leads."""
+    it = Listener(runner, "tcp", tmp_path)
     await it.begin()
     yield it
     await it.end()

@@ -29,7 +29,7 @@ def sleeps_with_the_gil(*_): ctypes.PyDLL(None).sleep(100)
 def computes(*_):
     while True: pass
 def the_election_alone(*_):
-    from sidecar.elector import Elector
+    from sidecar.runner import Elector
     async def never(*_): await asyncio.sleep(1000)
     Elector._sleep = never
 if "HANG" in os.environ: signal.signal(signal.SIGUSR1, globals()[os.environ["HANG"]])

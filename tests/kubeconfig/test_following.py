@@ -137,7 +137,7 @@ async def test_a_plugins_certificate_that_the_server_refuses_in_the_handshake_is
     assert isinstance(await store.read(), Unknown)
     answers(tmp_path, **pair(echo.clients, "new"))
     await until(lambda: runs(tmp_path) >= 2)
-    store._transport._access._rests_until_ns = 0
+    store._client._transport._access._rests_until_ns = 0
     await in_time(store.read, Missing)
     assert [seen.certificate for seen in echo.take()] == ["new"]
     await store.close()

@@ -4,8 +4,8 @@ import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from sidecar.elector import Elector, OutOfSeason
 from sidecar.leadership import Answer
+from sidecar.runner import OutOfSeason, Runner
 from tests.simulation.client import WAITING, Client
 from tests.simulation.connection import Connection
 from tests.simulation.life import Judge, Life, ToldLeadership
@@ -22,7 +22,7 @@ class Application:
     plan: "Plan"
     judge: Judge
     life: Life | None
-    elector: Elector | None
+    runner: Runner | None
     leadership: ToldLeadership | None
     app_stopped: bool
     is_sick: bool
@@ -44,26 +44,26 @@ class Application:
         token = self.leadership.read().fencing_token if self.leadership is not None else None
         if self.life is not None and self._leads(self.life) and token is not None:
             self._stop_app()
-            self._command(lambda elector: elector.drained(token), "/drained", {"token": token})
+            self._command(lambda runner: runner.drained(token), "/drained", {"token": token})
 
     def resign(self, out_seconds: float | None, successor: str) -> None:
         """The application asks its sidecar to."""
         wanted = {"for": f"{out_seconds:g}s" if out_seconds is not None else "", "to": successor}
         fields = {name: text for name, text in wanted.items() if text}
-        self._command(lambda elector: elector.resign(out_seconds, successor), "/resign", fields)
+        self._command(lambda runner: runner.resign(out_seconds, successor), "/resign", fields)
 
     def campaign(self) -> None:
         """Likewise."""
-        self._command(Elector.campaign, "/campaign", {})
+        self._command(Runner.campaign, "/campaign", {})
 
-    def _command(self, command: Callable[[Elector], None], path: str, fields: Mapping[str, object]) -> None:
+    def _command(self, command: Callable[[Runner], None], path: str, fields: Mapping[str, object]) -> None:
         """Out of season it says so and does nothing. Where its application waits it commands by HTTP as well."""
         life, client = self.life, self._client
-        if self.elector is None or life is None or client is None:
+        if self.runner is None or life is None or client is None:
             return
-        elector = self.elector
+        runner = self.runner
         if self.plan.asks not in WAITING:
-            self._inside(lambda: command(elector))
+            self._inside(lambda: command(runner))
             return
 
         async def post() -> None:

@@ -12,11 +12,11 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from sidecar.clock import Clock
-from sidecar.elector import Elector
 from sidecar.http.app import application
 from sidecar.http.errors import Refused
 from sidecar.http.waiting import Waiting
 from sidecar.leadership import Answer
+from sidecar.runner import Runner
 from sidecar.view import State
 
 AT_ONCE: Final[dict[str, tuple[str, dict[str, str]]]] = {
@@ -89,8 +89,8 @@ class _Writer(AbstractStreamWriter):
 class Client:
     """Of one process."""
 
-    def __init__(self, elector: Elector, clock: Clock) -> None:
-        routes = application(elector, clock, Waiting(elector.leadership)).router.routes()
+    def __init__(self, runner: Runner, clock: Clock) -> None:
+        routes = application(runner, clock, Waiting(runner.leadership)).router.routes()
         self._handlers = {(route.method, route.resource.canonical): route.handler for route in routes if route.resource is not None}
 
     def _handle(

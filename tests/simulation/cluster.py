@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from sidecar.stores.answers import Answer
-from sidecar.stores.objects import MERGE_PATCH, Objects
+from sidecar.stores.client import Client
 from sidecar.stores.protocol import Unknown
 from sidecar.stores.rules import merged
 from tests.simulation.memory_store import WAY_SECONDS, MemoryLease
@@ -25,7 +25,7 @@ PLURALS = {
 LEASE = "/apis/coordination.k8s.io/v1/namespaces/shop/leases/web"
 
 
-class Cluster(Objects):
+class Cluster(Client):
     """Who asks here gets what a test has put."""
 
     def __init__(self, lease: MemoryLease) -> None:
@@ -52,16 +52,21 @@ class Cluster(Objects):
         """Its clock."""
         return NOW + timedelta(seconds=asyncio.get_running_loop().time())
 
-    async def ask(
+    @property
+    def trouble(self) -> str:
+        """Nothing is wrong with the credentials."""
+        return ""
+
+    async def exchange(
         self,
         method: str,
         path: str,
-        body: JSON | None = None,
+        body: JSON | None,
         *,
-        limit_seconds: float,  # noqa: ARG002 - it always answers
-        content_type: str = MERGE_PATCH,  # noqa: ARG002
+        content_type: str,  # noqa: ARG002 - it always answers
+        limit_seconds: float | None,  # noqa: ARG002
     ) -> Answer | Unknown:
-        """As `Objects.ask`."""
+        """As `Client.exchange`."""
         url = urlsplit(path)
         listing = url.path in PLURALS.values()
         verb = "list" if listing else {"GET": "get", "PATCH": "patch"}[method]

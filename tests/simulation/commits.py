@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 
-from sidecar.budget import BURST
 from sidecar.clock import NS_PER_SECOND, ns
 from sidecar.lease import JSON, MAX_DURATION_SECONDS, SENTINEL, Record, format_time
+from sidecar.rate_limiter import BURST
 from sidecar.stores.protocol import Conflict, Done, Outcome
 from tests.simulation import alterations
 from tests.simulation.life import MANY, Life

@@ -66,10 +66,10 @@ class Judge(Conduct):
     def _idle(self, life: Life) -> bool:
         """Whether nothing keeps it from asking now, and no renewal of its own will tell it soon."""
         pod, now_ns = life.pod, life.boottime_ns()
-        if pod.life is not life or pod.elector is None or pod.link.weather != Weather() or life.stopped_until_ns > self.agenda.now_ns:
+        if pod.life is not life or pod.runner is None or pod.link.weather != Weather() or life.stopped_until_ns > self.agenda.now_ns:
             return False
-        election = pod.elector._election
-        free = election.flight is None and pod.elector.budget.opens_ns() <= now_ns and election.next_ns <= now_ns
+        election = pod.runner.situation()
+        free = election.flight is None and pod.runner.rate_limiter.opens_ns() <= now_ns and election.next_ns <= now_ns
         return free and election.renew_ns > now_ns + ns(2 * FOUND_SECONDS)
 
     def _should_have_read(self, life: Life, token: int, record: Record) -> None:

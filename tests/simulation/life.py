@@ -10,6 +10,7 @@ from sidecar.clock import SystemClock, ns
 from sidecar.elector import Elector
 from sidecar.leadership import Answer, Leadership
 from sidecar.lease import Record
+from sidecar.runner import Runner
 from sidecar.view import State, View
 from sidecar.writes import Candidate
 from tests.simulation.loop import Agenda, Process
@@ -147,15 +148,25 @@ class ToldLeadership(Leadership):
             self.pod.published(self.life, view)
 
 
-class ToldElector(Elector):
-    """The elector, with somebody who hears what it is told; its tasks start as the plan says, on every Python."""
+class PlannedElector(Elector):
+    """Its tasks start as the plan says, on every Python."""
 
     life: Life
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
-        task: asyncio.Task[None] = self.life.create_eagerly(work) if self.life.pod.plan.eager else self.life.create_task(work)
-        task.add_done_callback(self._ended)
-        return task
+    def _task(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        return self.life.create_eagerly(work) if self.life.pod.plan.eager else self.life.create_task(work)
+
+
+class ToldRunner(Runner):
+    """An election, with somebody who hears what it is told."""
+
+    ELECTOR = PlannedElector
+    life: Life
+
+    def live(self, life: Life) -> None:
+        """In that process."""
+        assert isinstance(self.elector, PlannedElector)
+        self.life = self.elector.life = life
 
     def health(self, *, ok: bool) -> None:
         """Taken in, with what is sent by it, then looked at."""
@@ -171,7 +182,7 @@ class Mark:
         self._life, self._elector, self._random = life, elector, random.Random(seed)
         self._token: int | None = None
         self._until_ns = 0
-        elector.hold_release(self.is_awaited)
+        self._wake = elector.hold_release(self.is_awaited)
 
     def is_awaited(self) -> bool:
         """Whether it still says that this Pod leads; how long, it decides at the first question of a term."""
@@ -180,5 +191,5 @@ class Mark:
         if token != self._token:
             self._token = token
             self._until_ns = self._life.boottime_ns() + ns(self._random.choice((0, 0.03, 0.15, 0.3, 3, 10_000)))
-            self._life.call_boottime(self._until_ns, self._elector.wake)
+            self._life.call_boottime(self._until_ns, self._wake)
         return self._life.boottime_ns() < self._until_ns

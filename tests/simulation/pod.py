@@ -10,6 +10,7 @@ from sidecar.early import EarlyTakeover
 from sidecar.elector import Elector
 from sidecar.leadership import Names
 from sidecar.lease import HolderPod
+from sidecar.runner import Runner
 from sidecar.standby import StandBy
 from sidecar.view import State, View
 from sidecar.writes import Candidate
@@ -18,7 +19,7 @@ from tests.simulation.client import WAITING, Client
 from tests.simulation.connection import Connection
 from tests.simulation.instant import InstantStore
 from tests.simulation.kubelet import Kubelet
-from tests.simulation.life import Judge, Life, LifeClock, Mark, ToldElector, ToldLeadership
+from tests.simulation.life import Judge, Life, LifeClock, Mark, ToldLeadership, ToldRunner
 from tests.simulation.link_pods import LinkPods
 from tests.simulation.loop import Agenda
 from tests.simulation.network import Link, LinkStore
@@ -62,10 +63,9 @@ class Plan:
     """Its store answers without awaiting, as the local one does."""
 
 
-async def _whole(elector: Elector, standby: StandBy | None) -> None:
-    await elector.run()
-    if standby is not None:
-        await standby.finish()
+async def _whole(runner: Runner) -> None:
+    await runner.run()
+    await runner.finish()
 
 
 class Pod(Application):
@@ -83,6 +83,7 @@ class Pod(Application):
         self.boots = self.lives = self.uid = 0
         self._offset_ns = ns(plan.offset_seconds)
         self.life: Life | None = None
+        self.runner: Runner | None = None
         self.elector: Elector | None = None
         self.connection: Connection | None = None
         self.stopped_alone = False
@@ -132,37 +133,41 @@ class Pod(Application):
         leadership = ToldLeadership(clock, Names(self.identity, "web", "shop", me.instance))
         leadership.pod, leadership.life = self, life
         store = (InstantStore if plan.instant else LinkStore)(self.link, life)
-        elector = ToldElector(store, clock, leadership, me, random.Random(f"{self._seed}:{me.instance}"))
-        elector.life = life
-        self.life, self.elector, self.leadership, self._client = life, elector, leadership, Client(elector, clock)
+        runner = ToldRunner(store, clock, leadership, me, random.Random(f"{self._seed}:{me.instance}"))
+        runner.live(life)
+        stands_by = random.Random(f"{self._seed}:{me.instance}:standby")
+        runner.standby = StandBy(runner.context, runner.elector, stands_by) if plan.standby else None
+        self.life, self.runner, self.elector, self.leadership, self._client = (
+            life,
+            runner,
+            runner.elector,
+            leadership,
+            Client(runner, clock),
+        )
         self.stopped_alone = False
         keeps = plan.app == "eager" or plan.asks in WAITING
         self.connection = Connection(keeps=keeps, has_ended=lambda: self.app_stopped)
-        elector.signs.append(self.connection)
-        beside = [*self._look_at_pods(life, elector, clock), *self._beside(life, elector, clock)]
-        standby: StandBy | None = None
-        if plan.standby:
-            standby = StandBy(elector, store, clock, random.Random(f"{self._seed}:{me.instance}:standby"))
-            beside.append(life.start(standby.run()))
+        runner.signs.append(self.connection)
+        beside = [*self._look_at_pods(life, runner), *self._beside(life, runner)]
         if self.kubelet is not None:
             self.kubelet.started(self.owner)
-        life.start(_whole(elector, standby)).add_done_callback(lambda task: self._ended(life, task, beside))
+        life.start(_whole(runner)).add_done_callback(lambda task: self._ended(life, task, beside))
 
-    def _look_at_pods(self, life: Life, elector: Elector, clock: LifeClock) -> "list[asyncio.Task[None]]":
+    def _look_at_pods(self, life: Life, runner: Runner) -> "list[asyncio.Task[None]]":
         if not (self.plan.early and self.kubelets):
             return []
         pods = LinkPods(self.link, life, self.kubelets)
-        early = EarlyTakeover(elector, pods, clock, random.Random(f"{self._seed}:{life.me.instance}:early"))
+        early = EarlyTakeover(runner, pods, random.Random(f"{self._seed}:{life.me.instance}:early"))
         return [life.start(early.run())]
 
-    def _beside(self, life: Life, elector: Elector, clock: LifeClock) -> "list[asyncio.Task[None]]":
+    def _beside(self, life: Life, runner: Runner) -> "list[asyncio.Task[None]]":
         """What its application and its manifest want beside the election."""
         plan, found = self.plan, []
         if plan.held:
-            Mark(life, elector, f"{self._seed}:{life.me.instance}:mark")
+            Mark(life, runner.elector, f"{self._seed}:{life.me.instance}:mark")
         if plan.health:
             verdict = Verdict(failures=1 + self.uid % 2, successes=1)
-            found.append(life.start(follow(elector, clock, self._probe, plan.retry_period_seconds, verdict)))
+            found.append(life.start(follow(runner, self._probe, plan.retry_period_seconds, verdict)))
         if plan.app != "none" and plan.asks in WAITING:
             assert self._client is not None
             client = self._client
@@ -208,14 +213,14 @@ class Pod(Application):
 
     def terminate(self, *, alone: bool = False) -> None:
         """SIGTERM; `alone`: to the sidecar, while its application goes on."""
-        if self.elector is not None and self.life is not None:
+        if self.runner is not None and self.life is not None:
             self.stopped_alone = alone
             if self.plan.app_ends_first and not alone:
                 self._stop_app()
-            elector, life = self.elector, self.life
+            runner, life = self.runner, self.life
 
             def stop() -> None:
-                elector.stop()
+                runner.stop()
                 self._told_to_stop(life)  # also where the term that the application knows of is a former process's
 
             self._inside(stop)

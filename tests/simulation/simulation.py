@@ -202,7 +202,7 @@ class Simulation:
             (record.duration_seconds if record is not None else None) or 0,
         ]
         retry = max(pod.plan.retry_period_seconds for pod in self.pods)
-        limit = max(pod.elector.candidate.request_limit_seconds for pod in self.pods if pod.elector is not None)
+        limit = max(pod.runner.candidate.request_limit_seconds for pod in self.pods if pod.runner is not None)
         health = health_seconds((pod.plan for pod in self.pods), sick_at_last=self.schedule.sick_at_last)
         return max(promises) * slow, (1.5 * retry + limit + health) * slow
 

@@ -5,22 +5,23 @@ from random import Random
 
 import pytest
 
-from sidecar.elector import Elector
 from sidecar.leadership import Leadership, Names
 from sidecar.lease import JSON
+from sidecar.runner import Runner
 from sidecar.stores.protocol import Outcome, Store, Unknown
 from sidecar.writes import Candidate
 from tests.simulation.memory_store import MemoryLease, MemoryStore
+from tests.simulation.runners import NoStandBy
 from tests.simulation.virtual_time import VirtualClock, run_virtually
 
 DAY_SECONDS = 24 * 3600
 
 
-def elector(number: int, store: Store) -> Elector:
+def runner(number: int, store: Store) -> Runner:
     """A candidate with the default times."""
     clock = VirtualClock()
     me = Candidate(f"web-{number}_u", f"instance-{number}", "place", 15, 10, 2, 10, app_ends_first=True)
-    return Elector(store, clock, Leadership(clock, Names(me.identity, "web", "shop", f"b{number}")), me, Random(number))
+    return NoStandBy(store, clock, Leadership(clock, Names(me.identity, "web", "shop", f"b{number}")), me, Random(number))
 
 
 def test_in_a_day_without_faults_there_is_no_transition() -> None:
@@ -30,14 +31,14 @@ def test_in_a_day_without_faults_there_is_no_transition() -> None:
 
     async def main() -> None:
         lease = MemoryLease()
-        electors = [elector(number, MemoryStore(lease)) for number in range(3)]
-        runs = [asyncio.create_task(one.run()) for one in electors]
+        runners = [runner(number, MemoryStore(lease)) for number in range(3)]
+        runs = [asyncio.create_task(one.run()) for one in runners]
         await asyncio.sleep(2)
-        before = [one.leadership.read() for one in electors]
+        before = [one.leadership.read() for one in runners]
         assert [answer.is_leader for answer in before].count(True) == 1
         asked = lease.requests
         await asyncio.sleep(DAY_SECONDS)
-        after = [one.leadership.read() for one in electors]
+        after = [one.leadership.read() for one in runners]
         assert [answer.version for answer in after] == [answer.version for answer in before]
         assert [answer.fencing_token for answer in after] == [answer.fencing_token for answer in before]
         assert lease.record.transitions == 0
@@ -61,7 +62,7 @@ def test_a_bug_in_a_task_ends_the_elector_and_every_answer_is_false() -> None:
     """It is raised out of `run`, and never leaves an elector that stands still and looks well."""
 
     async def main() -> None:
-        one = elector(0, BrokenStore(MemoryLease()))
+        one = runner(0, BrokenStore(MemoryLease()))
         with pytest.raises(RuntimeError, match="a bug"):
             await asyncio.wait_for(one.run(), 60)
         assert not one.leadership.read().is_leader
@@ -87,11 +88,11 @@ def test_a_failure_that_has_passed_is_no_problem_of_a_follower() -> None:
 
     async def main() -> None:
         lease = MemoryLease()
-        unlucky = elector(0, UnluckyStore(lease))
+        unlucky = runner(0, UnluckyStore(lease))
         run = asyncio.create_task(unlucky.run())
         await asyncio.sleep(1)
         assert unlucky.status.problems == {"patch": "no answer"}
-        other = asyncio.create_task(elector(1, MemoryStore(lease)).run())
+        other = asyncio.create_task(runner(1, MemoryStore(lease)).run())
         await asyncio.sleep(60)
         assert unlucky.leadership.read().name == "web-1"
         assert not unlucky.status.problems
@@ -118,7 +119,7 @@ def test_what_fails_works_again_when_a_request_of_its_kind_succeeds_and_never_by
 
     async def main() -> None:
         store = FullStore(MemoryLease())
-        one = elector(0, store)
+        one = runner(0, store)
         run = asyncio.create_task(one.run())
         await asyncio.sleep(5)
         for _ in range(3600):
@@ -155,7 +156,7 @@ def test_what_stands_otherwise_than_written_is_named_once_and_while_it_lasts(cap
 
     async def main() -> None:
         store = AlteringStore(MemoryLease())
-        one = elector(0, store)
+        one = runner(0, store)
         run = asyncio.create_task(one.run())
         await asyncio.sleep(5)
         for _ in range(120):

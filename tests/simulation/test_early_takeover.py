@@ -160,7 +160,7 @@ def test_without_the_right_to_read_pods_the_lease_is_waited_for_and_the_status_s
     said: list[dict[str, str]] = []
     run.at_leader(5, lambda pod, _: pod.replace())
     run.then(5, lambda: setattr(run.other.link, "weather", Weather(refuse=1)))
-    run.then(12, lambda: said.append(dict(run.other.elector.status.problems) if run.other.elector is not None else {}))
+    run.then(12, lambda: said.append(dict(run.other.runner.status.problems) if run.other.runner is not None else {}))
     run.then(13, lambda: setattr(run.other.link, "weather", Weather()))
     run.expect(24, lambda: run.other)
     run.sound()

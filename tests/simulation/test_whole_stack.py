@@ -1,4 +1,4 @@
-"""The whole stack under a virtual clock: real electors and HTTP listeners, aiohttp and kubernetes-asyncio, and a simulated API server."""
+"""The whole stack under a virtual clock: real runners and HTTP listeners, aiohttp and kubernetes-asyncio, and a simulated API server."""
 
 import asyncio
 import contextlib
@@ -10,15 +10,16 @@ from random import Random
 import aiohttp
 from aiohttp import web
 
-from sidecar.elector import Elector
 from sidecar.http import app
 from sidecar.http.waiting import Waiting
 from sidecar.leadership import Leadership, Names
+from sidecar.runner import Runner
 from sidecar.stores.configuration import Configuration
 from sidecar.stores.credentials import Access
 from sidecar.stores.kubernetes import KubernetesStore
 from sidecar.writes import Candidate
 from tests.simulation.fake_apiserver import FakeApiServer, drop
+from tests.simulation.runners import NoStandBy
 from tests.simulation.virtual_time import VirtualClock, run_virtually
 
 HOUR = 3600.0
@@ -27,15 +28,15 @@ HOURS = 2
 
 @dataclass
 class Candidates:
-    """Three electors on one API server."""
+    """Three runners on one API server."""
 
     server: FakeApiServer
-    electors: list[Elector]
+    runners: list[Runner]
     runs: list["asyncio.Task[None]"]
 
-    def leaders(self) -> list[Elector]:
+    def leaders(self) -> list[Runner]:
         """Who says that it leads."""
-        return [elector for elector in self.electors if elector.leadership.read().is_leader]
+        return [runner for runner in self.runners if runner.leadership.read().is_leader]
 
 
 @asynccontextmanager
@@ -50,9 +51,9 @@ async def three(server: FakeApiServer) -> AsyncIterator[Candidates]:
             stack.push_async_callback(store.close)
             me = Candidate(f"web-{number}_u", f"instance-{number}", "place", 15, 10, 2, 10, app_ends_first=True)
             clock = VirtualClock()
-            elector = Elector(store, clock, Leadership(clock, Names(me.identity, "web", "shop", f"b{number}")), me, Random(number))
-            candidates.electors.append(elector)
-            candidates.runs.append(asyncio.create_task(elector.run()))
+            runner = NoStandBy(store, clock, Leadership(clock, Names(me.identity, "web", "shop", f"b{number}")), me, Random(number))
+            candidates.runners.append(runner)
+            candidates.runs.append(asyncio.create_task(runner.run()))
         yield candidates
         for run in candidates.runs:
             run.cancel()
@@ -73,8 +74,8 @@ def test_in_hours_without_faults_nothing_moves_and_a_follower_hardly_asks() -> N
             assert candidates.leaders() == [leader]
             assert leader.leadership.read().version == first.version
             assert leader.leadership.read().fencing_token == first.fencing_token
-            for elector in candidates.electors:
-                assert elector.leadership.read().name == first.name
+            for runner in candidates.runners:
+                assert runner.leadership.read().name == first.name
             per_minute = (len(server.requests) - asked) / (HOURS * 60)
             assert per_minute <= 30 + 1 + 2 * 1, "30 renewals, and a request a minute of each beside them"
 
@@ -88,14 +89,14 @@ def test_a_release_wakes_a_long_poll_at_the_next_leaders_listener() -> None:
         async with three(FakeApiServer()) as candidates:
             await asyncio.sleep(5)
             (leader,) = candidates.leaders()
-            followers = [elector for elector in candidates.electors if elector is not leader]
-            runners = []
-            for port, elector in enumerate(followers, 5001):
-                runners.append(
-                    web.AppRunner(app.application(elector, VirtualClock(), Waiting(elector.leadership)), handler_cancellation=True)
+            followers = [runner for runner in candidates.runners if runner is not leader]
+            servers = []
+            for port, runner in enumerate(followers, 5001):
+                servers.append(
+                    web.AppRunner(app.application(runner, VirtualClock(), Waiting(runner.leadership)), handler_cancellation=True)
                 )
-                await runners[-1].setup()
-                await web.TCPSite(runners[-1], "127.0.0.1", port).start()
+                await servers[-1].setup()
+                await web.TCPSite(servers[-1], "127.0.0.1", port).start()
             async with aiohttp.ClientSession() as session:
 
                 async def until_it_leads(port: int) -> float:
@@ -115,8 +116,8 @@ def test_a_release_wakes_a_long_poll_at_the_next_leaders_listener() -> None:
                 for poll in waiting:
                     poll.cancel()
                 await asyncio.gather(*waiting, return_exceptions=True)
-            for runner in runners:
-                await runner.cleanup()
+            for server in servers:
+                await server.cleanup()
 
     run_virtually(main())
 

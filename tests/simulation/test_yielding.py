@@ -1,4 +1,4 @@
-"""Yielding on virtual time: real electors on one Lease in memory, and objects as a cluster would have them."""
+"""Yielding on virtual time: real runners on one Lease in memory, and objects as a cluster would have them."""
 
 import asyncio
 import json
@@ -10,14 +10,15 @@ from typing import Any
 
 import pytest
 
-from sidecar.budget import BURST
-from sidecar.elector import Elector
 from sidecar.identity import Pod
 from sidecar.leadership import Leadership, Names
+from sidecar.rate_limiter import BURST
+from sidecar.runner import Runner
 from sidecar.writes import Candidate
 from sidecar.yielding import AGAIN_SECONDS, YIELDED_ANNOTATION, Yielding, is_barred
 from tests.simulation.cluster import Cluster
 from tests.simulation.memory_store import MemoryLease, MemoryStore
+from tests.simulation.runners import NoStandBy
 from tests.simulation.virtual_time import VirtualClock, run_virtually
 from tests.workloads import JSON, NOW, ago, controller_revision, daemon_set, deployment, pod, replica_set, stateful_set
 
@@ -30,7 +31,7 @@ class Scene:
     def __init__(self) -> None:
         self.lease = MemoryLease()
         self.cluster = Cluster(self.lease)
-        self.electors: dict[str, Elector] = {}
+        self.runners: dict[str, Runner] = {}
         self.tasks: dict[str, list[asyncio.Task[None]]] = {}
 
     def rollout(self, *, to: int = 2) -> None:
@@ -41,17 +42,17 @@ class Scene:
         """A Pod as its kubelet reports it."""
         self.cluster.put(pod(name, owner, labels or {"pod-template-hash": owner[1].rpartition("-")[2]}, **changes))
 
-    def start(self, name: str, *, yields: bool = True) -> Elector:
+    def start(self, name: str, *, yields: bool = True) -> Runner:
         """The sidecar of that Pod."""
         clock = VirtualClock()
         me = Candidate(f"{name}_uid-{name}", f"{name}-{len(self.tasks)}", f"place-{name}", 15, 10, 2, 10, app_ends_first=True)
-        elector = Elector(MemoryStore(self.lease), clock, Leadership(clock, Names(me.identity, "web", "shop", name)), me, Random(name))
-        self.electors[name] = elector
-        self.tasks[name] = [asyncio.create_task(elector.run())]
+        runner = NoStandBy(MemoryStore(self.lease), clock, Leadership(clock, Names(me.identity, "web", "shop", name)), me, Random(name))
+        self.runners[name] = runner
+        self.tasks[name] = [asyncio.create_task(runner.run())]
         if yields:
-            yielding = Yielding(elector, self.cluster, clock, Pod("shop", name, f"uid-{name}"))
+            yielding = Yielding(runner, self.cluster, Pod("shop", name, f"uid-{name}"))
             self.tasks[name].append(asyncio.create_task(yielding.run()))
-        return elector
+        return runner
 
     async def kill(self, name: str) -> None:
         """Its processes end with no word."""
@@ -69,7 +70,7 @@ class Scene:
 
     def leader(self) -> str:
         """Who leads, alone; "" for nobody."""
-        leaders = [name for name, elector in self.electors.items() if elector.leadership.read().is_leader]
+        leaders = [name for name, runner in self.runners.items() if runner.leadership.read().is_leader]
         assert len(leaders) <= 1
         return "".join(leaders)
 
@@ -89,7 +90,7 @@ class Scene:
 
     def problems(self) -> dict[str, str]:
         """What /readyz?verbose of any says."""
-        return {name: problem for name, elector in self.electors.items() for problem in elector.status.problems.values()}
+        return {name: problem for name, runner in self.runners.items() for problem in runner.status.problems.values()}
 
     async def end(self) -> None:
         """Everything."""
@@ -248,7 +249,7 @@ def test_y_a_revision_that_crashes_is_yielded_to_once_in_ten_minutes_whoever_lea
             await scene.kill(former)
             await asyncio.sleep(17)
             if scene.leader() == "web-new-a":
-                scene.electors["web-new-a"].resign(30, "web-old-a" if former == "web-old-b" else "web-old-b")
+                scene.runners["web-new-a"].resign(30, "web-old-a" if former == "web-old-b" else "web-old-b")
                 await asyncio.sleep(2)
             scene.start(former)
             assert scene.leader().startswith("web-old")
@@ -343,7 +344,7 @@ def test_a_missing_right_is_said_once_with_verb_and_resource_and_tried_again(
         scene = await rolled()
         scene.cluster.refused[right] = 403
         await scene.stays("web-old-a", 300)
-        said = scene.electors["web-old-a"].status.problems["yield"]
+        said = scene.runners["web-old-a"].status.problems["yield"]
         assert f"not allowed: verb {right[0]} on {right[1]}" in said
         assert 'in namespace "shop"' in said
         assert [record.getMessage() for record in caplog.records].count("yield failed") == 1
@@ -438,7 +439,7 @@ def test_a_given_deadline_is_kept_when_it_yields() -> None:
 
     async def main() -> None:
         scene = await rolled()
-        old = scene.electors["web-old-a"].leadership
+        old = scene.runners["web-old-a"].leadership
         given_ns = 0
         while scene.leader() != "web-new-a":
             answer = old.read(give=True)

@@ -5,11 +5,12 @@ import random
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 
-from sidecar.elector import Elector
 from sidecar.leadership import Leadership, Names
+from sidecar.runner import Runner
 from sidecar.stores.protocol import Alive, Busy, Changed, Closed, Denied, Missing, Opened, Outcome, Unknown, WatchEvent
 from sidecar.writes import Candidate
 from tests.simulation.memory_store import MemoryLease, MemoryStore
+from tests.simulation.runners import NoStandBy
 from tests.simulation.virtual_time import VirtualClock
 
 Events = AsyncGenerator[WatchEvent, None]
@@ -236,8 +237,8 @@ KINDS = SHOWS_NOTHING + SHOWS_IT
 class Two:
     """A leader and a follower."""
 
-    leader: Elector
-    follower: Elector
+    leader: Runner
+    follower: Runner
     leads: FailingStore
     """The leader's store, whose watch is well."""
     store: FailingStore
@@ -274,13 +275,13 @@ async def two(kind: Kind | None, times: Times = DEFAULT, seed: int = 0) -> Two:
     """One leads, and another follows whose watches fail in that way."""
     lease, clock = MemoryLease(), VirtualClock()
 
-    def elector(name: str, store: MemoryStore) -> Elector:
+    def runner(name: str, store: MemoryStore) -> Runner:
         instance = f"{name}-{seed}"  # draws how patient it is
         me = Candidate(f"{name}_u", instance, name, times.lease, times.renew, times.retry, times.renew, app_ends_first=True)
-        return Elector(store, clock, Leadership(clock, Names(me.identity, "web", "shop", name)), me, random.Random(f"{seed}:{name}"))
+        return NoStandBy(store, clock, Leadership(clock, Names(me.identity, "web", "shop", name)), me, random.Random(f"{seed}:{name}"))
 
     leads, store = FailingStore(lease, None, times.retry), FailingStore(lease, kind, times.retry)
-    here = Two(elector("a", leads), elector("b", store), leads, store, lease)
+    here = Two(runner("a", leads), runner("b", store), leads, store, lease)
     here.runs.append(asyncio.create_task(here.leader.run()))
     await asyncio.sleep(0.2)
     here.runs.append(asyncio.create_task(here.follower.run()))

@@ -8,15 +8,17 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from sidecar.elector import Elector
 from sidecar.identity import Pod
 from sidecar.leadership import Leadership, Names
 from sidecar.lease import JSON
 from sidecar.pod import OwnPod
+from sidecar.runner import Runner
 from sidecar.stores.answers import Answer
+from sidecar.stores.client import Client
 from sidecar.stores.protocol import Outcome, Unknown
 from sidecar.writes import Candidate
 from tests.simulation.memory_store import MemoryLease, MemoryStore
+from tests.simulation.runners import NoStandBy
 from tests.simulation.virtual_time import VirtualClock
 
 WEB_0 = Pod("shop", "web-0", "u0")
@@ -39,8 +41,8 @@ class Asked:
 
 
 @dataclass
-class Cluster:
-    """The API server for everything but the Lease's election: takes the place of `Objects`."""
+class Cluster(Client):
+    """The API server for everything but the Lease's election: takes the place of `Client`."""
 
     journal: list[str]
     pod: JSON | None = field(default_factory=lambda: {"metadata": {"name": "web-0", "uid": "u0", "labels": {"app": "web"}}, "status": {}})
@@ -60,10 +62,16 @@ class Cluster:
     commits: Callable[[], None] = lambda: None
     """Called just before each commit."""
 
-    async def ask(
-        self, method: str, path: str, body: JSON | None = None, *, limit_seconds: float, content_type: str = ""
+    @property
+    def trouble(self) -> str:
+        """Nothing is wrong with the credentials."""
+        return ""
+
+    async def exchange(
+        self, method: str, path: str, body: JSON | None, *, content_type: str, limit_seconds: float | None
     ) -> Answer | Unknown:
-        """As `Objects.ask`."""
+        """As `Client.exchange`."""
+        assert limit_seconds is not None
         self.asked.append(Asked(now_seconds(), method, path, body or {}))
         if self.bug:
             raise ZeroDivisionError
@@ -164,14 +172,14 @@ class Stage:
     cluster: Cluster
     lease: JournaledLease
     store: Way
-    elector: Elector
+    runner: Runner
     own: OwnPod
     run: "asyncio.Task[None]"
 
     @property
     def leads(self) -> bool:
         """What it answers."""
-        return self.elector.leadership.read().is_leader
+        return self.runner.leadership.read().is_leader
 
     def other_leads(self, identity: str = "web-1_u1") -> None:
         """Somebody else takes the Lease, for an hour."""
@@ -193,13 +201,13 @@ async def stage(
     store = Way(lease)
     store.sent = []
     me = Candidate("web-0_u0", "instance", "place", 15, 10, 2, 10, app_ends_first=app_ends_first)
-    elector = Elector(store, clock, Leadership(clock, Names(me.identity, "web", "shop", "boot")), me, random.Random(1))
+    runner = NoStandBy(store, clock, Leadership(clock, Names(me.identity, "web", "shop", "boot")), me, random.Random(1))
     wanted = {part: part in on for part in ALL}
-    own = OwnPod(WEB_0, api, elector, clock, **wanted, seen=seen)  # type: ignore[arg-type] # what it asks of Objects is there
+    own = OwnPod(WEB_0, api, runner, **wanted, seen=seen)
     following = asyncio.create_task(own.run())
-    run = asyncio.create_task(elector.run())
+    run = asyncio.create_task(runner.run())
     try:
-        yield Stage(journal, api, lease, store, elector, own, run)
+        yield Stage(journal, api, lease, store, runner, own, run)
     finally:
         run.cancel()
         following.cancel()

@@ -10,10 +10,11 @@ import pytest
 
 from sidecar import stopping
 from sidecar.clock import seconds
-from sidecar.elector import Elector
 from sidecar.leadership import Leadership, Names
+from sidecar.runner import Runner
 from sidecar.writes import Candidate
 from tests.simulation.memory_store import MemoryLease, MemoryStore
+from tests.simulation.runners import NoStandBy
 from tests.simulation.virtual_time import VirtualClock, run_virtually
 
 ME = Candidate("web-0_u", "instance", "place", 15, 10, 2, 10, app_ends_first=True)
@@ -38,7 +39,7 @@ class Stage:
     """A leader whose application was given a deadline."""
 
     lease: MemoryLease
-    elector: Elector
+    runner: Runner
     run: "asyncio.Task[None]"
     app: App
 
@@ -50,16 +51,16 @@ class Stage:
         return seconds(CLOCK.boottime_ns() - began_ns)
 
 
-def elector(lease: MemoryLease, me: Candidate) -> Elector:
+def runner(lease: MemoryLease, me: Candidate) -> Runner:
     """A process."""
-    return Elector(MemoryStore(lease), CLOCK, Leadership(CLOCK, Names(me.identity, "web", "shop", me.instance)), me, random.Random(1))
+    return NoStandBy(MemoryStore(lease), CLOCK, Leadership(CLOCK, Names(me.identity, "web", "shop", me.instance)), me, random.Random(1))
 
 
 @asynccontextmanager
 async def stage(me: Candidate = ME, *, alive: bool = True) -> AsyncIterator[Stage]:
     """It leads, between two renewals."""
     lease, app = MemoryLease(), App(alive)
-    leader = elector(lease, me)
+    leader = runner(lease, me)
     leader.signs.append(app)
     it = Stage(lease, leader, asyncio.create_task(leader.run()), app)
     await asyncio.sleep(5)
@@ -72,7 +73,7 @@ async def stage(me: Candidate = ME, *, alive: bool = True) -> AsyncIterator[Stag
 def test_where_nothing_shows_that_it_lives_the_lease_is_released_at_once() -> None:
     async def main() -> None:
         async with stage(alive=False) as it:
-            assert it.elector.stop() == ""
+            assert it.runner.stop() == ""
             assert await it.released_after() < 0.05
 
     run_virtually(main())
@@ -83,9 +84,9 @@ def test_where_it_lives_the_lease_is_released_by_the_deadlines() -> None:
 
     async def main() -> None:
         async with stage() as it:
-            given_ns = it.elector.leadership.given_until_ns
-            assert "connection" in it.elector.stop()
-            assert not it.elector.leadership.read().is_leader
+            given_ns = it.runner.leadership.given_until_ns
+            assert "connection" in it.runner.stop()
+            assert not it.runner.leadership.read().is_leader
             await it.released_after()
             assert CLOCK.boottime_ns() >= given_ns
             await asyncio.wait_for(it.run, 1)
@@ -96,7 +97,7 @@ def test_where_it_lives_the_lease_is_released_by_the_deadlines() -> None:
 def test_half_a_second_after_its_last_connection_has_closed_it_has_ended() -> None:
     async def main() -> None:
         async with stage() as it:
-            it.elector.stop()
+            it.runner.stop()
             await asyncio.sleep(3)
             assert it.lease.record.holder
             it.app.alive = False
@@ -110,7 +111,7 @@ def test_what_it_asks_anew_restarts_the_half_second() -> None:
 
     async def main() -> None:
         async with stage() as it:
-            it.elector.stop()
+            it.runner.stop()
             it.app.alive = False
             for _ in range(8):
                 await asyncio.sleep(0.4)
@@ -124,12 +125,12 @@ def test_what_it_asks_anew_restarts_the_half_second() -> None:
 def test_a_command_still_releases_at_once_and_a_second_sigterm_still_leaves_at_once() -> None:
     async def main() -> None:
         async with stage() as it:
-            it.elector.stop()
-            it.elector.drained(None)
+            it.runner.stop()
+            it.runner.drained(None)
             assert await it.released_after() < 0.05
         async with stage() as it:
-            it.elector.stop()
-            it.elector.stop(now=True)
+            it.runner.stop()
+            it.runner.stop(now=True)
             await asyncio.wait_for(it.run, 0.05)
             assert it.lease.record.holder
 
@@ -141,9 +142,9 @@ def test_in_a_plain_container_nothing_is_asked_of_the_application() -> None:
 
     async def main() -> None:
         async with stage(replace(ME, app_ends_first=False)) as it:
-            given_ns = it.elector.leadership.given_until_ns
-            assert it.elector.stop() == ""
-            assert not it.elector.waits_for_app.is_set()
+            given_ns = it.runner.leadership.given_until_ns
+            assert it.runner.stop() == ""
+            assert not it.runner.waits_for_app.is_set()
             it.app.alive = False
             await it.released_after()
             assert CLOCK.boottime_ns() >= given_ns
@@ -158,8 +159,8 @@ def test_what_a_former_process_may_have_promised_is_waited_out(alive: bool) -> N
     async def main() -> None:
         async with stage() as it:
             it.run.cancel()
-            given_ns = it.elector.leadership.given_until_ns
-            again = elector(it.lease, replace(ME, instance="next"))
+            given_ns = it.runner.leadership.given_until_ns
+            again = runner(it.lease, replace(ME, instance="next"))
             again.signs.append(App(alive))
             task = asyncio.create_task(again.run())
             await asyncio.sleep(0.5)
@@ -178,7 +179,7 @@ def test_a_former_promise_that_is_behind_holds_up_nothing() -> None:
     async def main() -> None:
         async with stage() as it:
             it.run.cancel()
-            again = elector(it.lease, replace(ME, instance="next"))
+            again = runner(it.lease, replace(ME, instance="next"))
             task = asyncio.create_task(again.run())
             await asyncio.sleep(16)
             assert again.leadership.read(give=True).is_leader

@@ -10,10 +10,10 @@ import pytest
 
 from sidecar.app_health import MAX_BODY_BYTES, HTTPProbe, Verdict, follow
 from sidecar.clock import SystemClock
-from sidecar.elector import Elector
 from sidecar.leadership import Leadership, Names
 from sidecar.writes import Candidate
 from tests.simulation.memory_store import MemoryLease, MemoryStore
+from tests.simulation.runners import NoStandBy
 from tests.simulation.virtual_time import VirtualClock, run_virtually
 from tests.unit.scripted import Reply, reply, scripted
 
@@ -98,7 +98,7 @@ def test_the_loop_probes_each_period_and_tells_the_election_and_people(caplog: p
     async def main() -> None:
         clock = VirtualClock()
         me = Candidate("web-0_u", "i", "place", 15, 10, 2, 10, app_ends_first=True, app_has_health=True)
-        elector = Elector(MemoryStore(MemoryLease()), clock, Leadership(clock, Names(me.identity, "web", "shop", "b")), me, Random(1))
+        runner = NoStandBy(MemoryStore(MemoryLease()), clock, Leadership(clock, Names(me.identity, "web", "shop", "b")), me, Random(1))
         wrong, times = "not up yet", []
 
         async def probe() -> str:
@@ -107,16 +107,16 @@ def test_the_loop_probes_each_period_and_tells_the_election_and_people(caplog: p
             return wrong
 
         def leads() -> bool:
-            return elector.leadership.read().is_leader
+            return runner.leadership.read().is_leader
 
-        tasks = [asyncio.create_task(elector.run()), asyncio.create_task(follow(elector, clock, probe, 5, Verdict(3, 1)))]
+        tasks = [asyncio.create_task(runner.run()), asyncio.create_task(follow(runner, probe, 5, Verdict(3, 1)))]
         await asyncio.sleep(12)
         assert not leads()
-        assert elector.status.problems["app-health"] == "not up yet"
+        assert runner.status.problems["app-health"] == "not up yet"
         wrong = ""
         await asyncio.sleep(5)
         assert leads()
-        assert "app-health" not in elector.status.problems
+        assert "app-health" not in runner.status.problems
         wrong = "database gone"
         await asyncio.sleep(10)
         assert leads(), "two failures are no verdict"

@@ -5,29 +5,30 @@ import asyncio
 import pytest
 
 from sidecar.clock import seconds
-from sidecar.elector import Elector
 from sidecar.leadership import VACANT_SECONDS, Leadership, Names
 from sidecar.lease import JSON
+from sidecar.runner import Runner
 from sidecar.stores.protocol import Outcome
 from sidecar.view import State
 from sidecar.writes import Candidate, Kind
 from tests.simulation.memory_store import MemoryLease, MemoryStore
+from tests.simulation.runners import NoStandBy
 from tests.simulation.virtual_time import VirtualClock, run_virtually
 from tests.unit.test_standby import SOON, group
 
 
-def under_way(elector: Elector) -> Kind | None:
+def under_way(runner: Runner) -> Kind | None:
     """The request that has been sent."""
-    flight = elector.situation().flight
+    flight = runner.situation().flight
     return flight.kind if flight is not None else None
 
 
-async def told(elector: Elector, times: int) -> list[tuple[str, State]]:
+async def told(runner: Runner, times: int) -> list[tuple[str, State]]:
     """What a long-poll that asks again and again hears: who leads, and its own state."""
-    heard, version = [], elector.leadership.version()
+    heard, version = [], runner.leadership.version()
     for _ in range(times):
-        await elector.leadership.wait(version, 600)
-        answer = elector.leadership.read()
+        await runner.leadership.wait(version, 600)
+        answer = runner.leadership.read()
         version = answer.version
         heard.append((answer.holder, answer.state))
     return heard
@@ -39,7 +40,7 @@ def test_the_release_goes_out_in_the_turn_of_the_signal() -> None:
     async def main() -> None:
         async with group("a", "b") as (_, ones):
             await asyncio.sleep(SOON)
-            leader = ones["a"].elector
+            leader = ones["a"].runner
             leader.stop()
             assert under_way(leader) is Kind.RELEASE
             assert not leader.leadership.read().is_leader
@@ -52,10 +53,10 @@ def test_nothing_goes_out_where_it_is_to_leave_at_once_or_does_not_run(when: str
     async def main() -> None:
         async with group("a", "b") as (_, ones):
             await asyncio.sleep(SOON)
-            leader = ones["a"].elector
+            leader = ones["a"].runner
             if when == "before it runs":
-                stranger = Elector(ones["a"].store, leader._clock, leader.leadership, leader.candidate)
-                stranger._election = leader._election
+                stranger = NoStandBy(ones["a"].store, leader.clock, leader.leadership, leader.candidate)
+                stranger.elector._election = leader.elector._election
                 leader = stranger
             if when == "after it ended":
                 ones["a"].run.cancel()
@@ -72,8 +73,8 @@ def test_who_waits_at_the_next_leader_is_told_once_and_so_are_the_others() -> No
     async def main() -> None:
         async with group("a", "b", "c") as (_, ones):
             await asyncio.sleep(SOON)
-            following = [ones[name].elector for name in "bc"]
-            waiting = [asyncio.create_task(told(elector, 1)) for elector in following]
+            following = [ones[name].runner for name in "bc"]
+            waiting = [asyncio.create_task(told(runner, 1)) for runner in following]
             await asyncio.sleep(0.1)
             await ones["a"].stop()
             heard = {tuple(*await poll) for poll in waiting}
@@ -88,11 +89,11 @@ def test_that_nobody_leads_is_told_when_nobody_comes_soon() -> None:
 
     async def main() -> None:
         async with group("a", "b", app_has_health=True) as (_, ones):
-            ones["a"].elector.health(ok=True)
+            ones["a"].runner.health(ok=True)
             await asyncio.sleep(SOON)
-            follower, clock = ones["b"].elector.leadership, VirtualClock()
+            follower, clock = ones["b"].runner.leadership, VirtualClock()
             assert follower.read().holder == "a_u"
-            waiting = asyncio.create_task(told(ones["b"].elector, 1))
+            waiting = asyncio.create_task(told(ones["b"].runner, 1))
             await asyncio.sleep(0.1)
             began_ns = clock.boottime_ns()
             await ones["a"].stop()
@@ -112,9 +113,9 @@ def test_a_fault_of_a_request_ends_the_election() -> None:
 
     async def main() -> None:
         me, clock = Candidate("a_u", "instance", "place", 15, 10, 2, 10), VirtualClock()
-        elector = Elector(Faulty(MemoryLease()), clock, Leadership(clock, Names("a_u", "web", "shop", "a")), me)
+        runner = NoStandBy(Faulty(MemoryLease()), clock, Leadership(clock, Names("a_u", "web", "shop", "a")), me)
         with pytest.raises(ZeroDivisionError):
-            await elector.run()
-        assert not elector.leadership.read().is_leader
+            await runner.run()
+        assert not runner.leadership.read().is_leader
 
     run_virtually(main())

@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import pytest
 
-from sidecar.elector import Elector
 from sidecar.leadership import Leadership, Names
 from sidecar.lease import JSON, TERM_ANNOTATION, standby_patch
 from sidecar.status import ALTERED, Status
@@ -17,6 +16,7 @@ from sidecar.view import State
 from sidecar.writes import Candidate, Kind
 from tests.merge_patch import merge
 from tests.simulation.memory_store import MemoryLease, MemoryStore
+from tests.simulation.runners import NoStandBy
 from tests.simulation.virtual_time import VirtualClock, run_virtually
 from tests.unit.admission import Admit, removes_annotations, rounds, sets
 from tests.unit.situations import due, leading
@@ -267,14 +267,14 @@ def test_l2_a_watch_that_is_turned_away_keeps_nobody_from_a_free_lease_for_longe
         spec = {"holderIdentity": "x_u", "leaseDurationSeconds": 60, "renewTime": "2026-11-23T08:00:00.000000Z", "leaseTransitions": 1}
         lease.put({"metadata": {"annotations": {TERM_ANNOTATION: json.dumps(term)}}, "spec": spec})
         me = Candidate("b_u", "instance-b", "place", 15, 10, 2, 10)
-        elector = Elector(TurnedAway(lease), clock, Leadership(clock, Names("b_u", "web", "shop", "b")), me, random.Random(1))
-        running = asyncio.create_task(elector.run())
+        runner = NoStandBy(TurnedAway(lease), clock, Leadership(clock, Names("b_u", "web", "shop", "b")), me, random.Random(1))
+        running = asyncio.create_task(runner.run())
         await asyncio.sleep(1)
         annotations = {TERM_ANNOTATION: json.dumps(term | {"released": True})}
         lease.put({"metadata": {"annotations": annotations}, "spec": spec | {"holderIdentity": ""}})
         for second in range(100):
             await asyncio.sleep(1)
-            if elector.leadership.read().is_leader:
+            if runner.leadership.read().is_leader:
                 seen.append(second)
                 break
         running.cancel()

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from sidecar.budget import BURST, KEPT_REQUESTS
 from sidecar.deletion import is_deleted, look_once
 from sidecar.identity import Pod
+from sidecar.rate_limiter import BURST, KEPT_REQUESTS
 from sidecar.stores.pods import Found, PodEvent, PodOutcome
 from sidecar.stores.protocol import Denied, Missing, Unknown
 from tests.simulation.virtual_time import run_virtually
@@ -45,10 +45,10 @@ class Asked:
 
 async def stopped(it: Stage, pods: Asked) -> float:
     """How long after SIGTERM the Lease is released."""
-    looks = asyncio.create_task(look_once(it.elector, pods, ME))
+    looks = asyncio.create_task(look_once(it.runner, pods, ME))
     await asyncio.sleep(1)
     assert not pods.reads
-    it.elector.stop()
+    it.runner.stop()
     try:
         return await it.released_after()
     finally:
@@ -98,13 +98,13 @@ def test_the_read_leaves_the_election_its_requests() -> None:
 
     async def main() -> None:
         async with stage() as it:
-            budget = it.elector.budget
+            limiter = it.runner.rate_limiter
             for _ in range(BURST - KEPT_REQUESTS):
-                budget.spend(CLOCK.boottime_ns() + 1_000_000_000)
+                limiter.spend(CLOCK.boottime_ns() + 1_000_000_000)
             pods = Asked(Found(pod()))
             await stopped(it, pods)
             ((_, at_ns),) = pods.reads
-            assert budget.opens_ns(KEPT_REQUESTS) <= at_ns
+            assert limiter.opens_ns(KEPT_REQUESTS) <= at_ns
 
     run_virtually(main())
 

@@ -6,8 +6,8 @@ from itertools import pairwise
 import pytest
 
 from sidecar import writes
-from sidecar.budget import BURST, KEPT_REQUESTS
 from sidecar.clock import ns
+from sidecar.rate_limiter import BURST, KEPT_REQUESTS
 from sidecar.watching import LONGEST_PROOF_PERIODS
 from tests.simulation.virtual_time import VirtualClock, run_virtually
 from tests.unit.failing_watches import (
@@ -142,7 +142,7 @@ def test_a_watch_leaves_the_election_two_requests_of_each_burst(kind: Kind | Non
 
         def look(what: str) -> None:
             if what == "watch":
-                watches.append(it.follower.budget.opens_ns(KEPT_REQUESTS) <= it.follower._clock.boottime_ns())
+                watches.append(it.follower.rate_limiter.opens_ns(KEPT_REQUESTS) <= it.follower.clock.boottime_ns())
 
         it.store.looks = look
         it.store.kind = is_closed_at_once if kind is None else kind
@@ -198,8 +198,8 @@ def test_a_poll_holds_up_no_acquisition_that_waits_for_the_budget() -> None:
         while (due := it.follower.situation().due(clock.boottime_ns())) is None or due.at_ns - clock.boottime_ns() > ns(0.02):  # noqa: ASYNC110 - until a moment, no event
             await asyncio.sleep(0.01)
         assert due.kind is writes.Kind.ACQUIRE
-        while it.follower.budget.opens_ns() < clock.boottime_ns() + ns(1.5 * DEFAULT.retry):  # a poll comes before that
-            it.follower.spend()
+        while it.follower.rate_limiter.opens_ns() < clock.boottime_ns() + ns(1.5 * DEFAULT.retry):  # a poll comes before that
+            it.follower.rate_limiter.spend(clock.boottime_ns())
         before = len(it.store.asked)
         assert await it.taken(3 * DEFAULT.lease) < 2.6 * DEFAULT.retry
         assert len(it.store.asked) == before, "nothing but that write was asked for"

@@ -57,7 +57,7 @@ def test_the_pod_is_read_once_at_the_start_and_without_the_right_the_need_is_tol
         pods = Asked(outcome)
         async with leading() as it:
             with caplog.at_level(logging.INFO, "sidecar.grace"):
-                await Grace(ME, 60).look_once(it.elector, pods)
+                await Grace(ME, 60).look_once(it.runner, pods)
                 await asyncio.sleep(60)
         assert [name for name, _ in pods.reads] == ["web-0"]
 

@@ -278,7 +278,7 @@ async def test_a_dead_peer_is_noticed_by_the_kernel() -> None:
     import socket  # noqa: PLC0415 - named for its constants alone
 
     async with served(reply(200, LEASE)) as (_, store):
-        made = store._transport._socket((socket.AF_INET, socket.SOCK_STREAM, 0))
+        made = store._client._transport._socket((socket.AF_INET, socket.SOCK_STREAM, 0))
         with made:
             assert made.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
             if hasattr(socket, "TCP_USER_TIMEOUT"):

@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 
 from sidecar.clock import ns
-from sidecar.elector import Elector, OutOfSeason
 from sidecar.leadership import Leadership, Names
 from sidecar.lease import MAX_TRANSITIONS
+from sidecar.runner import OutOfSeason
 from sidecar.view import State
 from sidecar.writes import Kind
+from tests.simulation.runners import NoStandBy
 from tests.unit.fake_lease import Api
 from tests.unit.situations import cut, led_by_a
 from tests.unit.world import Actor, World
@@ -209,19 +210,20 @@ def test_z_drained_with_the_token_of_another_term_ends_nothing() -> None:
     a = world["A"]
     clock: Any = StillClock(a)
     store: Any = Api()
-    elector = Elector(store, clock, Leadership(clock, Names(a.me.identity, "web", "shop", "b")), a.me)
+    runner = NoStandBy(store, clock, Leadership(clock, Names(a.me.identity, "web", "shop", "b")), a.me)
+    elector = runner.elector
     elector._election = a.election
     for token in (a.token + 1 if a.token else 0, 0, None):
         with pytest.raises(OutOfSeason):
-            elector.drained(token)
+            runner.drained(token)
         assert elector._election.state is State.LEADING
-    elector.drained(a.token)
+    runner.drained(a.token)
     due = elector._election.due(a.now_ns)
     assert due is not None
     assert (due.kind, due.at_ns <= a.now_ns) == (Kind.RELEASE, True)
     elector._election = replace(elector._election, held=None, state=State.FOLLOWING)
     with pytest.raises(OutOfSeason):
-        elector.drained(a.token)
+        runner.drained(a.token)
 
 
 def test_B_a_release_waits_for_the_renewal_in_flight() -> None:  # noqa: N802 - the schedule's letter

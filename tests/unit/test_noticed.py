@@ -13,6 +13,7 @@ from sidecar.elector import Elector
 from sidecar.events import StepDown
 from sidecar.leadership import Leadership, Names
 from sidecar.lease import JSON, TERM_ANNOTATION
+from sidecar.runner import Runner
 from sidecar.standby import wished
 from sidecar.stores.protocol import Conflict, Done, Outcome
 from sidecar.stores.rules import merged
@@ -21,6 +22,7 @@ from sidecar.writes import Candidate, Kind
 from tests.simulation.client import Client
 from tests.simulation.eager import start_here
 from tests.simulation.memory_store import MemoryLease, MemoryStore
+from tests.simulation.runners import NoStandBy
 from tests.simulation.virtual_time import VirtualClock, run_virtually
 from tests.unit.situations import due, leading
 from tests.unit.world import Actor, World
@@ -145,20 +147,20 @@ def test_when_the_loop_has_ended_the_answer_is_false_however_it_ended(end: str) 
     async def main() -> None:
         clock, store = VirtualClock(), Faulty(MemoryLease())
         me = Candidate("a_u", "i", "place", 15, 10, 2, 10)
-        elector = Elector(store, clock, Leadership(clock, Names(me.identity, "web", "shop", "b")), me)
-        run = asyncio.create_task(elector.run())
+        runner = NoStandBy(store, clock, Leadership(clock, Names(me.identity, "web", "shop", "b")), me)
+        run = asyncio.create_task(runner.run())
         await asyncio.sleep(1)
-        assert elector.leadership.read().is_leader
+        assert runner.leadership.read().is_leader
         if end == "cancelled":
             run.cancel()
         elif end == "a bug":
             store.broken = True
         else:
-            elector.stop(now=True)
+            runner.stop(now=True)
         (failure,) = await asyncio.gather(run, return_exceptions=True)
         assert isinstance(failure, {"cancelled": asyncio.CancelledError, "a bug": ZeroDivisionError}.get(end, type(None)))
-        assert not elector.leadership.read().is_leader
-        assert elector.situation().leaving
+        assert not runner.leadership.read().is_leader
+        assert runner.situation().leaving
 
     run_virtually(main())
 
@@ -178,30 +180,34 @@ class Instant(MemoryStore):
         return Done(self._lease.record)
 
 
-class Eager(Elector):
+class EagerElector(Elector):
     """As on Python 3.14 and newer."""
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
-        task: asyncio.Task[None] = start_here(work)
-        task.add_done_callback(self._ended)
-        return task
+    def _task(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        return start_here(work)
 
 
-@pytest.mark.parametrize("kind", [Elector, Eager])
-def test_status_and_log_hear_of_each_move_in_order_where_the_store_answers_at_once(kind: type[Elector]) -> None:
+class Eager(NoStandBy):
+    """Likewise."""
+
+    ELECTOR = EagerElector
+
+
+@pytest.mark.parametrize("kind", [NoStandBy, Eager])
+def test_status_and_log_hear_of_each_move_in_order_where_the_store_answers_at_once(kind: type[Runner]) -> None:
     """The release has landed before the command that asked for it returns."""
 
     async def main() -> None:
         clock = VirtualClock()
         me = Candidate("a_u", "i", "place", 15, 10, 2, 10)
-        elector = kind(Instant(MemoryLease()), clock, Leadership(clock, Names(me.identity, "web", "shop", "b")), me)
+        runner = kind(Instant(MemoryLease()), clock, Leadership(clock, Names(me.identity, "web", "shop", "b")), me)
         told: list[tuple[State, State]] = []
-        elector.status.hear = lambda before, after: told.append((before.state, after.state))
-        run = asyncio.create_task(elector.run())
+        runner.status.transition_listeners.append(lambda before, after: told.append((before.state, after.state)))
+        run = asyncio.create_task(runner.run())
         await asyncio.sleep(1)
-        elector.resign(0.0, "")
+        runner.resign(0.0, "")
         await asyncio.sleep(3)
-        elector.stop()
+        runner.stop()
         await run
         led = [State.LEADING, State.STEPPING_DOWN, State.RESIGNED]
         states = [State.STARTING, State.FOLLOWING, *led, State.FOLLOWING, *led]
@@ -225,13 +231,13 @@ def test_what_a_command_answers_is_given_like_any_other_true_answer() -> None:
         clock = VirtualClock()
         me = Candidate("a_u", "i", "place", 15, 10, 2, 10)
         leadership = Leadership(clock, Names(me.identity, "web", "shop", "b"))
-        elector = Eager(Instant(MemoryLease()), clock, leadership, me, Hasty())
-        run = asyncio.create_task(elector.run())
+        runner = Eager(Instant(MemoryLease()), clock, leadership, me, Hasty())
+        run = asyncio.create_task(runner.run())
         await asyncio.sleep(1)
-        elector.resign(600, "")
+        runner.resign(600, "")
         await asyncio.sleep(3)
         assert leadership.given_until_ns == 0
-        answer = await Client(elector, clock).command("/campaign")
+        answer = await Client(runner, clock).command("/campaign")
         assert answer is not None
         assert answer.is_leader
         assert leadership.given_until_ns == answer.valid_until_boottime_ns > clock.boottime_ns()

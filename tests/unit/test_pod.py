@@ -29,7 +29,7 @@ def test_it_says_follower_until_it_leads_and_leader_after_the_answer() -> None:
             assert [line for line in it.journal if "condition" not in line] == ["label follower", "lease web-0_u0", "label leader"]
             assert [line for line in it.journal if "label" not in line] == ["condition False", "lease web-0_u0", "condition True"]
             assert it.leads
-            assert not it.elector.status.problems
+            assert not it.runner.status.problems
 
     run_virtually(main())
 
@@ -44,7 +44,7 @@ def test_on_sigterm_false_is_said_first_then_the_pod_is_taken_back_then_the_leas
             answers: list[bool] = []
             it.cluster.commits = lambda: answers.append(it.leads)
             began = now_seconds()
-            it.elector.stop()
+            it.runner.stop()
             await it.run
             assert sorted(it.journal[:2]) == ["condition False", "label follower"]
             assert it.journal[2:] == ["lease released"]
@@ -58,14 +58,14 @@ def test_with_a_drain_the_pod_is_taken_back_at_once_and_the_release_waits_for_no
     async def main() -> None:
         async with stage("label", app_ends_first=False) as it:
             await asyncio.sleep(SOON)
-            it.elector.leadership.read(give=True)
-            it.elector.resign(None, "")
+            it.runner.leadership.read(give=True)
+            it.runner.resign(None, "")
             await asyncio.sleep(0.05)
             assert it.cluster.label == "follower"
             assert it.journal[-1] == "label follower", "the Lease is still its own"
             it.cluster.away = True
             began = now_seconds()
-            it.elector.drained(None)
+            it.runner.drained(None)
             await asyncio.sleep(0.05)
             assert it.journal[-1] == "lease released"
             assert it.releases()[-1] - began < 0.01
@@ -81,7 +81,7 @@ def test_a_slow_patch_holds_a_release_up_for_a_short_bound_and_no_longer() -> No
             await asyncio.sleep(SOON)
             it.cluster.way_seconds = 1.5
             began = now_seconds()
-            it.elector.resign(None, "")
+            it.runner.resign(None, "")
             await asyncio.sleep(0.1)
             assert not it.releases()
             await asyncio.sleep(SOON)
@@ -99,13 +99,13 @@ def test_a_patch_under_way_on_the_way_up_is_not_overtaken_by_the_one_on_the_way_
     async def main() -> None:
         async with stage("label", way_seconds=0.08) as it:
             await asyncio.sleep(SOON)
-            it.elector.resign(3600, "")
+            it.runner.resign(3600, "")
             await asyncio.sleep(SOON)
-            it.elector.campaign()
+            it.runner.campaign()
             while not it.leads:  # noqa: ASYNC110 - at that very moment
                 await asyncio.sleep(0.001)
             del it.journal[:]
-            it.elector.resign(None, "")
+            it.runner.resign(None, "")
             await asyncio.sleep(SOON)
             assert it.journal == ["label leader", "label follower", "lease released"]
 
@@ -120,11 +120,11 @@ def test_the_hold_ends_with_the_deadline() -> None:
             await asyncio.sleep(SOON)
             it.store.cut = True
             it.cluster.way_seconds = 1.9
-            left_seconds = it.elector.leadership.read().expires_in
+            left_seconds = it.runner.leadership.read().expires_in
             ends_seconds = now_seconds() + left_seconds
             await asyncio.sleep(left_seconds - HOLD_SECONDS / 2)
             assert it.leads
-            it.elector.resign(None, "")
+            it.runner.resign(None, "")
             await asyncio.sleep(HOLD_SECONDS)
             assert it.releases()[0] == pytest.approx(ends_seconds, abs=0.02)
 
@@ -136,9 +136,9 @@ def test_a_second_sigterm_waits_for_nothing() -> None:
         async with stage() as it:
             await asyncio.sleep(SOON)
             it.cluster.way_seconds = 1.5
-            it.elector.stop()
+            it.runner.stop()
             await asyncio.sleep(0.01)
-            it.elector.stop(now=True)
+            it.runner.stop(now=True)
             began = now_seconds()
             await it.run
             await it.own.finish()
@@ -154,7 +154,7 @@ def test_at_the_end_what_is_under_way_has_a_moment_more() -> None:
     async def main(way_seconds: float) -> tuple[float, list[str]]:
         async with stage("events", way_seconds=way_seconds) as it:
             await asyncio.sleep(10)
-            it.elector.stop()
+            it.runner.stop()
             await it.run
             began = now_seconds()
             await it.own.finish()
@@ -178,16 +178,16 @@ def test_a_missing_right_is_said_once_retried_and_holds_nothing_up(missing: str,
         async with stage(denied=(missing,)) as it:
             await asyncio.sleep(300)
             assert it.leads
-            assert right[missing] in it.elector.status.problems[what]
+            assert right[missing] in it.runner.status.problems[what]
             began = now_seconds()
-            it.elector.resign(3600, "")
+            it.runner.resign(3600, "")
             await asyncio.sleep(SOON)
             assert it.releases()[0] - began < HOLD_SECONDS / 2
             it.cluster.denied = ()
-            it.elector.campaign()
+            it.runner.campaign()
             await asyncio.sleep(60)
             assert it.leads
-            assert it.elector.status.problems == {}
+            assert it.runner.status.problems == {}
             assert (it.cluster.label, it.cluster.condition["status"]) == ("leader", "True")
 
     with caplog.at_level(logging.INFO):
@@ -202,7 +202,7 @@ def test_in_an_outage_all_parts_together_repeat_at_most_once_a_retry_period_and_
     async def main() -> None:
         async with stage(away=True) as it:
             await asyncio.sleep(60)
-            it.elector.resign(30, "")
+            it.runner.resign(30, "")
             await asyncio.sleep(60)
             assert it.leads
             firsts, repeats = it.cluster.asked[:3], it.cluster.asked[3:]
@@ -211,7 +211,7 @@ def test_in_an_outage_all_parts_together_repeat_at_most_once_a_retry_period_and_
             assert all(later.at_seconds - earlier.at_seconds >= PERIOD - 0.001 for earlier, later in pairwise(repeats))
             it.cluster.away = False
             await asyncio.sleep(8 * PERIOD)
-            assert it.elector.status.problems == {}
+            assert it.runner.status.problems == {}
             assert (it.cluster.label, it.cluster.condition["status"]) == ("leader", "True")
             assert [line for line in it.journal if line.startswith("event")] == [
                 "event BecameLeader",
@@ -233,7 +233,7 @@ def test_what_fails_while_it_follows_is_said_once_and_set_right_soon_after(caplo
             for _ in range(100):
                 await asyncio.sleep(0.1)
                 it.lease.put(it.lease.lease or {})  # news of the Lease, many times
-            assert "pod label" in it.elector.status.problems
+            assert "pod label" in it.runner.status.problems
             assert it.cluster.label == "leader", "cut off, it keeps its label"
             it.cluster.away = False
             await asyncio.sleep(LIMIT_SECONDS + LONGEST_PAUSE_PERIODS * PERIOD + SOON)
@@ -280,8 +280,8 @@ def test_a_pod_that_is_gone_or_another_is_left_alone(pod: dict[str, object] | No
         async with stage("label", "condition", pod=pod) as it:
             await asyncio.sleep(600)
             assert it.leads
-            assert said in it.elector.status.problems["pod label"]
-            assert said in it.elector.status.problems["pod condition"]
+            assert said in it.runner.status.problems["pod label"]
+            assert said in it.runner.status.problems["pod condition"]
             assert not [line for line in it.journal if "lease" not in line]
             assert {asked.body["metadata"]["uid"] for asked in it.cluster.asked} == {"u0"}
             assert len(it.cluster.asked) < 600 / 20 * 2
@@ -318,7 +318,7 @@ def test_what_a_patch_without_an_answer_may_have_said_is_not_taken_for_unsaid() 
     async def main() -> None:
         async with stage("label") as it:
             await asyncio.sleep(SOON)
-            it.elector.resign(0.2, "")
+            it.runner.resign(0.2, "")
             await asyncio.sleep(0.1)
             assert it.cluster.label == "follower"
             it.cluster.mute = True
@@ -355,7 +355,7 @@ def test_an_admission_webhook_that_takes_the_label_back_makes_no_storm() -> None
             it.other_leads()
             await asyncio.sleep(60)
             assert len(it.cluster.asked) - asked <= 60 / PERIOD
-            assert "does not show it" in it.elector.status.problems["pod label"]
+            assert "does not show it" in it.runner.status.problems["pod label"]
 
     run_virtually(main())
 
@@ -411,7 +411,7 @@ def test_an_event_that_was_written_without_an_answer_is_not_written_twice() -> N
             it.cluster.events[names[0]] = {"reason": "BecameLeader"}
             await asyncio.sleep(20)
             assert len(it.cluster.events) == 1
-            assert it.elector.status.problems == {}
+            assert it.runner.status.problems == {}
 
     run_virtually(main())
 
@@ -425,7 +425,7 @@ def test_where_nothing_can_be_written_the_newest_events_are_kept_and_the_queue_i
             reasons = [line for line in it.journal if line.startswith("event")]
             assert len(reasons) == 16
             notes = [event["note"] for event in it.cluster.events.values()]
-            assert str(it.elector.leadership.read().fencing_token) in notes[-1]
+            assert str(it.runner.leadership.read().fencing_token) in notes[-1]
 
     run_virtually(main())
 
@@ -434,7 +434,7 @@ async def moves(it: Stage, times: int) -> None:
     """Lead, resign, and come back."""
     for _ in range(times):
         await leading(it)
-        it.elector.resign(0.2, "")
+        it.runner.resign(0.2, "")
         await asyncio.sleep(SOON)
     await leading(it)
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from sidecar.stores.client import Client
 from sidecar.stores.configuration import Configuration
 from sidecar.stores.credentials import Access
-from sidecar.stores.objects import Objects
 from sidecar.stores.pods import Found, KubernetesPods, Removed
 from sidecar.stores.protocol import Busy, Closed, Denied, Missing, Unknown
 
@@ -26,11 +26,11 @@ async def pods(handler: Callable[[web.Request], Any]) -> AsyncIterator[Kubernete
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
-    objects = await Objects.connect(Access(Configuration(host=f"http://127.0.0.1:{runner.addresses[0][1]}")), 10)
+    client = await Client.connect(Access(Configuration(host=f"http://127.0.0.1:{runner.addresses[0][1]}")), 10)
     try:
-        yield KubernetesPods(objects, "shop")
+        yield KubernetesPods(client, "shop")
     finally:
-        await objects.close()
+        await client.close()
         await runner.cleanup()
 
 

@@ -9,15 +9,16 @@ from itertools import pairwise
 import pytest
 
 from sidecar.early import EarlyTakeover
-from sidecar.elector import Elector
 from sidecar.leadership import Leadership, Names
 from sidecar.lease import HolderPod, parse
+from sidecar.runner import Runner
 from sidecar.situation import Situation
 from sidecar.standby import AGAIN_SECONDS
 from sidecar.stores.pods import PodEvent, PodOutcome, Pods
 from sidecar.stores.protocol import Busy, Closed
 from sidecar.writes import Candidate
 from tests.simulation.memory_store import MemoryLease, MemoryStore
+from tests.simulation.runners import NoStandBy
 from tests.simulation.virtual_time import VirtualClock, run_virtually
 from tests.unit.own_pod import now_seconds, stage
 from tests.unit.test_standby import SOON, group
@@ -56,8 +57,8 @@ def test_who_stands_by_tries_again_after_its_own_pause() -> None:
             assert len(ones["b"].store.stood) == 1
             ones["b"].store.refusal = None
             await asyncio.sleep(2 * AGAIN_SECONDS)
-            assert ones["b"].elector.situation().record is not None
-            assert "b_u" in ones["b"].elector.situation().record.standbys  # type: ignore[union-attr]
+            assert ones["b"].runner.situation().record is not None
+            assert "b_u" in ones["b"].runner.situation().record.standbys  # type: ignore[union-attr]
 
     run_virtually(main())
 
@@ -83,15 +84,15 @@ def test_a_look_at_the_holders_pod_comes_again_within_a_lease_duration() -> None
     """One's own, which is the smaller: the holder's is an hour."""
 
     async def main() -> None:
-        lease, clock, pods, electors = MemoryLease(), VirtualClock(), BusyPods(), list[Elector]()
+        lease, clock, pods, runners = MemoryLease(), VirtualClock(), BusyPods(), list[Runner]()
         runs = []
         for name, seconds in (("a", 3600), ("b", 5)):
             me = Candidate(f"{name}_u", name, "place", seconds, 4, 1, 4, pod=HolderPod(f"web-{name}", f"uid-{name}"))
             leadership = Leadership(clock, Names(me.identity, "web", "shop", name))
-            electors.append(Elector(MemoryStore(lease), clock, leadership, me, random.Random(1)))
-            runs.append(asyncio.create_task(electors[-1].run()))
+            runners.append(NoStandBy(MemoryStore(lease), clock, leadership, me, random.Random(1)))
+            runs.append(asyncio.create_task(runners[-1].run()))
             await asyncio.sleep(1)
-        runs.append(asyncio.create_task(EarlyTakeover(electors[-1], pods, clock, random.Random(2)).run()))
+        runs.append(asyncio.create_task(EarlyTakeover(runners[-1], pods, random.Random(2)).run()))
         runs[0].cancel()
         await asyncio.sleep(60)
         assert len(pods.asked) > 10

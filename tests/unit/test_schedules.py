@@ -1,6 +1,6 @@
 """The schedules that break weaker rules, each by its letter, against the state machine; what the world itself checks is not said again.
 
-Times are seconds at 15/10/2; A leads unless said. q and v are met in test_leadership.py and test_budget.py.
+Times are seconds at 15/10/2; A leads unless said. q and v are met in test_leadership.py and test_rate_limiter.py.
 """
 
 import pytest

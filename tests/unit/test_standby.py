@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from sidecar.elector import Elector
 from sidecar.events import HOLD_BACK_SECONDS, LATE_SPREAD_SECONDS, SPREAD_SECONDS, STANDBY_LEAD_SECONDS, STANDBY_STEP_SECONDS, StepDown
 from sidecar.leadership import Leadership, Names
 from sidecar.lease import JSON, STANDBY_ANNOTATION, Record, parse
-from sidecar.standby import AGAIN_SECONDS, LAST_SECONDS, MOST, VOLUNTEER_SECONDS, StandBy, wished
+from sidecar.runner import Runner
+from sidecar.standby import AGAIN_SECONDS, LAST_SECONDS, MOST, VOLUNTEER_SECONDS, wished
 from sidecar.stores.protocol import Denied, Outcome, Unknown
 from sidecar.writes import Candidate, Kind
 from tests.simulation.memory_store import MemoryLease, MemoryStore
@@ -136,22 +136,19 @@ class One:
     """A candidate that runs."""
 
     store: Way
-    elector: Elector
-    standby: StandBy
+    runner: Runner
     run: "asyncio.Task[None]"
-    following: "asyncio.Task[None]"
 
     @property
     def identity(self) -> str:
         """As in the Lease."""
-        return self.elector.candidate.identity
+        return self.runner.candidate.identity
 
     async def stop(self) -> None:
         """As on SIGTERM."""
-        self.elector.stop()
+        self.runner.stop()
         await self.run
-        await self.standby.finish()
-        self.following.cancel()
+        await self.runner.finish()
 
 
 @asynccontextmanager
@@ -161,15 +158,14 @@ async def group(*names: str, app_has_health: bool = False) -> AsyncIterator[tupl
     for number, name in enumerate(names):
         me = Candidate(f"{name}_u", f"instance-{name}", "place", 15, 10, 2, 10, app_ends_first=True, app_has_health=app_has_health)
         store = Way(lease)
-        elector = Elector(store, clock, Leadership(clock, Names(me.identity, "web", "shop", name)), me, random.Random(number))
-        standby = StandBy(elector, store, clock, random.Random(number))
-        found[name] = One(store, elector, standby, asyncio.create_task(elector.run()), asyncio.create_task(standby.run()))
+        runner = Runner(store, clock, Leadership(clock, Names(me.identity, "web", "shop", name)), me, random.Random(number))
+        found[name] = One(store, runner, asyncio.create_task(runner.run()))
         if not number:
             await asyncio.sleep(1)
     try:
         yield lease, found
     finally:
-        tasks = [task for one in found.values() for task in (one.run, one.following)]
+        tasks = [one.run for one in found.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -233,7 +229,8 @@ def test_at_its_end_it_waits_for_no_api_server() -> None:
             await asyncio.sleep(SOON)
             assert lease.record.standbys == ("b_u",)
             one = ones["b"]
-            one.standby._store = Silent(lease)
+            assert one.runner.standby is not None
+            one.runner.standby._store = Silent(lease)
             loop = asyncio.get_running_loop()
             began = loop.time()
             await one.stop()
@@ -245,12 +242,12 @@ def test_at_its_end_it_waits_for_no_api_server() -> None:
 def test_who_is_not_healthy_does_not_stand_by_and_strikes_itself_off() -> None:
     async def main() -> None:
         async with group("a", "b", app_has_health=True) as (lease, ones):
-            ones["a"].elector.health(ok=True)
+            ones["a"].runner.health(ok=True)
             said = []
             for seconds, ok in ((SOON, True), (SOON, False), (0.1, False)):
                 await asyncio.sleep(seconds)
                 said.append(lease.record.standbys)
-                ones["b"].elector.health(ok=ok)
+                ones["b"].runner.health(ok=ok)
             assert lease.record.holder == "a_u"
             assert said == [(), ("b_u",), ()]
 
@@ -264,14 +261,14 @@ def test_what_is_refused_is_said_and_tried_again_a_minute_later(refusal: Outcome
             store = ones["b"].store
             store.refusal = refusal
             await asyncio.sleep(SOON)
-            assert ones["b"].elector.status.requests["patch", "denied"] == 0, "no request of the election"
+            assert ones["b"].runner.status.requests["patch", "denied"] == 0, "no request of the election"
             assert len(store.stood) == 1
             await asyncio.sleep(600)
             assert len(store.stood) <= 1 + 600 / AGAIN_SECONDS
             store.refusal = None
             await asyncio.sleep(3 * AGAIN_SECONDS)
             assert lease.record.standbys == ("b_u",)
-            assert "stand-by" not in ones["b"].elector.status.problems
+            assert "stand-by" not in ones["b"].runner.status.problems
 
     run_virtually(main())
 

@@ -7,11 +7,11 @@ from itertools import pairwise
 
 import pytest
 
-from sidecar.elector import Elector
 from sidecar.leadership import Leadership, Names
 from sidecar.stores.protocol import Closed, Denied, Opened, Outcome, Unknown, WatchEvent
 from sidecar.writes import Candidate
 from tests.simulation.memory_store import MemoryLease, MemoryStore
+from tests.simulation.runners import NoStandBy
 from tests.simulation.virtual_time import VirtualClock, run_virtually
 from tests.unit.test_standby import group
 
@@ -80,8 +80,8 @@ def a_minute_with(script: Script | None) -> Counted:
         async with group("a") as (lease, _):
             me = Candidate("b_u", "instance-b", "place", 15, 10, 2, 10)
             clock, store = VirtualClock(), Counted(lease, script)
-            elector = Elector(store, clock, Leadership(clock, Names("b_u", "web", "shop", "b")), me, random.Random(1))
-            running = asyncio.create_task(elector.run())
+            runner = NoStandBy(store, clock, Leadership(clock, Names("b_u", "web", "shop", "b")), me, random.Random(1))
+            running = asyncio.create_task(runner.run())
             await asyncio.sleep(60)
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
@@ -115,13 +115,13 @@ def test_when_the_holder_dies_each_watches_anew_before_its_promise_ends_and_read
     async def main() -> None:
         lease, clock = MemoryLease(), VirtualClock()
         stores = [Counted(lease) for _ in range(40)]
-        electors = []
+        runners = []
         for number, store in enumerate(stores):
             me = Candidate(f"{number}_u", f"instance-{number}", "place", 15, 10, 2, 10)
-            electors.append(Elector(store, clock, Leadership(clock, Names(me.identity, "web", "shop", "b")), me, random.Random(number)))
-        leading = asyncio.create_task(electors[0].run())
+            runners.append(NoStandBy(store, clock, Leadership(clock, Names(me.identity, "web", "shop", "b")), me, random.Random(number)))
+        leading = asyncio.create_task(runners[0].run())
         await asyncio.sleep(1)
-        tasks: list[asyncio.Task[None]] = [asyncio.create_task(elector.run()) for elector in electors[1:]]
+        tasks: list[asyncio.Task[None]] = [asyncio.create_task(runner.run()) for runner in runners[1:]]
         await asyncio.sleep(3)
         leading.cancel()
         seen, reads = [], sum(store.reads for store in stores)

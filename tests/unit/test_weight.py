@@ -28,7 +28,7 @@ import aiohttp.connector
 from sidecar.http import serve
 from sidecar.stores import credentials
 from sidecar.stores.kubernetes import KubernetesStore
-from sidecar.stores.objects import Objects
+from sidecar.stores.client import Client
 
 async def ask():
     access = await credentials.load({in_pod(1)}, Path(sys.argv[1]))
@@ -37,7 +37,7 @@ async def ask():
     await store.close()
     return repr(outcome)
 
-serve.serving, process.main, Objects.connect
+serve.serving, process.main, Client.connect
 said = asyncio.run(ask())
 print(json.dumps({{"said": said, "loaded": sorted(sys.modules), "trusted": len(aiohttp.connector._SSL_CONTEXT_VERIFIED.get_ca_certs())}}))
 """

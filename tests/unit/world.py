@@ -8,11 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sidecar.budget import Budget
-from sidecar.clock import NS_PER_SECOND, ns
+from sidecar.clock import NS_PER_SECOND, SystemClock, ns
 from sidecar.election import Election
 from sidecar.events import Answered, Doubted, Event, Moment, StepDown, Tick, Watched
 from sidecar.lease import JSON, SENTINEL, Record
+from sidecar.rate_limiter import RateLimiter
 from sidecar.stores.protocol import Outcome, Unknown
 from sidecar.view import State
 from sidecar.writes import Candidate, Kind, Request
@@ -94,7 +94,7 @@ class Actor:
         self.election = Election(self.me)
         self.process_given_ns = self.terms = 0
         self.seen: set[tuple[str, int | None]] = set()
-        self.budget = Budget(self.me.retry_period_seconds)
+        self.rate_limiter = RateLimiter(self.me.retry_period_seconds, SystemClock())
         self.flight: Flight | None = None
         return self
 
@@ -248,10 +248,10 @@ class World:
             actor.watch()
         actor.tick()
         due = actor.election.due(actor.now_ns)
-        if due is None or due.at_ns > actor.now_ns or (not due.urgent and actor.budget.opens_ns() > actor.now_ns):
+        if due is None or due.at_ns > actor.now_ns or (not due.urgent and actor.rate_limiter.opens_ns() > actor.now_ns):
             return
         if not due.urgent:
-            actor.budget.spend(actor.now_ns)
+            actor.rate_limiter.spend(actor.now_ns)
         flight = actor.send()
         if len(actor.sent) > 15 and self.now_ns - actor.sent[-15][0] < NS_PER_SECOND:
             raise ViolationError(f"L2: {actor.name} sent 15 requests within a second: {actor.sent[-15:]}")
@@ -263,7 +263,7 @@ class World:
         election, now_ns = actor.election, actor.now_ns
         turns = [now_ns + NS_PER_SECOND]
         if (due := election.due(now_ns)) is not None:
-            turns.append(due.at_ns if due.urgent else max(due.at_ns, actor.budget.opens_ns()))
+            turns.append(due.at_ns if due.urgent else max(due.at_ns, actor.rate_limiter.opens_ns()))
         if actor.flight is not None:
             turns.append(actor.flight.request.sent_ns + ns(actor.me.request_limit_seconds))
         if election.held is not None:

@@ -1,0 +1,27 @@
+"""What the parts of one election share. `runner.py` makes it; several elections in one process have one each."""
+
+import random
+from dataclasses import dataclass
+
+from sidecar.clock import Clock
+from sidecar.history import History
+from sidecar.leadership import Leadership
+from sidecar.rate_limiter import RateLimiter
+from sidecar.status import Status
+from sidecar.stores.protocol import Store
+from sidecar.writes import Candidate
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One election's own."""
+
+    store: Store
+    clock: Clock
+    candidate: Candidate
+    leadership: Leadership
+    status: Status
+    history: History
+    rate_limiter: RateLimiter
+    """Every request for this election is counted here, but a holder's renewals (L2)."""
+    random: random.Random
