@@ -1,4 +1,4 @@
-"""What runs beside the election: standing by, and what a setting asks for, each imported, connected and started only then."""
+"""Starts the stand-by and the optional features that the settings ask for; imports and connects only what is asked for."""
 
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
@@ -20,9 +20,9 @@ Work = Coroutine[Any, Any, None]
 async def works(  # noqa: PLR0913 - each is what some part needs
     settings: Resolved, *, pod: Pod, elector: Elector, store: Store, clock: Clock, access: "Access | None", stack: AsyncExitStack
 ) -> tuple[list[Work], list[Callable[[], Awaitable[None]]]]:
-    """Loops that end by being cancelled alone, and what to await before that once the election has ended, all at once.
+    """The features' loops, which run until they are cancelled, and what to await, all at once, after the election and before that.
 
-    `stack` closes what they use. `access` is None without an API server, `pod` the own one.
+    `stack` closes what they use. `access` is None where the store is no API server; `pod` is the own Pod.
     """
     standby = StandBy(elector, store, clock)
     loops: list[Work] = [standby.run()]
