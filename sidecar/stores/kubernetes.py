@@ -14,7 +14,7 @@ from sidecar.stores.protocol import Closed, Denied, Outcome, Store, Unknown, Wat
 from sidecar.stores.transport import Transport
 
 TCP_TIMEOUT_SECONDS: Final = 10.0
-"""A peer that acknowledges nothing for a renew deadline is gone."""
+"""An API server that acknowledges nothing for a renew deadline is gone."""
 
 
 class KubernetesStore(Store):
@@ -45,12 +45,12 @@ class KubernetesStore(Store):
         return await self._ask("get", "GET", f"{self._collection}/{self._target.name}")
 
     async def patch(self, patch: JSON) -> Outcome:
-        """A merge patch (RFC 7386), once on the wire."""
+        """A merge patch (RFC 7386), sent once."""
         path = f"{self._collection}/{self._target.name}"
         return await self._ask("patch", "PATCH", path, patch, "application/merge-patch+json")
 
     async def create(self, body: JSON) -> Outcome:
-        """A POST, once on the wire."""
+        """A POST, sent once."""
         return await self._ask("create", "POST", self._collection, body_of_create(self._target, body))
 
     async def watch(self) -> AsyncGenerator[WatchEvent, None]:
@@ -67,7 +67,7 @@ class KubernetesStore(Store):
             self._watching = False
 
     async def close(self) -> None:
-        """Let go of the connections; an open watch ends."""
+        """Close the connections; an open watch ends."""
         await self._transport.close()
 
     async def _ask(self, verb: str, method: str, path: str, body: JSON | None = None, content_type: str = "application/json") -> Outcome:

@@ -1,4 +1,4 @@
-"""API objects other than the Lease: one request, its answer, never an exception; on connections of its own, so that no Lease is held up."""
+"""Requests for API objects other than the Lease: an answer, never an exception; on their own connections, not to delay the Lease's."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -18,14 +18,14 @@ STRATEGIC_MERGE_PATCH: Final = "application/strategic-merge-patch+json"
 
 
 class Objects:
-    """What the optional parts of the sidecar ask of the API server."""
+    """Sends what the optional features ask of the API server."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
     @classmethod
     async def connect(cls, access: Access, tcp_timeout_seconds: float) -> "Objects":
-        """Sends nothing yet; `access` may be shared with the store."""
+        """An object that sends nothing yet; `access` may be shared with the store."""
         return cls(await Transport.open(access, tcp_timeout_seconds))
 
     async def ask(
@@ -54,5 +54,5 @@ class Objects:
             yield Unknown(one_line(f"{type(error).__name__}: {error}"))
 
     async def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         await self._transport.close()
