@@ -25,7 +25,7 @@ class Connection(Intake):
     __slots__ = ()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """As aiohttp's. The transport's buffer starts at 0 bytes, so that it tells at once when the client does not read."""
+        """As aiohttp's. With a limit of 0 bytes the transport calls `pause_writing` as soon as the kernel takes no more."""
         super().connection_made(transport)
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - of a stream socket
         self.wire = transport

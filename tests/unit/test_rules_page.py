@@ -86,6 +86,17 @@ def test_each_rule_that_is_named_anywhere_is_defined() -> None:
     assert unknown == set()
 
 
+def test_each_section_that_is_named_by_its_number_is_there() -> None:
+    """§3 is the page's; others belong to an RFC."""
+    named = {
+        f"{path.relative_to(ROOT)}: §{number}"
+        for path in texts()
+        for number in re.findall(r"§([0-9]+)", path.read_text(encoding="utf-8", errors="replace"))
+        if not re.search(rf"^## .*§{number}$", PAGE, re.MULTILINE)
+    }
+    assert named == set()
+
+
 def test_each_function_and_each_test_that_the_page_names_exists() -> None:
     named = re.findall(r"`((?:sidecar|tests)/[\w/]+\.py)(?:::([\w.]+))?`", PAGE)
     assert len(named) > 100
