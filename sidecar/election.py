@@ -211,7 +211,7 @@ class Election(Situation):
         return self._move(Cause.TOOK, "resumed its term" if write.kind is Kind.RESUME else "acquired the Lease", held=held)
 
     def _spoilt(self, write: Request, record: Record, at: Moment) -> "Election":
-        """S3: note the fields in which `write` stands altered. If it no longer holds the Lease, the term ends at once and runs out."""
+        """S3: note the fields in which `write` stands altered. Where it is no renewal any more the term ends at once, unreleased."""
         altered = write.altered(record)
         if write.kind in (Kind.RELEASE, Kind.SENTINEL):
             return replace(self, altered=altered, spoilt=None if write.is_outcome(record) else record.renewal)
@@ -223,7 +223,7 @@ class Election(Situation):
         return (spoilt._move(Cause.ALTERED, why, held=None) if spoilt.held is not None else spoilt)._schedule(None, at)
 
     def _curtailed(self, record: Record) -> "Election":
-        """S3: if somebody has shortened the duration under the last own write, go by the smaller one at once, and renew with one's own."""
+        """S3: where another program has shortened the duration under the last own write, go by the smaller one at once, and renew."""
         seconds, held = record.duration_seconds, self.held
         if self.landed is not None and seconds is None:  # S6: each follower takes its own duration instead, which may be smaller
             return replace(self, curtailed=True)
@@ -256,7 +256,7 @@ class Election(Situation):
     # ---- waiting and stepping down ------------------------------------------------------------------------------------------------
 
     def _schedule(self, before: Record | None, at: Moment) -> "Election":
-        """Set when to contend for the Lease as it stands. What is no renewal moves that only by a larger duration (S6)."""
+        """Set when to contend for the Lease as it stands. A change that is no renewal moves that only by a larger duration (S6)."""
         if self.state is not State.FOLLOWING or self.record is None:
             return self
         if self.may_resume():

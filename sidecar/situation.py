@@ -76,7 +76,7 @@ class Situation:
     altered: tuple[str, ...] = ()
     """The fields in which the last own write stands otherwise than written (S3); kept until an own write stands unchanged."""
     spoilt: tuple[str, str, int | None, int | None] | None = None
-    """The renewal in the Lease that was altered so far that nobody leads by it (S3)."""
+    """The renewal in the Lease by which no candidate leads, because an own write was altered too far (S3)."""
     curtailed: bool = False
     """Another program has shortened the duration under the last own write: renew as soon as the budget allows (S3)."""
     release_ns: int = 0
@@ -99,7 +99,7 @@ class Situation:
         return self.landed is not None and self.record is not None and self.landed.is_outcome(self.record)
 
     def is_spoilt(self) -> bool:
-        """S3: whether an own write stands in the Lease that was altered so far that nobody leads by it."""
+        """S3: whether an own write stands in the Lease that was altered too far to lead by."""
         return self.record is not None and self.record.renewal == self.spoilt
 
     def is_renewed_by_another(self, before: Record | None) -> bool:
@@ -131,7 +131,7 @@ class Situation:
         return self.over is not None and self.record is not None and self.record.renewal == self.over
 
     def suspect(self) -> HolderPod | None:
-        """S6 x: the Pod whose end would make it needless to wait on; None where no Pod's end would.
+        """S6 x: the Pod whose end would end the wait for the holder; None where no Pod's end would.
 
         Only sidecars name their Pod: the sentinel and client-go programs name none. The own Pod is never the suspect.
         """

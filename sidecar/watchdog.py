@@ -150,7 +150,7 @@ def _watch(beats: int, drain: int, stat: int) -> None:
 
 
 class _Pauses:
-    """Tells a sidecar that could not run from one that did not."""
+    """Distinguishes a sidecar that could not run from one whose loop hangs."""
 
     def __init__(self, stat: int) -> None:
         self._stat = stat

@@ -22,7 +22,7 @@ MAX_WAIT_SECONDS: Final = 600.0
 MAX_PARKED: Final = 1000
 """The most polls that wait, where the limit on open files allows so many; a further one is told to come back."""
 MAX_STREAMS: Final = 500
-"""The most streams, likewise."""
+"""The most open streams, where the limit on open files allows so many; a further one is told to come back."""
 COMMENT_SECONDS: Final = 15.0
 RETRY_MS: Final = 1000
 """How long a browser waits before it connects again."""

@@ -42,5 +42,5 @@ def in_cluster_namespace(service_account: Path = SERVICE_ACCOUNT) -> str | None:
 
 
 def service_account_namespace(environ: Mapping[str, str]) -> str | None:
-    """The same, where the environment says that this process runs in a Pod; else None."""
+    """The Pod's namespace, where the environment says that this process runs in a Pod; else None."""
     return in_cluster_namespace() if "KUBERNETES_SERVICE_HOST" in environ else None

@@ -131,7 +131,7 @@ class Transport:
 
     @property
     def trouble(self) -> str:
-        """Why the credentials may be no good any more; empty while nothing is wrong."""
+        """Why the credentials may have become useless; "" while nothing is wrong."""
         return self._access.trouble
 
     async def close(self) -> None:
