@@ -1,4 +1,4 @@
-"""`leader-sidecar` and `python -m sidecar`: a command where one is named, before anything heavy is imported; else the sidecar itself."""
+"""`leader-sidecar` and `python -m sidecar`: runs the command that is named, without importing anything heavy; else the sidecar itself."""
 
 import sys
 
@@ -6,7 +6,7 @@ from sidecar import commands, streams
 
 
 def main() -> int:
-    """Run what the command line asks for; the exit code."""
+    """Run the command, or the sidecar; the exit code."""
     streams.stand()
     return streams.end(_run())
 
@@ -21,7 +21,7 @@ def _run() -> int:
     if why := open_files.too_few():
         sys.stderr.write(f"leader-sidecar: cannot start: {why}\n")
         return 2
-    from sidecar import watchdog  # noqa: PLC0415 - no command pays for it, nor the watcher for what comes next
+    from sidecar import watchdog  # noqa: PLC0415 - no command needs it, and the watcher needs none of the later imports
 
     dog = watchdog.Watchdog()
     try:
@@ -33,7 +33,7 @@ def _run() -> int:
         why = f"two more processes must be allowed, one that checks the settings and one that watches the loop: {error.strerror}"
         streams.complain(f"leader-sidecar: cannot start: {why}\n")
         return 1
-    from sidecar import process  # noqa: PLC0415 - most of the start, while the settings are checked
+    from sidecar import process  # noqa: PLC0415 - most of the loading, while the settings are checked
 
     return process.main(check, dog)
 

@@ -1,6 +1,6 @@
 """Addresses as settings write them: `localhost:4040`, `host:port`, `[::1]:port`, `*:4041`, `unix:/path`, several with commas.
 
-Read by the listeners and by the commands that ask them; so it imports nothing that costs a command its start.
+For the listeners, and for the commands that ask them; so it imports nothing that would slow a command's start.
 """
 
 import os
@@ -8,9 +8,9 @@ import socket
 
 ALLOWED = "write host:port, localhost:port, [::1]:port, *:port or unix:/path, several with commas"
 LISTEN = "localhost:4040"
-"""Where the app asks, unless LEADER_LISTEN says otherwise."""
+"""The app listener's address, unless LEADER_LISTEN says otherwise."""
 PROBE_LISTEN = "*:4041"
-"""Where a kubelet asks, unless LEADER_PROBE_LISTEN says otherwise."""
+"""The probe listener's address, unless LEADER_PROBE_LISTEN says otherwise."""
 _MAX_PORT = 65535
 _MAX_NAME = 253
 _MAX_LABEL = 63
@@ -37,20 +37,20 @@ def _parse_one(text: str) -> tuple[str, int, str]:
 
 
 def _host(text: str) -> str:
-    """The host without brackets, in lower case; "" where it is none: `*`, an IPv4 address, an IPv6 address in brackets or a name."""
+    """The host in `text` (`*`, an IPv4 address, an IPv6 address in brackets, a name) in lower case, without brackets; "" for none."""
     if text.startswith("[") and text.endswith("]"):
         address, percent, zone = text[1:-1].partition("%")
         return text[1:-1].lower() if _is_literal(socket.AF_INET6, address) and bool(percent) == bool(zone) else ""
     if text == "*" or _is_literal(socket.AF_INET, text):
         return text
     labels = text.lower().removesuffix(".").split(".")
-    # A name whose last label is a number would be read as an IPv4 address by some, as in 127.1 or 0x7f000001.
+    # Some programs read a name whose last label is a number as an IPv4 address, such as 127.1 or 0x7f000001.
     is_number = labels[-1].isdigit() or labels[-1].startswith("0x")
     return text.lower() if len(text) <= _MAX_NAME and not is_number and all(map(_is_label, labels)) else ""
 
 
 def _is_label(text: str) -> bool:
-    """RFC 1123 2.1."""
+    """Whether `text` is a label of a DNS name (RFC 1123 2.1)."""
     return 0 < len(text) <= _MAX_LABEL and text.isascii() and text.replace("-", "x").isalnum() and "-" not in (text[0], text[-1])
 
 

@@ -1,6 +1,6 @@
-"""The application's health: asked for over HTTP as a kubelet asks, and told to the election. Off by default.
+"""Probes the application's health over HTTP, as a kubelet does, and tells the election. Off by default.
 
-Until the first verdict nothing is known, and the election does not take the app for healthy: a native sidecar starts before its app.
+Until the first verdict the election does not take the app for healthy: a native sidecar starts before its app.
 """
 
 import logging
@@ -18,9 +18,9 @@ from sidecar.runner import Runner
 from sidecar.stores.credentials import one_line
 
 MAX_BODY_BYTES: Final = 10 * 1024
-"""As much of an answer as a kubelet reads (kubernetes/pkg/probe/http)."""
+"""So much of an answer is read, as by a kubelet (kubernetes/pkg/probe/http)."""
 PROBLEM: Final = "app-health"
-"""Its line in `/readyz?verbose`."""
+"""The name of this part's line in `/readyz?verbose`."""
 
 _log: Final = logging.getLogger(__name__)
 
@@ -30,18 +30,19 @@ Probe = Callable[[], Awaitable[str]]
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What several probes say together, as a Pod's probes have it: so many in a row turn it."""
+    """The verdict of several probes together: so many contrary probes in a row turn it, as with a Pod's probes."""
 
     failures: int
     successes: int
     healthy: bool | None = None
     """None: not known yet."""
     contrary: int = 0
-    """Probes in a row that speak against it."""
+    """The number of probes in a row, up to the last, that contradict `healthy`."""
     last: bool | None = field(default=None, compare=False)
+    """The last probe's result."""
 
     def after(self, *, ok: bool) -> "Verdict":
-        """With one more probe."""
+        """The verdict after one more probe."""
         if ok is self.healthy:
             return replace(self, contrary=0, last=ok)
         contrary = self.contrary + 1 if ok is self.last else 1
@@ -75,7 +76,7 @@ class HTTPProbe:
     async def _ask(self) -> str:
         async with self._session.get(self._url, allow_redirects=False) as response:
             read = 0
-            async for chunk in response.content.iter_any():  # an app that is cut off in its answer logs that as a fault
+            async for chunk in response.content.iter_any():  # read the body: an app may log an answer that is cut off as a fault
                 read += len(chunk)
                 if read >= MAX_BODY_BYTES:
                     response.close()
@@ -85,12 +86,12 @@ class HTTPProbe:
             return f"{self._url} answers HTTP {response.status}: 200 to 399 is healthy"
 
     async def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         await self._session.close()
 
 
 async def follow(runner: Runner, probe: Probe, period_seconds: float, verdict: Verdict) -> None:
-    """Probe for ever; each verdict is told again after each probe, so that none is missed by a term that began meanwhile."""
+    """Probe for ever, and tell the election the verdict after each probe, so that a term that began meanwhile hears it too."""
     clock = runner.clock
     while True:
         next_ns = clock.boottime_ns() + ns(period_seconds)

@@ -1,4 +1,4 @@
-"""What runs beside the election because a setting asks for it, each imported, connected and started only then."""
+"""Starts the stand-by and the optional features that the settings ask for; imports and connects only what is asked for."""
 
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
@@ -17,9 +17,9 @@ Work = Coroutine[Any, Any, None]
 async def works(
     settings: Resolved, *, pod: Pod, runner: Runner, access: "Access | None", stack: AsyncExitStack
 ) -> tuple[list[Work], list[Callable[[], Awaitable[None]]]]:
-    """Loops that end by being cancelled alone, and what to await before that once the election has ended, all at once.
+    """The features' loops, which run until they are cancelled, and what to await, all at once, after the election and before that.
 
-    `stack` closes what they use. `access` is None without an API server, `pod` the own one.
+    `stack` closes what they use. `access` is None where the store is no API server; `pod` is the own Pod.
     """
     loops: list[Work] = []
     last: list[Callable[[], Awaitable[None]]] = []

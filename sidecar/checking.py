@@ -1,6 +1,7 @@
-"""The settings are checked in a process that ends: the validator and all that it is made of leave no byte in the one that stays.
+"""Checks the settings in a process that ends, so that the validator and its libraries take no memory in the process that stays.
 
-It is forked before anything is loaded, and works while the sidecar loads what it serves with. It says itself what a user is to be told.
+That process is forked before anything is loaded, and works while the sidecar loads the modules for serving. It prints by itself what the
+user is to be told.
 """
 
 import contextlib
@@ -18,15 +19,15 @@ _CHUNK_BYTES: Final = 65536
 
 
 class Check:
-    """A check that has begun."""
+    """A check under way."""
 
     def __init__(self, pid: int, pipe: int) -> None:
         self._pid, self._pipe = pid, pipe
         self.code = 0
-        """What to exit with where there are no settings."""
+        """The exit code where there are no settings."""
 
     def settings(self) -> "Resolved | None":
-        """Wait for them; None where all has been said: faults, `--help` or `--version`."""
+        """Wait for the settings; None where the user has been told everything: faults, `--help` or `--version`."""
         from sidecar.resolved import Resolved, Unusable  # noqa: PLC0415 - see the top
 
         received = b""
@@ -42,7 +43,7 @@ class Check:
 
 
 def begin(arguments: Sequence[str]) -> Check:
-    """Check the settings of flags and environment in a process of its own. Raises OSError where there can be none."""
+    """Begin to check the settings of flags and environment in another process. Raises OSError where none can be started."""
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -52,9 +53,9 @@ def begin(arguments: Sequence[str]) -> Check:
 
 
 def _checked(arguments: Sequence[str], pipe: int) -> int:
-    """The exit code; settings that are good have gone into `pipe`."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # the terminal's interrupt is the other process's to answer
-    os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"  # there are none, and to look for them takes a tenth of the time
+    """Check; write good settings into `pipe`. The exit code."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # the process that stays answers the terminal's interrupt
+    os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"  # no plugin is used, and to look for them takes a tenth of the time
     gc.disable()
     try:
         from sidecar.command_line import checked  # noqa: PLC0415 - the validator, here alone
@@ -64,13 +65,13 @@ def _checked(arguments: Sequence[str], pipe: int) -> int:
             file.write(found)
     except SystemExit as end:  # --help, --version
         return end.code if isinstance(end.code, int) else 0
-    except BrokenPipeError:  # nobody waits for it any longer
+    except BrokenPipeError:  # the process that waited has ended
         return 1
     except Exception:  # noqa: BLE001 - the last resort before a user
         sys.excepthook(*sys.exc_info())
         return 1
     finally:
-        with contextlib.suppress(OSError, ValueError):  # full, or nobody reads it
+        with contextlib.suppress(OSError, ValueError):  # the output is full, or nobody reads it
             sys.stdout.flush()
             sys.stderr.flush()
     return code

@@ -1,4 +1,4 @@
-"""The programs that the sidecar runs: credential plugins. They end with it, whichever way it leaves."""
+"""The programs that the sidecar runs, which are credential plugins. They end with it, however it ends."""
 
 import os
 import signal
@@ -11,12 +11,12 @@ _groups: Final[set[int]] = set()
 
 
 def started(group: int) -> None:
-    """A process group that lives from now on."""
+    """Remember a process group that was started."""
     _groups.add(group)
 
 
 def end(group: int) -> None:
-    """End it, with all that it started: it may ignore anything less."""
+    """Kill a process group, with every process in it: a plugin may ignore gentler signals."""
     if group in _groups:
         _groups.discard(group)
         with suppress(OSError):
@@ -24,7 +24,7 @@ def end(group: int) -> None:
 
 
 def end_all() -> None:
-    """End each of them."""
+    """Kill every process group that was started."""
     for group in list(_groups):
         end(group)
 

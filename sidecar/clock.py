@@ -12,9 +12,9 @@ from typing import Final, Protocol
 NS_PER_SECOND: Final = 1_000_000_000
 
 MAX_SLEEP_SECONDS: Final = 1.0
-"""asyncio's timers stand still in a suspend: whoever waits looks at the clock at least this often."""
+"""asyncio's timers stand still in a suspend, so each wait looks at the clock at least this often."""
 MIN_SLEEP_SECONDS: Final = 0.001
-"""A timer may fire a clock's tick early; a sleep shorter than that would be a spin."""
+"""A timer may fire a tick of the clock early; to sleep for less than this would be to spin."""
 
 # macOS has no CLOCK_BOOTTIME; its CLOCK_MONOTONIC counts a sleeping machine already (clock_gettime(3) there).
 _BOOTTIME: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
@@ -31,7 +31,7 @@ def seconds(nanoseconds: int) -> float:
 
 
 class Clock(Protocol):
-    """What the elector needs of time. The simulator has one with an offset, a rate and pauses of its own."""
+    """The clocks and timers that the elector needs. The simulator's clock has an offset, a rate and pauses of its own."""
 
     def boottime_ns(self) -> int:
         """CLOCK_BOOTTIME in nanoseconds: never steps, counts suspends."""
@@ -65,11 +65,11 @@ class SystemClock:
         return asyncio.timeout(seconds)
 
     async def sleep(self, seconds: float) -> None:
-        """`asyncio.sleep`: stands still in a suspend, so whoever wakes looks at the clock again."""
+        """`asyncio.sleep`: it stands still in a suspend, so its caller looks at the clock again afterwards."""
         await asyncio.sleep(seconds)
 
     async def wait(self, event: asyncio.Event, until_ns: int) -> None:
-        """Looks at the clock at least once a second, since timers stand still in a suspend."""
+        """See `Clock`. Looks at the clock at least once a second, since timers stand still in a suspend."""
         while not event.is_set() and (left_ns := until_ns - self.boottime_ns()) > 0:
             with suppress(TimeoutError):
                 async with self.timeout(min(max(left_ns / NS_PER_SECOND, MIN_SLEEP_SECONDS), MAX_SLEEP_SECONDS)):

@@ -1,4 +1,4 @@
-"""From the command line and the environment to the settings in force, or to what a user is told in their place."""
+"""From the command line and the environment to the settings in force, or to the faults that the user is told."""
 
 import os
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from sidecar.stores.configuration import service_account_namespace
 
 
 def checked(arguments: Sequence[str]) -> tuple[bytes, int]:
-    """The settings as `Resolved.of_json` reads them and 0; where they have faults, which are said, b"" and the exit code."""
+    """The settings, as `Resolved.of_json` reads them, and 0. Where they have faults: tell them; b"" and the exit code."""
     try:
         return configured(arguments).to_json(), 0
     except Unusable as error:
@@ -35,7 +35,7 @@ def configured(arguments: Sequence[str]) -> Resolved:
 
 
 def _taken(given: dict[str, str]) -> list[str]:
-    """Where there are faults already: which addresses cannot be listened on either, so that all is told at once."""
+    """Faults of addresses that cannot be bound, for settings that have other faults: the user is told all at once."""
     found = []
     for field in ("listen", "probe_listen"):
         text = given.get(field, os.environ.get(variable(field), Settings.model_fields[field].default))
@@ -51,7 +51,7 @@ def _taken(given: dict[str, str]) -> list[str]:
 
 
 def _help() -> str:
-    """Made from the settings' own docstrings."""
+    """The text of --help, made from the settings' docstrings."""
     import argparse  # noqa: PLC0415 - for this alone
 
     parser = argparse.ArgumentParser(

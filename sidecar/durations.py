@@ -1,4 +1,4 @@
-"""Durations as people and Go write them: `15`, `15s`, `500ms`, `2m`, `1m30s`, `0h1m0s`, `15000000us`."""
+"""Reads and writes durations as people and Go write them: `15`, `15s`, `500ms`, `2m`, `1m30s`, `0h1m0s`, `15000000us`."""
 
 import re
 from typing import Final
@@ -7,10 +7,10 @@ _NS: Final = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s"
 _PLACES: Final = 18
 """Digits before and after a point: more than any duration needs."""
 _SCALE: Final[int] = 10 ** (_PLACES + 9)
-"""Of what such a number of nanoseconds is counted in, to the second."""
+"""The units in a second: a number with _PLACES decimals, times its unit in nanoseconds, is a whole number of them."""
 _NUMBER: Final = rf"(?:[0-9]{{1,{_PLACES}}}(?:\.[0-9]{{0,{_PLACES}}})?|\.[0-9]{{1,{_PLACES}}})"
 SHAPE: Final = rf"[+]?(?:(?:{_NUMBER}(?:{'|'.join(_NS)}))+|{_NUMBER}|[0-9]{{1,3}}e[0-9])"
-"""As a regular expression, for JSON Schema as well. Time.ParseDuration of Go, and seconds where no unit stands."""
+"""A duration as a regular expression, for JSON Schema as well: as Go's time.ParseDuration takes it, and seconds without a unit."""
 _WHOLE: Final = re.compile(SHAPE, re.ASCII)
 _PART: Final = re.compile(rf"({_NUMBER})({'|'.join(_NS)}|$)", re.ASCII)
 

@@ -1,7 +1,7 @@
 """The algorithm: a pure state machine. No clock, await, network, log or randomness.
 
-`absorb` takes an event and gives the next state; `due` says which request that state asks for and from when; `send` writes the request
-down as under way. One request is under way at a time. The rules are named S1 to S11, L1 and L2, as in the documentation.
+`absorb` takes an event and gives the next state; `due` says which request that state asks for, and from when; `send` records that request
+as under way. At most one request is under way at a time. Rules: docs/rules.md.
 """
 
 from dataclasses import dataclass, replace
@@ -18,17 +18,17 @@ from sidecar.view import State
 from sidecar.writes import Held, Kind, Request
 
 MOST_UNRESOLVED = 16
-"""Own writes of unknown outcome that are remembered, the newest: where each write ends in 5xx there would be more for ever."""
+"""So many own writes of unknown outcome are remembered, the newest: where every write ends in 5xx, their number would grow for ever."""
 
 
 @dataclass(frozen=True, slots=True)
 class Election(Situation):
-    """The whole state of one candidate, and every change of it."""
+    """The whole state of one candidate, and every change of that state."""
 
-    # ---- what happens -------------------------------------------------------------------------------------------------------------
+    # ---- events -------------------------------------------------------------------------------------------------------------------
 
     def absorb(self, event: Event, at: Moment) -> "Election":  # noqa: PLR0911 - one branch for each kind of event
-        """The state after `event`. The clock comes first: a deadline that has passed ends the term whatever the event proves (S3)."""
+        """The state after `event`. The clock comes first: a deadline that has passed ends the term, whatever the event proves (S3)."""
         state = self._at(at)
         match event:
             case Tick():
@@ -54,6 +54,7 @@ class Election(Situation):
                 return state._end(renewal, at)
 
     def _at(self, at: Moment) -> "Election":
+        """The state after everything that the clock alone brings: a deadline that has passed, a time out that is over."""
         if self.held is not None and at.now_ns >= self.held.deadline_ns:  # S3
             return self._move(Cause.EXPIRED, "no renewal landed within the renew deadline", held=None)._schedule(None, at)
         if self.state is State.STEPPING_DOWN and self.record is None and not self.doubt and at.now_ns >= self.release_ns:
@@ -63,6 +64,7 @@ class Election(Situation):
         return self
 
     def _answered(self, request: Request, outcome: Outcome, at: Moment) -> "Election":  # noqa: C901, PLR0911 - one branch for each kind of outcome
+        """The state after the answer to `request`."""
         writing = request.kind is not Kind.READ
         later_ns = max(at.now_ns, request.sent_ns + ns(self.me.retry_period_seconds))
         match outcome:
@@ -70,13 +72,13 @@ class Election(Situation):
                 return replace(self, doubt=True, next_ns=later_ns, altered=request.altered(record))._unsure(request)
             case Done(record):
                 return self._done(request if writing else None, record, request.sent_ns, at)
-            case Missing() if request.kind is Kind.SENTINEL:  # not even its namespace is there
+            case Missing() if request.kind is Kind.SENTINEL:  # a create is answered 404 where the namespace is missing as well
                 return replace(self, next_ns=later_ns)
             case Missing() if self.learned_ns > request.sent_ns:
                 return replace(self, doubt=True)
             case Missing():
                 return replace(self, next_ns=0)._gone(at)
-            case Conflict():  # S5: it may be one's own success, or a touch by somebody else: look
+            case Conflict():  # S5: this very write may have landed, or another program has changed the Lease: the next read tells
                 raced = replace(self, doubt=True, raced=True)._unsure(request)
                 if self.held is None:
                     return raced
@@ -89,35 +91,35 @@ class Election(Situation):
                 return replace(busy, next_ns=later_ns, asked_ns=at.now_ns + ns(min(retry_after_seconds, self.longest_wait_seconds())))
             case Denied():
                 return replace(self, next_ns=later_ns, doubt=self.doubt or not writing)
-            case _:  # S3: an unknown outcome extends nothing until it is found landed
+            case _:  # S3: a write of unknown outcome extends nothing, until a read shows that it landed
                 doubt = self.doubt or not writing or self.state in OUT
                 unknown = replace(self, next_ns=later_ns, doubt=doubt, raced=False)
                 return unknown._unsure(request) if writing else unknown
 
     def _done(self, write: Request | None, record: Record, sent_ns: int, at: Moment) -> "Election":
-        """An answer shows `record`, which `write` left there if it was one."""
+        """Take in an answer that shows `record`; `write` is the write that was answered, None for a read."""
         if record == self.record and (write is None or self._has_found(write)):
-            unresolved = () if self.leaving else self.unresolved  # looked once more: enough for who leaves
+            unresolved = () if self.leaving else self.unresolved  # a process that is leaving needs no second look at the Lease
             return replace(self, next_ns=0, asked_ns=0, unresolved=unresolved)._hear(record, at)
         if record != self.record and self.learned_ns > sent_ns and not record.is_later(self.record):
-            late = replace(self, doubt=True)  # the watch was faster: what this answer tells may be over
+            late = replace(self, doubt=True)  # the watch has shown something since this request was sent: the answer may be out of date
             late = late._spoilt(write, record, at) if write is not None else late
             return late._unsure(write) if write is not None and write.is_outcome(record) else late
         return replace(self, next_ns=0, asked_ns=0)._see(record, at, write)
 
     def _note(self, record: Record) -> "Election":
-        """S8: remember the largest token seen, however late the news is and whatever becomes of it."""
+        """S8: remember the largest token seen, also one in news that is late and changes nothing else."""
         token = record.term.token if record.term is not None else None
-        if token is None or token >= MAX_TOKEN or (self.last_token is not None and token <= self.last_token):  # none could grow past 2^53
+        if token is None or token >= MAX_TOKEN or (self.last_token is not None and token <= self.last_token):  # no token grows past 2^53
             return self
         return replace(self, last_token=token)
 
     def _unsure(self, write: Request) -> "Election":
-        """A write that may stand in the Lease: the next read decides. One that is forgotten is waited out like a stranger's (S9 c)."""
+        """Queue `write` as unresolved: the next read decides. One that falls out of the queue is waited out like a stranger's (S9 c)."""
         return replace(self, unresolved=(*self.unresolved, write)[-MOST_UNRESOLVED:])
 
     def _hear(self, record: Record, at: Moment) -> "Election":
-        """Take news from the watch: what is later counts; what is older, or has no order, calls for one quorum read (S4)."""
+        """Take in a record from the watch. A later one counts; an older one, or one without an order, calls for a quorum read (S4)."""
         if record == self.record:
             return replace(self, confirmed_ns=at.now_ns)
         if (self.record is None and self.held is None) or record.is_later(self.record):
@@ -125,8 +127,8 @@ class Election(Situation):
         return replace(self, doubt=True)
 
     def _see(self, record: Record, at: Moment, mine: Request | None = None) -> "Election":
-        """Take `record` for the newest state of the Lease: where it answers an own write, that is `mine`, whatever stands there."""
-        own = (mine, self.flight, *self.unresolved, self.landed)  # the watch may be faster than the answer
+        """Take `record` for the newest state of the Lease. `mine` is the own write that it answers, even where it stands there changed."""
+        own = (mine, self.flight, *self.unresolved, self.landed)  # the watch may show a write before its answer arrives
         found = next((write for write in own if write is not None and (write is mine or write.is_outcome(record))), None)
         known = replace(
             self,
@@ -146,7 +148,7 @@ class Election(Situation):
             known = replace(known, altered=())
         if found is not None:
             known = known._landed(found, record, at)
-        elif known.held is not None and record.holder == self.me.identity:  # whatever else was changed with the duration
+        elif known.held is not None and record.holder == self.me.identity:  # also where other fields were changed with the duration
             known = known._curtailed(record)
         if found is not None and found.is_outcome(record):
             return known._schedule(self.record, at)
@@ -157,12 +159,12 @@ class Election(Situation):
         if known.held is not None and record.holder not in (SENTINEL, self.me.identity):  # S4, S7: the sentinel ends no term
             whom = f"{record.holder} holds the Lease" if record.holder else "the Lease was emptied"
             lost = known._move(Cause.LOST, whom, held=None)._schedule(None, at)
-            # A pause that can be seen before it is taken anew: the app stops cleanly, and who emptied the Lease sees that it worked.
+            # Pause for a retry period before taking it anew: the app stops cleanly, and an administrator who emptied the Lease sees it.
             return replace(lost, contend_ns=max(lost.contend_ns, at.now_ns + ns(self.me.retry_period_seconds)))
         return known._schedule(self.record, at)
 
     def _gone(self, at: Moment) -> "Election":
-        """Find the Lease missing: that does not make it free (S7)."""
+        """Take in that the Lease is missing: that does not make it free (S7)."""
         known = self if self.state is not State.STARTING else self._move(Cause.SEEN, "the Lease is missing")
         last = promise.missing(self.last, at.now_ns, self.me.lease_duration_seconds)
         return replace(
@@ -182,7 +184,7 @@ class Election(Situation):
         return self.landed is not None and write.is_outcome(self.landed.record)
 
     def _landed(self, write: Request, record: Record, at: Moment) -> "Election":
-        """Find an own write standing in the Lease, as `record` shows it."""
+        """Take in that the own write `write` landed; `record` shows what stands in the Lease."""
         if self._has_found(write):
             return self._curtailed(record)
         if write.kind is Kind.SENTINEL:
@@ -196,7 +198,7 @@ class Election(Situation):
         return known._holds(stands, at) if known.landed is not None else known
 
     def _holds(self, write: Request, at: Moment) -> "Election":
-        """The Lease is held by that own write."""
+        """Lead, or lead on, by the own write `write`, which stands in the Lease."""
         deadline_ns = writes.deadline_ns(self.me, write)  # S3
         if self.held is not None:  # S3: the newest write counts, also where it ends earlier than the one before
             return replace(self, held=replace(self.held, deadline_ns=deadline_ns))
@@ -209,21 +211,21 @@ class Election(Situation):
         return self._move(Cause.TOOK, "resumed its term" if write.kind is Kind.RESUME else "acquired the Lease", held=held)
 
     def _spoilt(self, write: Request, record: Record, at: Moment) -> "Election":
-        """S3: a write that was altered so that it holds nothing is no renewal: the answer is false at once, and what stands runs out."""
+        """S3: note the fields in which `write` stands altered. Where it is no renewal any more the term ends at once, unreleased."""
         altered = write.altered(record)
         if write.kind in (Kind.RELEASE, Kind.SENTINEL):
             return replace(self, altered=altered, spoilt=None if write.is_outcome(record) else record.renewal)
         if writes.is_renewal(self.me, write, altered, record.duration_seconds):
             return replace(self, altered=altered, spoilt=None)
-        last = promise.missing(self.last, at.now_ns, self.me.lease_duration_seconds)  # nothing in it may tell of a holder any more
+        last = promise.missing(self.last, at.now_ns, self.me.lease_duration_seconds)  # the altered record may not name a holder at all
         spoilt = replace(self, altered=altered, spoilt=record.renewal, last=last, landed=None, wrote=write, fresh=False)
         why = f"what stands in the Lease is not what was written: {', '.join(altered)}"
         return (spoilt._move(Cause.ALTERED, why, held=None) if spoilt.held is not None else spoilt)._schedule(None, at)
 
     def _curtailed(self, record: Record) -> "Election":
-        """S3: the duration was shortened under a write that stands: the smaller one counts at once, and the holder renews with its own."""
+        """S3: where another program has shortened the duration under the last own write, go by the smaller one at once, and renew."""
         seconds, held = record.duration_seconds, self.held
-        if self.landed is not None and seconds is None:  # S6: each counts it as its own, which may be smaller
+        if self.landed is not None and seconds is None:  # S6: each follower takes its own duration instead, which may be smaller
             return replace(self, curtailed=True)
         if self.landed is None or seconds is None or seconds >= (self.landed.record.duration_seconds or 0):
             return self
@@ -233,17 +235,18 @@ class Election(Situation):
         return replace(self, landed=landed, held=held, curtailed=True)
 
     def _is_twin(self, record: Record, before: Record | None) -> bool:
-        """S9 d: another instance of this identity replaced a write of ours; the write of a former process cannot, it would come first."""
+        """S9 d: another process of this identity has replaced a write of ours; a former one cannot, for it writes on an older version."""
         term, version = record.term, record.version_number
         if self.wrote is None or term is None or record.holder not in ("", self.me.identity):
             return False
         base = version_number(self.wrote.base)
-        former = version is not None and base is not None and version <= base  # from before our write: a read may be stale
+        former = version is not None and base is not None and version <= base  # older than our write: a read may be stale
         if former or (before is not None and before.renewal == record.renewal):
             return False
         return term.holder == self.me.identity and term.instance not in ("", self.me.instance)
 
     def _conflict(self, at: Moment) -> "Election":
+        """Stay out for the longer of both durations, counted anew at each write of the twin (S9 d)."""
         seconds = max(self.me.lease_duration_seconds, self.last.seconds if self.last is not None else 0)
         out = replace(self, landed=None, back_ns=None if self.leaving else at.now_ns + ns(seconds))
         if self.state is State.CONFLICT:
@@ -253,14 +256,14 @@ class Election(Situation):
     # ---- waiting and stepping down ------------------------------------------------------------------------------------------------
 
     def _schedule(self, before: Record | None, at: Moment) -> "Election":
-        """Say when to contend for the Lease as it is seen now; a touch that is no renewal moves nothing but a larger promise (S6)."""
+        """Set when to contend for the Lease as it stands. A change that is no renewal moves that only by a larger duration (S6)."""
         if self.state is not State.FOLLOWING or self.record is None:
             return self
         if self.may_resume():
             return replace(self, former=self.former or self.last, contend_ns=at.now_ns)
         free_ns = max(self.free_ns(), at.now_ns)
         new = before is None or before.version != self.record.version
-        known = replace(self, asked_ns=0) if new and free_ns <= at.now_ns else self  # L2: a free Lease ends what Retry-After asks, once
+        known = replace(self, asked_ns=0) if new and free_ns <= at.now_ns else self  # L2: a new, free version ends a Retry-After, once
         if before is not None and before.same_renewal(self.record):
             return replace(known, contend_ns=max(self.contend_ns, self.free_ns()))
         if self.is_mine() and self.record.holder:
@@ -268,12 +271,13 @@ class Election(Situation):
         return replace(known, contend_ns=free_ns + self.turn_ns(at))
 
     def _end(self, renewal: tuple[str, str, int | None, int | None], at: Moment) -> "Election":
-        """S6 x: a proof ends what that very renewal promised; a later one, a late write of the dead process too, needs its own."""
+        """S6 x: the Pod that made `renewal` has ended. A later renewal needs its own proof, even a late write by a dead process."""
         if self.record is None or self.record.renewal != renewal or self.suspect() is None:
             return self
         return replace(self, over=renewal, contend_ns=min(self.contend_ns, at.now_ns + self.turn_ns(at)))
 
     def _step_down(self, event: StepDown, at: Moment) -> "Election":
+        """Say false now and set when to release: as soon as no deadline that an application was given lies ahead (S11)."""
         me, now_ns = self.me, at.now_ns
         given_ns = max(event.given_until_ns, self.former.end_ns if self.former is not None else 0)
         if event.app_ended or given_ns <= now_ns:  # S11: the app has stopped, or no given deadline lies ahead
@@ -293,7 +297,7 @@ class Election(Situation):
         return out._move(Cause.STEP_DOWN, event.why) if (self.state, Cause.STEP_DOWN) in TRANSITIONS else out
 
     def _feel(self, event: Health, at: Moment) -> "Election":
-        """Lead with a healthy app alone: else step down, and follow again as soon as that is released (`Situation.excused` aside)."""
+        """A leader whose app is unhealthy steps down, and follows again once the Lease is released; an excused one leads on."""
         known = replace(self, healthy=event.ok, excused=self.excused and not event.ok)
         if event.ok or known.excused or known.state is not State.LEADING:
             return known
@@ -305,7 +309,7 @@ class Election(Situation):
     # ---- requests ----------------------------------------------------------------------------------------------------------------
 
     def send(self, kind: Kind, at: Moment) -> "Election":
-        """The state with that request under way (`flight`). It must leave after `at`: its deadline counts from there (S3)."""
+        """The state with a request of that kind under way (`flight`). Send it after `at`: its deadline counts from `at` (S3)."""
         if kind is Kind.READ:
             return replace(self, flight=writes.read(at.now_ns), doubt=False, raced=False)
         record, base = self.compose(kind, at), self.record.version if self.record is not None else None

@@ -1,4 +1,4 @@
-"""What an election is told, and what it asks for."""
+"""The events that an election is told, and the request that it asks for."""
 
 from dataclasses import dataclass
 from math import log
@@ -11,39 +11,39 @@ from sidecar.writes import Kind
 
 LARGEST_GROUP: Final = 1000
 SPREAD_SECONDS: Final = 0.05
-"""L2: where nobody stands by, who sees the Lease free waits SPREAD_SECONDS x (1 + log u to the base LARGEST_GROUP), u uniform in (0, 1]: in
-a group of any size below that a handful write first, and the others see it before their turn."""
+"""L2: where nobody stands by, each candidate that sees the Lease free waits SPREAD_SECONDS x (1 + log u to the base LARGEST_GROUP), with u
+uniform in (0, 1]. In a group of any size up to LARGEST_GROUP a handful of candidates write first; the others see that before their turn."""
 STANDBY_STEP_SECONDS: Final = 0.05
-"""The first stand-by waits for nobody, each further one so much longer: several times what a write and the news of it take."""
+"""The first stand-by does not wait, each further one waits so much longer: several times what a write and the news of it take."""
 STANDBY_LEAD_SECONDS: Final = 0.25
 LATE_SPREAD_SECONDS: Final = 0.6
-"""Where somebody stands by, all others wait for so long before they spread, and spread over more: the news of one write takes a while to
-reach a thousand. Both together end within the second that L1 has."""
+"""Where a candidate stands by, all others wait for STANDBY_LEAD_SECONDS, and then spread over LATE_SPREAD_SECONDS: the news of one write
+takes a while to reach a thousand candidates. The sum stays within the second that L1 allows."""
 HOLD_BACK_SECONDS: Final = 1.0
-"""A release that names its successor gives it this much before anyone else contends: enough for it to hear, too little to miss."""
+"""Others wait 1 s for the successor that a release names: long against a watch's delay, short if the successor has died."""
 
 UNHEALTHY_DURATIONS: Final = 2
-"""For so many lease durations a Lease must stand free before a candidate whose app is not healthy contends."""
+"""A candidate with an unhealthy app contends when the Lease has stood free for so many lease durations."""
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """What an event needs of the world."""
+    """The moment of an event: what the pure election is told of clocks and chance."""
 
     now_ns: int
     """CLOCK_BOOTTIME."""
     wall_us: int
-    """Microseconds since the epoch, written for people."""
+    """Microseconds since the epoch; written into the Lease for people."""
     dice: float = 1.0
     """Uniform in (0, 1]."""
 
     def spread_ns(self, longest_seconds: float = SPREAD_SECONDS) -> int:
-        """How long to wait for others to go first (L2)."""
+        """How long to wait so that a few others write first (L2)."""
         return ns(spread_seconds(self.dice, longest_seconds))
 
 
 def spread_seconds(dice: float, longest_seconds: float) -> float:
-    """A wait that few of any group up to LARGEST_GROUP draw near 0, and most near the longest; `dice` uniform in (0, 1]."""
+    """A wait from 0 to `longest_seconds`; few of any group up to LARGEST_GROUP draw one near 0. `dice` is uniform in (0, 1]."""
     return longest_seconds * max(0.0, 1 + log(dice, LARGEST_GROUP))
 
 
@@ -54,26 +54,26 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What became of the request under way."""
+    """The request under way was answered, or given up."""
 
     outcome: Outcome
 
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """The watch shows the Lease; it may be late."""
+    """The watch shows the Lease as `record`; the news may be late."""
 
     record: Record
 
 
 @dataclass(frozen=True, slots=True)
 class Confirmed:
-    """The watch lives and has nothing new."""
+    """The watch is alive and shows nothing new."""
 
 
 @dataclass(frozen=True, slots=True)
 class Doubted:
-    """A quorum read is called for: the watch shows a deletion, broke, or shows nothing, or a poll is due."""
+    """A quorum read is wanted: the watch shows a deletion, broke, or shows nothing, or a poll is due."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +82,15 @@ class StepDown:
 
     why: str
     given_until_ns: int = 0
-    """The latest deadline in a true answer of this process (S11), CLOCK_BOOTTIME."""
+    """The latest deadline that this process has given in a true answer (S11), CLOCK_BOOTTIME."""
     app_ended: bool = False
-    """The app has said, or a setting says, that it no longer acts."""
+    """The app no longer acts, as it has said itself, or as a setting says."""
     leaving: bool = False
     """The process is about to end."""
     out_seconds: float | None = None
-    """How long to stay out; None: as before, or twice the lease duration."""
+    """How long to stay out; None for as long as a resignation under way says, or else for twice the lease duration."""
     successor: str = ""
-    """Whom the release names: that candidate goes first. "" for nobody."""
+    """The candidate that the release names, which then goes first; "" for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,16 +100,16 @@ class Campaign:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What the probes of the app say, again with each of them."""
+    """The app's health after a probe; told after each probe, also where it is as before."""
 
     ok: bool
     given_until_ns: int = 0
-    """As of `StepDown` (S11)."""
+    """As in `StepDown` (S11)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """Every process of the holder's Pod has ended (S6 x): shown by a read that was sent when that renewal was known."""
+    """Every process of the holder's Pod has ended (S6 x), as a read shows that was sent after `renewal` was known."""
 
     renewal: tuple[str, str, int | None, int | None]
     """`Record.renewal` of the record that names the Pod."""
@@ -120,10 +120,10 @@ Event = Tick | Answered | Watched | Confirmed | Doubted | StepDown | Campaign | 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A request that is wanted."""
+    """A request that the election wants to send."""
 
     kind: Kind
     at_ns: int
-    """Not before, CLOCK_BOOTTIME."""
+    """Send it at this moment or later; CLOCK_BOOTTIME."""
     urgent: bool = False
-    """Of the holder: no budget delays it (L2)."""
+    """The holder's request: no budget delays it (L2)."""

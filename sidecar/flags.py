@@ -1,6 +1,6 @@
-"""The command line: which flags there are and what each was given, and every word that is none.
+"""Reads the command line: the text of each flag, and every word that is no flag.
 
-Read by hand: of several faults all are told, and what Go's flags allow is allowed (one dash or two, `=` or a space, negative values).
+By hand, so that all faults are told at once, and all that Go's flags allow is allowed (one dash or two, `=` or a space, negative values).
 """
 
 import re
@@ -14,22 +14,22 @@ from sidecar.settings import BOOLEANS, Settings, flag, variable
 
 COMMANDS: Final = ("probe",)
 _NEAR: Final = 0.7
-"""How alike two names are (difflib's ratio) where one is taken for a slip of the other: LEESE_NAME is, FOO or TOKEN is not."""
+"""From this likeness on (difflib's ratio) a name is taken for a slip of another: LEESE_NAME is one, FOO or TOKEN is none."""
 
 
 @dataclass
 class Line:
-    """What a command line says."""
+    """The contents of a command line."""
 
     given: dict[str, str] = field(default_factory=dict)
     """Texts by field of the settings, or by an older flag's name; the last one counts."""
     faults: list[str] = field(default_factory=list)
     shows: str = ""
-    """`help` or `version`, where that is asked for."""
+    """`help` or `version` where the command line asks for it."""
 
 
 def parsed(arguments: Sequence[str]) -> Line:
-    """Read all of it."""
+    """Read a whole command line."""
     line, rest = Line(), Rest(arguments)
     for word in rest:
         if word == "--":
@@ -42,7 +42,7 @@ def parsed(arguments: Sequence[str]) -> Line:
 
 
 class Rest(Iterator[str]):
-    """The words to come, the next of which can be looked at."""
+    """The words that are still to be read."""
 
     def __init__(self, words: Sequence[str]) -> None:
         self._words = list(words)
@@ -54,7 +54,7 @@ class Rest(Iterator[str]):
         return self._words.pop(0)
 
     def value(self) -> str | None:
-        """Take the next word if it is no flag; a number with a minus is none."""
+        """Take the next word if it is no flag; a negative number is no flag."""
         return next(self) if self._words and not re.match(r"-(?![0-9.])", self._words[0]) else None
 
     def boolean(self) -> str | None:
@@ -83,17 +83,17 @@ def _read(line: Line, word: str, rest: Rest) -> None:
     else:
         line.faults.append(f"{word} is no flag{nearest(name, {key: f'--{key}' for key in (*_OWN, *older.FLAGS)})}")
         if value is None:
-            rest.value()  # its value is no fault of its own
+            rest.value()  # skip its value, which would be told as another fault
 
 
 def no_setting(name: str) -> str:
-    """What is said of an unknown LEADER_ name in the environment."""
+    """The message for an unknown LEADER_ name in the environment."""
     bare = {variable(each).partition("_")[2]: variable(each) for each in Settings.model_fields}
     return f"{name} is no setting{nearest(name.upper().partition('_')[2], bare)}"
 
 
 def nearest(name: str, known: dict[str, str]) -> str:
-    """The one that was meant, where that can be told."""
+    """The end of such a message: the known name that was probably meant, if any is near."""
     near = get_close_matches(name.lower(), {key.lower(): None for key in known}, n=1, cutoff=_NEAR)
     shown = {key.lower(): text for key, text in known.items()}
     return f": did you mean {shown[near[0]]}?" if near else "; leader-sidecar --help lists all there are"

@@ -1,6 +1,7 @@
-"""Whether the Pod's terminationGracePeriodSeconds leaves a step-down its time: said at the start, wherever the own Pod is seen.
+"""Warns at the start where the Pod's terminationGracePeriodSeconds is too short for a step-down, if the own Pod can be seen.
 
-A kubelet kills what has not ended by then. A sidecar that still waits for its application releases nothing, and the Lease runs out.
+After that period a kubelet kills the Pod's processes. A sidecar that still waits for its application has then released nothing, and the
+Lease has to run out.
 """
 
 import logging
@@ -16,7 +17,7 @@ from sidecar.stores.pods import Found, Pods
 _log: Final = logging.getLogger(__name__)
 
 RELEASE_SECONDS: Final = 2
-"""For the release itself, and for the end of the process."""
+"""What the release itself and the end of the process take."""
 
 
 def needed_seconds(drain_timeout_seconds: float) -> int:
@@ -25,7 +26,7 @@ def needed_seconds(drain_timeout_seconds: float) -> int:
 
 
 class Grace:
-    """Looks at the own Pod as it is seen first."""
+    """Looks at the own Pod once, when it is first seen."""
 
     def __init__(self, pod: Pod, drain_timeout_seconds: float) -> None:
         self._pod = pod
@@ -33,7 +34,7 @@ class Grace:
         self._looked = False
 
     def look(self, pod: Any) -> None:
-        """Warn where its grace period is too short. Total on any JSON."""
+        """Warn where the Pod's grace period is too short. Total on any JSON."""
         if self._looked or not proof.is_pod(pod, self._pod.uid):
             return
         spec = pod.get("spec")
@@ -47,7 +48,7 @@ class Grace:
             log_move(_log, logging.WARNING, said, is_seconds=given, needs_seconds=self._needed, why=why)
 
     async def look_once(self, runner: Runner, pods: Pods) -> None:
-        """Read the own Pod, once; where that cannot be, say what is needed."""
+        """Read the own Pod once and look at it; where it cannot be read, log the grace period that is needed."""
         await runner.rate_limiter.acquire()
         outcome = await pods.read(self._pod.name, runner.candidate.request_limit_seconds)
         if isinstance(outcome, Found):

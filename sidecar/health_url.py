@@ -1,4 +1,4 @@
-"""Which URLs the application's health is asked for: those of the sidecar's own Pod."""
+"""Which URLs may be probed for the application's health: those of the sidecar's own Pod."""
 
 import ipaddress
 from typing import Final
@@ -8,7 +8,7 @@ ALLOWED: Final = "http://HOST:PORT/PATH with localhost or an IP address as HOST,
 
 
 def is_usable(text: str) -> bool:
-    """Whether `text` is such a URL. No names but localhost: the app shares the Pod's addresses, and no look-up may say otherwise."""
+    """Whether `text` is such a URL. The only name is localhost: the app has the Pod's addresses, and a look-up might lead elsewhere."""
     try:
         url = urlsplit(text)
         _ = url.port

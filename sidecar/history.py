@@ -8,7 +8,7 @@ from typing import Final
 from sidecar.lease import SENTINEL, Record, format_time, pod_name
 
 KEPT: Final = 100
-"""Terms; older ones are forgotten."""
+"""So many terms are kept, the newest."""
 
 
 class End(StrEnum):
@@ -21,17 +21,17 @@ class End(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One holder's time. Times are the wall clocks' of those who wrote or saw them: for people."""
+    """One unbroken tenure of one holder. Its times are wall-clock times, for people: of the holder that wrote, or of this sidecar."""
 
     holder: str
     token: int | None
     acquire_time_us: int | None
-    """As its holder wrote it."""
+    """As the holder wrote it."""
     ended_us: int | None = None
-    """When its end was seen here; None while it stands in the Lease."""
+    """When this sidecar saw the end; None while the term stands in the Lease."""
     ended: End | None = None
-    """`released` by its holder; `emptied` by somebody else; `replaced`: another took the Lease when it had run out, or by hand, or the
-    holder took it anew."""
+    """`released` by the holder; `emptied` by another program; `replaced`: another candidate took the Lease after it had run out, somebody
+    changed the holder by hand, or the holder began a new term."""
 
     def to_json(self) -> dict[str, object]:
         """One entry of `GET /history`."""
@@ -52,7 +52,7 @@ class History:
         self.terms: deque[Term] = deque(maxlen=KEPT)
 
     def see(self, record: Record | None, wall_us: int) -> None:
-        """The Lease as it is known now. A missing Lease, or a sentinel, ends no term: its holder may claim it back."""
+        """Take in the Lease as it is known now. A missing Lease, or the sentinel, ends no term: the holder may claim the Lease back."""
         if record is None or record.holder == SENTINEL:
             return
         last = self.terms[-1] if self.terms else None

@@ -1,4 +1,4 @@
-"""One identity, one process (S9): who this candidate is, where it runs, and the socket that keeps a second one out."""
+"""One identity, one process (S9): this process's name, its place, and the socket that keeps a second process of its identity out."""
 
 import errno
 import hashlib
@@ -14,7 +14,7 @@ _NETWORK_NAMESPACE: Final = Path("/proc/self/ns/net")
 
 
 class CannotGuard(Exception):  # noqa: N818 - said to the user
-    """Whether another process contends under the same identity cannot be told here."""
+    """The identity's socket cannot be had: whether another process contends under this identity cannot be told."""
 
 
 class IdentityTaken(CannotGuard):
@@ -28,16 +28,16 @@ class Pod:
     namespace: str
     name: str
     uid: str
-    """Tells it from a namesake of another life."""
+    """Distinguishes it from an earlier Pod of the same name."""
 
 
 def instance() -> str:
-    """This process alone: 16 random hex digits."""
+    """A new name for this process: 16 random hex digits."""
     return secrets.token_hex(8)
 
 
 def place() -> str:
-    """Kernel boot id and network namespace: where abstract sockets exclude each other. "" where the system has neither."""
+    """Kernel boot id and network namespace: within one place abstract sockets exclude each other. "" where the system has neither."""
     try:
         return f"{_BOOT_ID.read_text(encoding='ascii').strip()}/{_NETWORK_NAMESPACE.stat().st_ino}"
     except OSError:
@@ -45,10 +45,10 @@ def place() -> str:
 
 
 def take(namespace: str, lease: str, identity: str) -> socket.socket | None:
-    """Take the identity for as long as the socket that is returned lives; None where there are no abstract sockets (not Linux).
+    """Take the identity for as long as the returned socket is open; None where there are no abstract sockets (not Linux).
 
-    The name lies in the abstract namespace (unix(7)): it belongs to one network namespace and goes with its process, kill -9 included.
-    Raises IdentityTaken, or CannotGuard where the system does not let us ask.
+    The socket's name is an abstract one (unix(7)): it belongs to one network namespace, and the kernel frees it when the process ends, kill
+    -9 included. Raises IdentityTaken, or CannotGuard where the system allows no such socket.
     """
     if sys.platform != "linux":
         return None

@@ -1,4 +1,4 @@
-"""JSON from strangers: text is read strictly, and a value of another type than the wanted one counts as absent."""
+"""Reads JSON that other programs wrote: text strictly, and a value of another type than the wanted one counts as absent."""
 
 import json
 from collections.abc import Mapping
@@ -6,25 +6,25 @@ from typing import Any, Never
 
 
 def strict_loads(text: str) -> object:
-    """The value that `text` stands for. Raises ValueError where two readers could take it for two values, RecursionError where it is deep.
+    """The value in `text`. Raises ValueError for no JSON, or where two readers could read two values; RecursionError where it is too deep.
 
-    Refused beside what is no JSON: a name that an object holds twice (RFC 8259 section 4: "unpredictable"), NaN and infinities.
+    Two readers could differ on a name that an object holds twice (RFC 8259 section 4: "unpredictable"), NaN and infinities.
     """
     return json.loads(text, object_pairs_hook=_object, parse_constant=_no_number)
 
 
 def mapping(value: object) -> Mapping[str, Any]:
-    """An object, or an empty one."""
+    """`value` if it is an object, else an empty one."""
     return value if isinstance(value, dict) else {}
 
 
 def string(value: object) -> str:
-    """A string, or an empty one."""
+    """`value` if it is a string, else an empty one."""
     return value if isinstance(value, str) else ""
 
 
 def integer(value: object) -> int | None:
-    """An integer, or None; JSON's true and 1.0 are none."""
+    """`value` if it is an integer, else None; JSON's true and 1.0 are no integers."""
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 

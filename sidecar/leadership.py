@@ -1,7 +1,7 @@
-"""The snapshot that HTTP serves, and the broadcast that waiters await.
+"""The snapshot that HTTP serves, and the broadcast that waiting clients await.
 
-The elector publishes a `View`; whoever reads gets an `Answer` that is computed at that moment from CLOCK_BOOTTIME and the view's own
-deadline (S2). So a loop that hangs, a SIGSTOP or a suspended machine cannot keep an answer true, nor a version unchanged.
+The elector publishes a `View`. Each reading of it is an `Answer`, computed at that moment from CLOCK_BOOTTIME and the view's own deadline
+(S2). So a loop that hangs, a SIGSTOP or a suspended machine cannot keep an answer true, nor a version unchanged.
 """
 
 import asyncio
@@ -13,13 +13,12 @@ from sidecar.lease import format_time, pod_name
 from sidecar.view import State, View
 
 VACANT_SECONDS: Final = 0.05
-"""A Lease that is let go is taken in less, as a rule: who waits is then told of the next leader alone, and by a sidecar that has not
-been busy with telling that there is none."""
+"""Hold back "no leader" for 50 ms: usually the next one has acquired by then, so waiting clients wake once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One reading of the leadership: true at the moment it was computed, and until `valid_until_boottime_ns`."""
+    """One reading of the leadership: valid at the moment it was computed, and until `valid_until_boottime_ns`."""
 
     name: str
     is_leader: bool
@@ -44,13 +43,13 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What does not change in an answer."""
+    """The fields of an answer that never change."""
 
     identity: str
     lease: str
     namespace: str
     boot: str
-    """Opaque, new for each life of the process: a version of another life differs, so no poller hangs on it."""
+    """Opaque, new in each process: no version of a former process equals one of this process, so no poll waits on it."""
 
 
 class Leadership:
@@ -61,34 +60,35 @@ class Leadership:
         self._clock = clock
         self._view = View()
         self._counter = 1
-        """The version of `_view` while it has not expired; the expired view's is one more."""
+        """The version of `_view` while it has not expired. Once it has expired its version is one more."""
         self._announced = 1
-        """The newest version that waiters have been told of."""
+        """The newest version that waiting clients were woken for."""
         self.quiet_until_ns = 0
-        """Until then nobody is told that nobody leads; CLOCK_BOOTTIME."""
+        """Until then no client is woken to hear that nobody leads; CLOCK_BOOTTIME."""
         self._changed = asyncio.Event()
+        """Set when the version moves."""
         self._renewed = asyncio.Event()
-        """Set with the other one, and when the deadline alone has moved."""
+        """Set when the version moves, and also when only the deadline does."""
         self.given_until_ns = 0
         """The latest deadline in a true answer on the app listener (S11), CLOCK_BOOTTIME."""
         self.waiters = 0
-        """Parked polls and streams."""
+        """Polls and streams that wait at this moment."""
         self.closed = False
 
     def close(self) -> None:
-        """Let every waiter go, now and from now on: the process ends."""
+        """End every wait, now and from now on: the process ends."""
         self.closed = True
         self._changed.set()
         self._renewed.set()
 
     def overdue_ns(self) -> int:
-        """For how long the view has claimed a term whose deadline is behind; 0 if it does not."""
+        """For how long the published view has claimed a term whose deadline is behind; 0 where it claims none."""
         if self._view.state is not State.LEADING or self._view.expires_ns is None:
             return 0
         return max(0, self._clock.boottime_ns() - self._view.expires_ns)
 
     def publish(self, view: View) -> None:
-        """Put `view` in place and wake waiters if an answer differs from what they know."""
+        """Put `view` in place, and wake waiting clients if their answer is now another."""
         now_ns = self._clock.boottime_ns()
         before = self._view.at(now_ns)
         version = self._version_number(now_ns)
@@ -96,18 +96,19 @@ class Leadership:
             version += 1
         renewed = view.covered_until_ns != before.covered_until_ns
         self._view = view
+        # Version = counter, plus one once the view has expired; solve for the counter.
         self._counter = 0
         self._counter = version - self._version_number(now_ns)
         if view.state is not State.FOLLOWING or view.holder:
             self.quiet_until_ns = 0
-        elif before.state is State.FOLLOWING and before.holder:  # never where it was this Pod that led
+        elif before.state is State.FOLLOWING and before.holder:  # the end of the own term is told at once
             self.quiet_until_ns = now_ns + ns(VACANT_SECONDS)
         self.announce()
         if renewed:
             self._renewed = _set(self._renewed)
 
     def announce(self) -> None:
-        """Wake waiters if the version has moved, be it by the clock alone."""
+        """Wake waiting clients if the version has moved, also where the clock alone has moved it."""
         now_ns = self._clock.boottime_ns()
         version = self._version_number(now_ns)
         if version != self._announced and now_ns >= self.quiet_until_ns:
@@ -115,11 +116,11 @@ class Leadership:
             self._changed, self._renewed = _set(self._changed), _set(self._renewed)
 
     def version(self) -> str:
-        """The answer's, at this moment."""
+        """The version of an answer that is computed now."""
         return self._version(self._clock.boottime_ns())
 
     def read(self, *, give: bool = False) -> Answer:
-        """The answer at this moment. With `give` (the app listener) a deadline in a true answer is remembered: it will be kept (S11)."""
+        """The answer at this moment. With `give` (the app listener) the deadline of a true answer is remembered, to be kept (S11)."""
         now_ns = self._clock.boottime_ns()
         view = self._view.at(now_ns)
         is_leader = view.state is State.LEADING
@@ -146,9 +147,9 @@ class Leadership:
         )
 
     async def wait(self, version: str, wait_seconds: float, until_ns: int | None = None) -> None:
-        """Return when the version is no longer `version`, or after `wait_seconds`; with `until_ns` when the deadline is another as well.
+        """Return when the version is no longer `version`, or after `wait_seconds`; with `until_ns` also when the deadline is another.
 
-        Cancelled when its client has gone.
+        Cancelled when the client has gone.
         """
         end_ns = self._clock.boottime_ns() + ns(wait_seconds)
         self.waiters += 1
@@ -174,21 +175,21 @@ class Leadership:
 
 
 def _set(event: asyncio.Event) -> asyncio.Event:
-    """Wake all who wait for it; the next event."""
+    """Wake every waiter of `event`; return the event to wait for next."""
     event.set()
     return asyncio.Event()
 
 
 def _until_ns(view: View, now_ns: int) -> int:
-    """The deadline that is told; 0 for none."""
+    """The deadline that an answer tells; 0 for none."""
     return view.covered_until_ns if view.covered_until_ns is not None and view.covered_until_ns > now_ns else 0
 
 
 def _key(view: View) -> tuple[object, ...]:
-    """What moves the version: a renewal does not."""
+    """The part of a view that moves the version. A renewal is no part of it."""
     return (view.state, view.holder, view.token)
 
 
 def _floor_seconds(nanoseconds: int) -> float:
-    """Milliseconds rounded down: a rounding up would be a promise too long."""
+    """Seconds, rounded down to milliseconds: rounded up they would promise too much."""
     return nanoseconds // (NS_PER_SECOND // 1000) / 1000

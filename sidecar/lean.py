@@ -1,4 +1,4 @@
-"""Loading what the sidecar serves with: without what no sidecar uses, and while it has to wait for its settings anyway."""
+"""Loads the modules that serving needs while another process checks the settings, and without the CA certificates that nothing uses."""
 
 import importlib
 import os
@@ -14,21 +14,21 @@ _AHEAD: Final = (
     "sidecar.http.probes", "sidecar.http.openapi", "sidecar.stores.credentials", "sidecar.stores.kubernetes",
     "sidecar.stores.client", "sidecar.stores.transport", "sidecar.stores.watch", "sidecar.stores.answers",
 )  # fmt: skip
-"""What every sidecar in a Pod comes to load sooner or later. A local store, which is for one machine, does without the stores' part."""
+"""Modules that every sidecar in a Pod loads sooner or later. A local store does not need those of `sidecar.stores`."""
 
 
 def load_ahead() -> None:
-    """Load what serving needs, where imports are lazy as well: on another core than the one that checks the settings."""
+    """Load what serving needs, also where imports are lazy: meanwhile another process checks the settings, on another core."""
     load_aiohttp()
     for name in _AHEAD:
         importlib.import_module(name)
 
 
 def load_aiohttp() -> None:
-    """Import aiohttp's client while there are no CA certificates to be found.
+    """Import aiohttp's client while no CA certificates can be found.
 
-    It makes a TLS context of all the system's at its import, for requests that name none: 1.6 MB, and no request of the sidecar's is one.
-    One that came to use it after all would trust nobody, in place of everybody.
+    At its import aiohttp makes a TLS context with all of the system's CA certificates, for requests that name no context: 1.6 MB, and each
+    request of the sidecar names its own. A request with this default context fails verification: safe, and noticed.
     """
     before = {name: os.environ.get(name) for name in _SYSTEMS_CERTIFICATES}
     os.environ.update(dict.fromkeys(before, os.devnull))

@@ -20,20 +20,20 @@ STANDBY_ANNOTATION: Final = "leader-sidecar/standby"
 SENTINEL: Final = "leader-sidecar_sentinel"
 
 MAX_DURATION_SECONDS: Final = 3600
-"""S6: whatever stands in a Lease, nobody waits longer; it is the bound of the setting as well."""
+"""S6: no follower waits longer, whatever stands in the Lease; the bound of the setting as well."""
 MAX_TOKEN: Final = 2**53
 """S8: the largest integer that every JSON reader keeps exact (RFC 8259 section 6)."""
 MAX_TRANSITIONS: Final = 2**31 - 1
 """S10: leaseTransitions is an int32."""
 _MAX_EXTRA_CHARS: Final = 4096
-"""No version of the sidecar writes more into an annotation; a larger value is somebody's junk and not carried on."""
+"""No version of the sidecar writes more into an annotation: a larger value is junk, and a write does not keep it."""
 
 _MAX_STANDBYS: Final = 8
-"""More than any version of the sidecar names; the rest of somebody's junk is not carried on."""
+"""More than any version of the sidecar names: what comes after them is junk, and a write does not keep it."""
 _MAX_IDENTITY_CHARS: Final = 512
 
 _POD_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", re.ASCII)
-"""It becomes part of a path: letters of a DNS name alone (RFC 1123)."""
+"""A Pod's name becomes part of a URL's path, so only what a DNS name may hold (RFC 1123)."""
 _MAX_POD_NAME_CHARS: Final = 253
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -44,12 +44,13 @@ JSON = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class HolderPod:
-    """Whose processes hold a term, told by its holder's own write."""
+    """The Pod that holds a term, as its holder's own write names it."""
 
     name: str
     uid: str
     renewed_us: int | None = None
-    """The renewTime of the write that told it: carried on by a version that does not know it, or put back, it names a former holder's."""
+    """The renewTime of the write that named it. Where it is not the record's, the name was kept by an older version of the sidecar, or
+    written back, and may be a former holder's."""
 
     def to_json(self) -> JSON:
         """The value of `pod` in the annotation."""
@@ -58,7 +59,7 @@ class HolderPod:
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """The annotation `leader-sidecar/term`: whose term, its fencing token, and which process wrote it from where."""
+    """The annotation `leader-sidecar/term`: a term's holder, its fencing token, and which process at which place wrote it."""
 
     holder: str
     token: int | None = None
@@ -66,9 +67,9 @@ class Term:
     place: str = ""
     released: bool = False
     pod: HolderPod | None = None
-    """The holder's Pod; None where it says none."""
+    """The holder's Pod; None where the holder names none."""
     extra: tuple[tuple[str, str], ...] = ()
-    """Keys of a later version of the sidecar, each value as JSON text: kept on every write."""
+    """Keys of a later version of the sidecar, each value as JSON text: every write keeps them."""
 
     def to_json(self) -> str:
         """The annotation's value."""
@@ -90,22 +91,22 @@ class Record:
     """A Lease as last seen."""
 
     version: str
-    """metadata.resourceVersion: opaque, but for S4 and S8."""
+    """metadata.resourceVersion: opaque, except that S4 and S8 read it as an integer where it is one."""
     holder: str = ""
-    """spec.holderIdentity; empty and absent are one: nobody."""
+    """spec.holderIdentity; "" for nobody, where the field is empty or absent."""
     duration_seconds: int | None = None
     """spec.leaseDurationSeconds, at most an hour (S6); None where it is missing or no positive integer."""
     acquire_time_us: int | None = None
     renew_time_us: int | None = None
-    """Microseconds since the epoch; None where absent or junk. For people, and to tell one renewal from the next."""
+    """Both in microseconds since the epoch; None where absent or junk. For people, and to tell one renewal from the next."""
     transitions: int | None = None
     """spec.leaseTransitions, 0 to 2^31 - 1; None where absent or junk."""
     term: Term | None = None
     successor: str = ""
     group: str = ""
-    """Whose Lease this is, where several instances of one product share a namespace; "" for whoever asks."""
+    """The group that has marked the Lease, where several instances of one product share a namespace; "" for none: open to all."""
     standbys: tuple[str, ...] = ()
-    """Who goes first when it is free (L2): it gives no right. Never the holder."""
+    """The followers that try first when the Lease is free (L2). Standing by gives no right. Never the holder."""
 
     @property
     def own_term(self) -> Term | None:
@@ -119,7 +120,7 @@ class Record:
 
     @property
     def pod(self) -> HolderPod | None:
-        """The present holder's Pod, as its own last write names it; None for whoever names none, or another write's."""
+        """The present holder's Pod, if the holder's last write names it; else None."""
         pod = self.own_term.pod if self.own_term is not None else None
         return pod if pod is not None and pod.renewed_us is not None and pod.renewed_us == self.renew_time_us else None
 
@@ -129,11 +130,11 @@ class Record:
         return (self.holder, self.term.instance if self.term else "", self.renew_time_us, self.transitions)
 
     def standbys_without(self, identity: str) -> tuple[str, ...]:
-        """The others, in their order."""
+        """The stand-bys other than `identity`, in their order."""
         return tuple(one for one in self.standbys if one != identity)
 
     def same_renewal(self, other: "Record") -> bool:
-        """Whether no renewal lies between the two; an annotation that somebody pruned or put back makes none (S6)."""
+        """Whether both records show the same renewal. To prune an annotation, or to put it back, makes no other renewal (S6)."""
         if self.renewal == other.renewal:
             return True
         pruned = self.holder != "" and (self.own_term is None or other.own_term is None)
@@ -146,7 +147,7 @@ class Record:
         return version_number(self.version)
 
     def is_later(self, than: "Record | None") -> bool:
-        """Whether this is certainly a later version; versions that are no integers have no order (S4)."""
+        """Whether this record's version is certainly later; versions that are no integers have no order (S4)."""
         if than is None or than.version_number is None or self.version_number is None:
             return False
         return self.version_number > than.version_number
@@ -158,12 +159,12 @@ def version_number(version: str | None) -> int | None:
 
 
 def pod_name(identity: str) -> str:
-    """What the older sidecars call name: the identity up to its last `_`."""
+    """The identity up to its last `_`: what the older sidecars call name."""
     return identity.rpartition("_")[0] or identity
 
 
 def parse(lease: object) -> Record:
-    """The record of a Lease's JSON, whatever that is."""
+    """The record of a Lease's JSON, for any JSON."""
     metadata = mapping(mapping(lease).get("metadata"))
     annotations = mapping(metadata.get("annotations"))
     spec = mapping(mapping(lease).get("spec"))
@@ -184,9 +185,9 @@ def parse(lease: object) -> Record:
 
 
 def merge_patch(record: Record, base_version: str | None) -> JSON:
-    """The merge patch (RFC 7386) that writes `record`, conditional on `base_version` (S5); of no other field.
+    """The merge patch (RFC 7386) that writes `record`, conditional on `base_version` (S5), and touches no other field.
 
-    With no base version: the body of a create.
+    Without a base version: the body of a create.
     """
     annotations: JSON = {}
     if record.term is not None:
@@ -211,7 +212,7 @@ def merge_patch(record: Record, base_version: str | None) -> JSON:
 
 
 def standby_patch(standbys: tuple[str, ...], base_version: str) -> JSON:
-    """The merge patch that names these stand-bys and touches nothing else, conditional on `base_version` (S5)."""
+    """The merge patch that writes these stand-bys and touches nothing else, conditional on `base_version` (S5)."""
     return {"metadata": {"annotations": {STANDBY_ANNOTATION: _standbys(standbys)}, "resourceVersion": base_version}}
 
 
@@ -226,7 +227,7 @@ def parse_time(value: object) -> int | None:
         return None
 
 
-@lru_cache(maxsize=8)  # each of a thousand waiters is told the same two times
+@lru_cache(maxsize=8)  # the answers to a thousand waiting clients hold the same two times
 def format_time(time_us: int | None) -> str | None:
     """MicroTime: `2026-11-23T08:00:00.000000Z`, always with six digits (the API server refuses fewer)."""
     if time_us is None:
@@ -238,14 +239,17 @@ def format_time(time_us: int | None) -> str | None:
 def later_time_us(wall_us: int, *others: int | None) -> int:
     """A renewTime above each of `others` (S3): the wall clock, else the largest + 1 µs.
 
-    What stands at the end of the calendar cannot be passed: then the wall clock, which differs from it.
+    No time is above one at the end of the calendar: then the wall clock, which differs from it.
     """
     after = max((other for other in others if other is not None and other < _MAX_TIME_US), default=0) + 1
     return max(wall_us, after)
 
 
 def _parse_term(value: object) -> Term | None:
-    """A name that stands twice makes junk of the whole: another reader, such as an admission policy, may have gone by the other one."""
+    """The term of an annotation's value; None for junk.
+
+    A key that stands twice makes the whole junk: another reader, such as an admission policy, may have read the other one.
+    """
     try:
         found = strict_loads(value) if isinstance(value, str) else None
         if not isinstance(found, dict) or not isinstance(found.get("holder"), str):
@@ -267,7 +271,7 @@ def _parse_term(value: object) -> Term | None:
 
 
 def _parse_pod(value: object) -> HolderPod | None:
-    """What names no Pod that there could be names none."""
+    """The Pod of the annotation's `pod`; None where it holds no possible name and uid of a Pod."""
     pod = mapping(value)
     name, uid = string(pod.get("name")), string(pod.get("uid"))
     fits = len(name) <= _MAX_POD_NAME_CHARS and _POD_NAME.fullmatch(name) and 0 < len(uid) <= _MAX_POD_NAME_CHARS
@@ -275,13 +279,13 @@ def _parse_pod(value: object) -> HolderPod | None:
 
 
 def _standbys(standbys: tuple[str, ...]) -> str | None:
-    """What `_parse_standbys` would not read is not written."""
+    """The annotation's value; None, which removes the annotation, for none or for more than `_parse_standbys` reads."""
     value = json.dumps(standbys, separators=(",", ":"))
     return value if standbys and len(value) <= _MAX_EXTRA_CHARS else None
 
 
 def _parse_standbys(value: object, holder: str) -> tuple[str, ...]:
-    """Each name once; what is no name, or junk as a whole, names nobody."""
+    """The stand-bys of an annotation's value, each once and never the holder; junk is left out."""
     try:
         found = strict_loads(value) if isinstance(value, str) and len(value) <= _MAX_EXTRA_CHARS else None
     except (ValueError, RecursionError):

@@ -13,9 +13,9 @@ from sidecar import addresses
 from sidecar.addresses import ALLOWED
 
 BACKLOG: Final = 1024
-"""How many may wait to be accepted: a client that finds no room among them tries again after a second."""
+"""How many connections may wait to be accepted: a client that finds no room tries again after a second."""
 _OFF: Final = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT})
-"""What a bind to an address of `localhost` or `*` ends in where the machine has no such addresses."""
+"""The errors of a bind to an address of `localhost` or `*` where the machine has no addresses of that family."""
 _PAIRS: Final = {
     "localhost": ("127.0.0.1", "::1"),
     "*": ("0.0.0.0", "::"),  # noqa: S104 - the probe listener's default
@@ -29,7 +29,7 @@ _ADVICE: Final = {
 
 
 class CannotListen(Exception):  # noqa: N818 - said to the user
-    """An address is taken, or is not this machine's. Each line is one of them."""
+    """Addresses are taken, or are not this machine's; a line for each."""
 
     def __init__(self, message: str, where: tuple[str, int] | None = None) -> None:
         super().__init__(message)
@@ -46,7 +46,7 @@ class Address:
     path: str = ""
 
     def __str__(self) -> str:
-        """As it is written."""
+        """The address as settings write it."""
         return f"unix:{self.path}" if self.path else shown(self.host, self.port)
 
 
@@ -56,7 +56,7 @@ def parse_listen(text: str) -> list[Address]:
 
 
 def named_twice(settings: Mapping[str, str]) -> list[str]:
-    """What two addresses of these settings (by name) both ask for: a line for each later one. Raises ValueError as `parse_listen`."""
+    """Faults of addresses that ask for the same place, a line for each later one; `settings` by name. Raises ValueError."""
     asked: list[tuple[str, Address, frozenset[tuple[str, int]]]] = []
     faults = []
     for setting, text in settings.items():
@@ -74,7 +74,7 @@ def named_twice(settings: Mapping[str, str]) -> list[str]:
 
 
 def _places(address: Address, wanted: Iterable[Address]) -> frozenset[tuple[str, int]]:
-    """What it binds: pairs of host and port; a path with port 0. Nothing where the port is any free one."""
+    """The places that an address binds: pairs of host and port, or a path with 0. None where the port is any free one."""
     if address.path:
         return frozenset({(address.path, 0)})
     return frozenset((host, address.port) for host in _hosts(address, wanted) if address.port)
@@ -94,7 +94,7 @@ def _overlap(one: frozenset[tuple[str, int]], other: frozenset[tuple[str, int]])
 
 
 def _hosts(address: Address, wanted: Iterable[Address]) -> tuple[str, ...]:
-    """Of `localhost`, `*` and `[::]` both families; `[::]` is IPv6 alone where 0.0.0.0 stands beside it."""
+    """The hosts to bind: both families for `localhost`, `*` and `[::]`; IPv6 alone for a `[::]` that stands beside 0.0.0.0."""
     if address.host == "::" and Address("0.0.0.0", address.port) in wanted:  # noqa: S104 - as it was set
         return ("::",)
     return _PAIRS.get(address.host, (address.host,))
@@ -103,10 +103,10 @@ def _hosts(address: Address, wanted: Iterable[Address]) -> tuple[str, ...]:
 def bind(
     wanted: Iterable[Address], socket_mode: int = 0o660, *, setting: str = "LEADER_LISTEN", beside: Iterable[socket.socket] = ()
 ) -> list[socket.socket]:
-    """Listening sockets for all that are wanted, on every address of `localhost`, `*` and `[::]` that is up.
+    """Listening sockets for the wanted addresses, on every address of `localhost`, `*` and `[::]` that is up.
 
-    `socket_mode` is that of unix sockets' files: who may connect. `beside` is what this process listens on already. Raises CannotListen
-    with every address that is not to be had, a line each.
+    `socket_mode` is the mode of unix sockets' files. `beside` are the sockets on which this process listens already. Raises CannotListen
+    with a line for each address that cannot be bound.
     """
     wanted = list(wanted)
     bound: list[socket.socket] = []
@@ -124,7 +124,7 @@ def bind(
 
 
 def _own(error: CannotListen, own: Iterable[socket.socket]) -> str:
-    """What is to be said where the address is taken by this very process, as by two names of one address; "" where it is not."""
+    """The message where this process itself has taken the address, as by two names of one address; "" where it has not."""
     if not (isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.EADDRINUSE and error.where):
         return ""
     places = frozenset({(error.where[0], error.where[1])})
@@ -142,7 +142,7 @@ def _bind_tcp(address: Address, hosts: tuple[str, ...]) -> list[socket.socket]:
         try:
             bound.append(_bind(host, bound[0].getsockname()[1] if bound else address.port))
         except CannotListen as error:
-            # IPv4 or IPv6 that is switched off is no fault; a port that is taken on it is one.
+            # That IPv4 or IPv6 is switched off is no fault; that the port is taken is one.
             if isinstance(error.__cause__, OSError) and error.__cause__.errno in _OFF:
                 off = off or error
                 continue
@@ -175,12 +175,12 @@ def _bind(host: str, port: int) -> socket.socket:
 
 
 def shown(host: str, port: int) -> str:
-    """An address as it is written: IPv6 in brackets (RFC 3986 3.2.2)."""
+    """An address in writing: IPv6 in brackets (RFC 3986 3.2.2)."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _bind_unix(path: str, mode: int) -> socket.socket:
-    """A socket file that a dead process left is replaced; one that somebody listens on is not ours, whatever the identity."""
+    """Bind a unix socket. A file that a dead process left is replaced, but never one on which a process listens."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         with contextlib.suppress(FileNotFoundError):
@@ -205,7 +205,7 @@ def _is_abandoned(path: str) -> bool:
         except ConnectionRefusedError:
             return True
         except OSError:
-            return False  # somebody is there: a full backlog, another kind of socket, or one that we may not ask
+            return False  # a process listens: its backlog is full, it has another kind of socket, or we may not connect
     return False
 
 

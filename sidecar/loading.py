@@ -1,4 +1,4 @@
-"""From flags and environment to the settings, or to every fault that they have: what one setting owes another is checked here."""
+"""From flags and environment to the settings, or to every fault that they have. Checks the relations between settings."""
 
 import os
 import re
@@ -73,7 +73,7 @@ def _validate(values: dict[str, Any], stand_ins: dict[str, str], given: Mapping[
 
 
 def _inequalities(values: Mapping[str, Any], wrong: Mapping[str, str]) -> list[str]:
-    """What the three times owe each other (S1), for those that stand."""
+    """Faults of the relations between the three times (S1), as far as each of them is valid."""
 
     def seconds(field: str) -> float | None:
         if field in wrong:
@@ -103,13 +103,13 @@ def _inequalities(values: Mapping[str, Any], wrong: Mapping[str, str]) -> list[s
 
 
 def _named_twice(values: Mapping[str, Any], wrong: Mapping[str, str]) -> list[str]:
-    """What the two listeners owe each other, and the addresses of one: none asks for what another has."""
+    """Faults of addresses, of one or of both listeners, that ask for the same place."""
     listens = {field: values.get(field, Settings.model_fields[field].default) for field in ("listen", "probe_listen")}
     return [] if listens.keys() & wrong.keys() else named_twice({variable(field): text for field, text in listens.items()})
 
 
 def _in_a_pod(settings: Resolved, environ: Mapping[str, str], service_account_namespace: str | None) -> list[str]:
-    """What keeps the settings that ask for Pods from being served."""
+    """Faults that keep features from asking for Pods."""
     asking = ("pod_label", "pod_condition", "events", "yield_", "early_takeover")
     on = " and ".join(variable(field) for field in asking if getattr(settings, field))
     if settings.store != "kubernetes":
@@ -144,7 +144,7 @@ def _default_identity(environ: Mapping[str, str]) -> tuple[str | None, list[str]
 
 
 def _unnameable(identity: str, environ: Mapping[str, str]) -> list[str]:
-    """A Pod that is handed over to is named, and knows itself by its identity."""
+    """The fault of an identity that does not name its Pod: a release names the Pod to hand over to, and that Pod must know its name."""
     if environ["POD_NAME"] in (identity, pod_name(identity)):
         return []
     name = variable("identity")
@@ -154,7 +154,7 @@ def _unnameable(identity: str, environ: Mapping[str, str]) -> list[str]:
 
 
 def foreign_variables(environ: Mapping[str, str] = os.environ) -> list[str]:
-    """LEADER_ names that are no setting, except what Kubernetes injects for a Service whose name begins with "leader"."""
+    """LEADER_ names that are no setting, but for those that Kubernetes injects for a Service whose name begins with "leader"."""
     known = {variable(field) for field in Settings.model_fields}
     injected = re.compile(r"LEADER(_[A-Z0-9_]+)?_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_[A-Z0-9_]+)?)", re.ASCII)
     names = (name for name in environ if name.upper().startswith(PREFIX) and name not in known)

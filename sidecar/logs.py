@@ -17,28 +17,28 @@ from sidecar.shown import MAX_CHARS, cut, plain, to_json
 LogFormat = Literal["text", "json"]
 
 LEFT_OUT_SECONDS: Final = 1.0
-"""For so long after a line from one place its next ones are counted."""
+"""For so long after a line, further lines from the same place are counted, not written."""
 MAX_PLACES: Final = 1024
-"""Remembered at once: more than there are."""
+"""The most places remembered at once: more than the code has."""
 
 _LIBRARIES: Final = ("aiohttp", "asyncio", "kubernetes_asyncio")
-"""Their own lines at WARNING and above only: nobody reads an access log of probes."""
+"""Libraries whose lines are written only from WARNING on: nobody reads an access log of probes."""
 _INDENT: Final = "    "
-"""Before each line of a traceback: what an exception says cannot begin a line of the log."""
+"""Before each line of a traceback, so that an exception's text cannot begin a line of the log."""
 
 
 def event(logger: logging.Logger, level: int, message: str, *, about: str = "", **fields: object) -> None:
-    """Log what happened, with fields that a machine can read. `about`: what one place reports on, where that is several things."""
+    """Log `message` with fields that a machine can read. `about`: the subject, where one place in the code reports on several."""
     logger.log(level, message, extra={"fields": fields, "about": about}, stacklevel=2)
 
 
 def move(logger: logging.Logger, level: int, message: str, **fields: object) -> None:
-    """The same for a move of the election or of the process: written however many there are."""
+    """As `event`, for a move of the election or of the process: always written, however many come."""
     logger.log(level, message, extra={"fields": fields, "always": True}, stacklevel=2)
 
 
 def around_time(log_format: LogFormat, name: str, message: str, **fields: object) -> tuple[str, str]:
-    """An ERROR line for later, in two parts: the time at which it is written belongs between them."""
+    """An ERROR line for later, in two parts; the time of its writing goes between them."""
     record = logging.makeLogRecord({"name": name, "levelno": logging.ERROR, "levelname": "ERROR", "msg": message, "fields": fields})
     before, _, after = _formatter(log_format).format(record).partition(_time(record))
     return before, after
@@ -54,7 +54,7 @@ def configure(log_format: LogFormat, level: str) -> None:
 
 
 def catch_up(now_seconds: float) -> None:
-    """Tell what was left out where things have calmed down since; `now_seconds` since the epoch, as the records have it."""
+    """Write the lines that were left out and were followed by none; `now_seconds` since the epoch, as in log records."""
     for handler in logging.getLogger().handlers:
         if isinstance(handler, Sparing):
             handler.catch_up(now_seconds)
@@ -62,14 +62,14 @@ def catch_up(now_seconds: float) -> None:
 
 @dataclass
 class _Place:
-    """Where lines come from, and what of them was left out."""
+    """A place that lines come from, and the lines that were left out there."""
 
     written_seconds: float
     left_out: int = 0
     last: logging.LogRecord | None = None
 
     def rests(self, now_seconds: float) -> bool:
-        """Whether its second still runs; a wall clock that was set back ends it."""
+        """Whether LEFT_OUT_SECONDS after its last line still run; a wall clock that was set back ends them."""
         return 0 <= now_seconds - self.written_seconds < LEFT_OUT_SECONDS
 
 
@@ -81,7 +81,7 @@ class Sparing(logging.StreamHandler[TextIO]):
         self._places: dict[tuple[object, ...], _Place] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write it, or count it."""
+        """Write the record, or count it."""
         if getattr(record, "always", False):
             super().emit(record)
             return
@@ -99,7 +99,7 @@ class Sparing(logging.StreamHandler[TextIO]):
         self.catch_up(record.created)
 
     def catch_up(self, now_seconds: float) -> None:
-        """Write the last line of each place that has left some out and whose second is over."""
+        """Write the last line that was left out of each place that has been quiet for LEFT_OUT_SECONDS."""
         with self.lock or nullcontext():
             for place in self._places.values():
                 if place.last is not None and not place.rests(now_seconds):
@@ -107,7 +107,7 @@ class Sparing(logging.StreamHandler[TextIO]):
                     self._tell(place)
 
     def close(self) -> None:
-        """At the process's end nothing stays untold."""
+        """Write what was left out: the process ends."""
         self._tell_all()
         super().close()
 
@@ -158,7 +158,7 @@ class JSONFormatter(logging.Formatter):
 
 
 def _fields(record: logging.LogRecord) -> dict[str, object]:
-    """As the line has them; at the end how many lines from the same place were left out before it."""
+    """The record's fields; last, how many lines from the same place were left out before it."""
     fields = getattr(record, "fields", {})
     left_out = getattr(record, "left_out", 0)
     return (fields if isinstance(fields, dict) else {}) | ({"left_out": left_out} if left_out else {})
@@ -169,7 +169,7 @@ def _time(record: logging.LogRecord) -> str:
 
 
 def _bounded(value: object) -> object:
-    """As it is, where that is not too long."""
+    """The value as it is, or its text cut short where that is too long."""
     text = str(value)
     return value if len(text) <= MAX_CHARS else cut(text)
 

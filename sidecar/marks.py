@@ -1,4 +1,4 @@
-"""What the own Pod says of its leadership: a label and a condition. Each follows the answer and is set right again, for ever."""
+"""The own Pod's label and condition, which tell whether it leads. Each follows the answer, and is set right again, for ever."""
 
 from collections.abc import Callable
 from typing import Any, Final, Protocol
@@ -17,27 +17,27 @@ FOLLOWER: Final = "follower"
 CONDITION: Final = "leader-sidecar/leading"
 
 SETTLE_SECONDS: Final = 60.0
-"""A patch without an answer may land late, and overtake a later one: for as long as an API server works on a request (its
---request-timeout). Then the Pod is looked at once more, and so it is so long after the start: a former process may have sent one."""
+"""A patch without an answer may land late, after a later patch, for as long as an API server works on a request (its --request-timeout).
+When that time is over the Pod is looked at once more; also after the start, for a former process may have sent a patch."""
 LOOK_SECONDS: Final = 3600.0
-"""Whoever waits for a change looks this often; nothing depends on it."""
+"""The longest wait for a change; nothing depends on its length."""
 
 
 class Kind(Protocol):
-    """What of a Pod is marked, and how."""
+    """A kind of mark on a Pod: the label, or the condition."""
 
     what: str
-    """In the log and in `/readyz?verbose`."""
+    """Its name in the log and in `/readyz?verbose`."""
     subresource: str
-    """Of the Pod: what is patched."""
+    """The part of the Pod that the patch is sent to; "" for the Pod itself."""
     looks_first: bool
-    """Whether it must be known what stands there before it is written."""
+    """Whether the present mark must be known before a new one is written."""
 
     def patch(self, now_us: int, *, leads: bool) -> JSON:
         """A strategic merge patch that marks the Pod."""
 
     def shown(self, pod: JSON) -> bool | None:
-        """What `pod`, any JSON, is marked as; None where it is neither."""
+        """Whether `pod`, any JSON, is marked as leading; None where it has no such mark."""
 
 
 class Label:
@@ -46,11 +46,11 @@ class Label:
     what, subresource, looks_first = "pod label", "", False
 
     def patch(self, now_us: int, *, leads: bool) -> JSON:  # noqa: ARG002 - a label has no time
-        """The one label; all others stay."""
+        """A patch of the one label; all others stay."""
         return {"metadata": {"labels": {LABEL: LEADER if leads else FOLLOWER}}}
 
     def shown(self, pod: JSON) -> bool | None:
-        """By the label."""
+        """See `Kind`; by the label."""
         labels = _object(_object(pod.get("metadata")).get("labels"))
         return {LEADER: True, FOLLOWER: False}.get(str(labels.get(LABEL)))
 
@@ -58,8 +58,8 @@ class Label:
 class Condition:
     """`leader-sidecar/leading: True|False`, for a readiness gate.
 
-    It is looked at first, by a patch that changes nothing (so `get` is no right that is needed): a restart must not move its
-    lastTransitionTime where the status stays (Kubernetes API conventions, "Typical status properties").
+    The Pod is looked at first, by a patch that changes nothing (so no right to `get` is needed): a restart must not move the condition's
+    lastTransitionTime where its status stays (Kubernetes API conventions, "Typical status properties").
     """
 
     what, subresource, looks_first = "pod condition", "status", True
@@ -68,7 +68,7 @@ class Condition:
         self._lease = lease
 
     def patch(self, now_us: int, *, leads: bool) -> JSON:
-        """The one condition, merged by its type; written where its status is another, so it is a transition."""
+        """A patch of the one condition, merged by its type. It is sent only where the status is another, so it is a transition."""
         condition = {
             "type": CONDITION,
             "status": "True" if leads else "False",
@@ -79,7 +79,7 @@ class Condition:
         return {"status": {"conditions": [condition]}}
 
     def shown(self, pod: JSON) -> bool | None:
-        """By the condition's status."""
+        """See `Kind`; by the condition's status."""
         conditions = _object(pod.get("status")).get("conditions")
         found = [_object(entry) for entry in conditions] if isinstance(conditions, list) else []
         status = next((entry.get("status") for entry in found if entry.get("type") == CONDITION), None)
@@ -87,10 +87,10 @@ class Condition:
 
 
 class Mark:
-    """Keeps one mark as the answer is: after it on the way up, and before the release on the way down (`is_awaited`).
+    """Keeps one mark as the answer is. A Pod is marked as leading after it leads, and as following before its Lease is released.
 
-    One request at a time, so that none overtakes another; the latest answer is what is written. `told` is called after each,
-    `seen` with the Pod as it is then.
+    One request is under way at a time, so that none overtakes another, and it writes the latest answer. `told` is called after each
+    request, `seen` with the Pod as it then is.
     """
 
     def __init__(
@@ -105,13 +105,13 @@ class Mark:
         self._resource = resource.pod(pod.namespace, pod.name, kind.subresource)
         self._looked = not kind.looks_first
         self._shown: bool | None = None
-        """What the Pod is known to say."""
+        """The mark that the Pod is known to have."""
         self._asks = self._pauses = False
         self._settled_ns: int | None = self._clock.boottime_ns() + ns(SETTLE_SECONDS)
-        """When the Pod is looked at once more; None where no patch can be on its way."""
+        """When to look at the Pod once more; None where no patch can still land late."""
 
     def is_awaited(self) -> bool:
-        """Whether an answer is to come soon after which the Pod says what the sidecar says: not while a repeat waits for its turn."""
+        """Whether the mark is expected to be right soon, so that a release should wait for it; not while a repeat waits for its turn."""
         return not self._pauses and (self._asks or self._shown is not self._leads())
 
     async def run(self) -> None:
@@ -128,8 +128,8 @@ class Mark:
                 await self._pause(failures, refused)
 
     async def _ask(self, *, leads: bool) -> Refused | None:
-        """One patch; why it did not do."""
-        body: JSON = {"metadata": {"uid": self._asking.pod.uid}}  # immutable, so a namesake of another life is not touched: HTTP 422
+        """Send one patch; None where it was well, else why it failed."""
+        body: JSON = {"metadata": {"uid": self._asking.pod.uid}}  # immutable, so an earlier or later Pod of that name is refused: HTTP 422
         looks = not self._looked
         if not looks:
             patch = self._kind.patch(self._clock.wall_us(), leads=leads)
@@ -160,7 +160,7 @@ class Mark:
             self._pauses = False
 
     def _until_settled_seconds(self) -> float:
-        """How long there is nothing to do but to wait for a change; at its end the Pod is no longer known to say anything."""
+        """How long to wait for a change of the answer. Once `_settled_ns` is past, forget the mark, so that the Pod is looked at."""
         if self._settled_ns is None:
             return LOOK_SECONDS
         left_ns = self._settled_ns - self._clock.boottime_ns()

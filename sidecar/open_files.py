@@ -1,14 +1,14 @@
-"""How many descriptors this process may have (RLIMIT_NOFILE, getrlimit(2)). Imports next to nothing: the watcher's process keeps it."""
+"""How many descriptors this process may have (RLIMIT_NOFILE, getrlimit(2)). Imports next to nothing: the watcher keeps it in memory."""
 
 import resource
 
 WANTED = 8192
-"""More than all that may be open at once."""
+"""More descriptors than the sidecar opens at once."""
 RESERVED = 36
-"""Those that are not for clients: some 18 are open in any case (listeners, log, loop, watcher, store), the others are for the API server's
-connections, look-ups of names, the application's health, and files that are read."""
+"""Descriptors that clients do not get: some 18 are always open (listeners, log, loop, watcher, store), the others are for connections to
+the API server, look-ups of names, the application's health, and files that are read."""
 LEAST = 48
-"""With fewer the sidecar could serve next to nobody."""
+"""With fewer descriptors the sidecar could serve hardly any client."""
 
 
 def limit() -> int:
@@ -18,7 +18,7 @@ def limit() -> int:
 
 
 def raise_limit() -> None:
-    """A thousand parked polls and their like need more than the usual soft limit of 1,024."""
+    """Raise the soft limit: a thousand waiting polls and their like need more than the usual 1,024."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = WANTED if hard == resource.RLIM_INFINITY else min(WANTED, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -26,7 +26,7 @@ def raise_limit() -> None:
 
 
 def too_few() -> str:
-    """What to tell the user where the limit in force is too low to work with; "" where it is not."""
+    """What to tell the user where the limit in force is too low; "" where it is not."""
     if limit() >= LEAST:
         return ""
     return f"the limit on open files is {limit()}, at least {LEAST} are needed: raise it (ulimit -n, LimitNOFILE=, --ulimit nofile=)"

@@ -1,4 +1,4 @@
-"""The process's edge: settings, logging, listeners, signals, one TaskGroup, the exit code."""
+"""The process from outside: settings, logging, listeners, signals, one TaskGroup, the exit code."""
 
 import asyncio
 import contextlib
@@ -31,7 +31,7 @@ _log: Final = logging.getLogger("sidecar")
 EXIT_STOPPED: Final = 0
 EXIT_BUG: Final = 1
 GIVE_WAY_SECONDS: Final = 0.05
-"""The successor is taking the Lease at this moment: on a machine that both are on, to close everything would take its cores from it."""
+"""Pause before closing: a successor on this machine needs the CPU."""
 
 _STOPPING: Final = (signal.SIGTERM, signal.SIGINT)
 _THREADS: Final = "sidecar-look-up"
@@ -40,10 +40,10 @@ _THREAD_GRACE_SECONDS: Final = 0.05
 
 
 class _Threads(ThreadPoolExecutor):
-    """asyncio's threads: the look-ups of names. One that hangs cannot be cancelled; nobody waits for it at the end."""
+    """asyncio's threads, which look up names. A look-up that hangs cannot be cancelled, so the end of the process waits for none."""
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002 - its signature
-        """Never wait, whatever asyncio asks for."""
+        """Never wait for a thread, also where asyncio asks to."""
         super().shutdown(wait=False, cancel_futures=True)
 
 
@@ -58,9 +58,9 @@ def main(check: checking.Check, dog: watchdog.Watchdog) -> int:
 
 @contextlib.contextmanager
 def _stoppable() -> Iterator[None]:
-    """Leave at once on a signal, until the election has them: nothing was written yet, and what is half imported is not to be unwound.
+    """Exit at once on SIGTERM or SIGINT, until the election handles them: nothing was written yet, so nothing is to be released.
 
-    For PID 1 the system itself does nothing on SIGTERM.
+    Without a handler the kernel ignores SIGTERM for PID 1.
     """
 
     def leave(_: int, __: FrameType | None) -> None:
@@ -78,7 +78,7 @@ def _stoppable() -> Iterator[None]:
 
 
 def _leave_hung_threads(code: int) -> None:
-    """Everything is closed by now; the interpreter would still wait for each thread, for as long as a look-up hangs."""
+    """Exit without the threads that still look up a name: the interpreter would wait for them. Everything else is closed by now."""
     threads = [thread for thread in threading.enumerate() if thread.name.startswith(_THREADS)]
     for thread in threads:
         thread.join(_THREAD_GRACE_SECONDS)
@@ -105,7 +105,7 @@ def _to_the_end(check: checking.Check, dog: watchdog.Watchdog) -> int:
 
 
 async def _open_store(settings: Resolved, clock: SystemClock) -> "tuple[Store, Access | None]":
-    """The store, and what other objects of its API server are reached with; sends nothing yet. Raises Unusable."""
+    """The store, and the access to its API server for other objects (None for a local store). Sends nothing yet. Raises Unusable."""
     if settings.store.startswith("local:"):
         from sidecar.stores.local import LocalStore, StoreUnusable  # noqa: PLC0415 - sqlite only where it is used
 
@@ -126,7 +126,7 @@ async def _open_store(settings: Resolved, clock: SystemClock) -> "tuple[Store, A
 
 
 async def _run(settings: Resolved, dog: watchdog.Watchdog) -> None:
-    """Listeners and the identity's socket first, then the first request (S9)."""
+    """Run the election. The listeners and the identity's socket are bound before the first request is sent (S9)."""
     asyncio.get_running_loop().set_default_executor(_Threads(_MAX_THREADS, _THREADS))
     clock = SystemClock()
     pod = own_pod(os.environ, service_account_namespace(os.environ))
@@ -150,7 +150,7 @@ async def _run(settings: Resolved, dog: watchdog.Watchdog) -> None:
             _on_signals(runner, clock)
             loops, last = await works(settings, pod=pod, runner=runner, access=access, stack=stack)
             beside = [group.create_task(work) for work in loops]
-            gc.freeze()  # what start-up made stays: no collection needs to look at it again
+            gc.freeze()  # the objects made so far stay: no collection has to visit them again
             beats = group.create_task(_beat(dog, runner, clock, settings.effective_log_format))
             await runner.run()
             beats.cancel()
@@ -162,7 +162,7 @@ async def _run(settings: Resolved, dog: watchdog.Watchdog) -> None:
 
 
 async def _beat(dog: watchdog.Watchdog, runner: Runner, clock: SystemClock, log_format: logs.LogFormat) -> None:
-    """Tell the watcher that the election's loop turns in time, as `/livez` sees it, not only asyncio's."""
+    """Tell the watcher that the election's loop turns in time, as `/livez` judges it; that asyncio's loop turns is not enough."""
     limit_seconds, status = stuck_seconds(runner.candidate), runner.status
     why = f"the election should have turned over {limit_seconds:g} s ago: where it stands follows"
     dog.arm(limit_seconds, logs.around_time(log_format, watchdog.__name__, "the loop hangs: exiting, nothing is released", why=why))
@@ -177,7 +177,7 @@ async def _beat(dog: watchdog.Watchdog, runner: Runner, clock: SystemClock, log_
 def _take_sockets(
     settings: Resolved, own_identity: str, stack: contextlib.AsyncExitStack
 ) -> tuple[list[str], list[socket.socket], list[socket.socket]]:
-    """Every fault there is, a line each, and both listeners; they and the identity's socket are closed with `stack`."""
+    """The faults found, a line each, and the sockets of both listeners. `stack` closes them and the identity's socket."""
     faults: list[str] = []
     bound: list[list[socket.socket]] = []
     try:
@@ -227,7 +227,7 @@ def _on_signals(runner: Runner, clock: SystemClock) -> None:
 async def _serve(
     runner: Runner, clock: SystemClock, app_sockets: list[socket.socket], probe_sockets: list[socket.socket], served: asyncio.Event
 ) -> None:
-    """Serve until cancelled; then every waiter gets the final state, and the listeners close last."""
+    """Serve until cancelled. Then every waiting client gets the final state, and the listeners close last."""
     from sidecar.http.serve import serving  # noqa: PLC0415 - after the settings have been found good
 
     async with serving(runner, clock, app_sockets, probe_sockets):

@@ -1,4 +1,4 @@
-"""How long a candidate waits for a holder that it cannot see (S6), and for one that it can only suspect (S7)."""
+"""How long a candidate waits for a holder that it cannot hear (S6), and for one that may have lost its Lease unawares (S7)."""
 
 from dataclasses import dataclass, replace
 
@@ -8,34 +8,36 @@ from sidecar.lease import SENTINEL, Record, Term
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """What must be waited out: the last holder's renewal as first seen here, or a Lease that was emptied or is missing."""
+    """What must be waited out: the last holder's renewal, or a Lease that was emptied or is missing."""
 
     of_sidecar: bool
+    """The holder is a sidecar, or may be one."""
     seen_ns: int
-    """First sight of that renewal, on this candidate's CLOCK_BOOTTIME."""
+    """When this candidate first saw that renewal, or the empty or missing Lease; CLOCK_BOOTTIME."""
     seconds: int
     """The largest leaseDurationSeconds seen since the holder's last own write."""
     version: int | None = None
-    """The Lease's at that sight, if it is an integer."""
+    """The Lease's resourceVersion at that moment; None where it is no integer."""
     unexplained: bool = False
-    """It was found empty, and nothing told that it was free."""
+    """The Lease was found empty, and neither its annotation nor its last holder explained that."""
 
     @property
     def end_ns(self) -> int:
-        """From here on it no longer stands in the way."""
+        """When the wait is over."""
         return self.seen_ns + ns(self.seconds)
 
 
 def is_free(record: Record, last: Promise | None, last_token: int | None) -> bool:
     """Whether an empty Lease is free at once (S7).
 
-    It is where its holder released it, where client-go has released it that was the last holder seen, or where nothing tells of any
-    holder; a time that stands there tells of one, but for client-go's release. A release mark with a token below one that was seen is an
-    old Lease written back, and one of a term before that of a client-go program, which leaves it as it is, says nothing of that program.
+    It is free where its holder released it, where the last holder seen was a client-go program and has released it, or where nothing in it
+    tells of any holder. A renewTime or acquireTime tells of a holder, but for those of client-go's release. Two release marks do not count:
+    one with a token below the last token seen (an old Lease was written back), and one from before the term of a client-go program (such a
+    program leaves the annotation as it is).
     """
     term = record.term
     if term is not None and term.released and term.token is not None and term.token >= (last_token or 0):
-        begun = last is not None and last.version is not None and term.token >= last.version  # since then
+        begun = last is not None and last.version is not None and term.token >= last.version  # the released term began after `last`
         if last is None or begun or (last.of_sidecar and not last.unexplained):
             return True
     if last is not None:
@@ -45,14 +47,14 @@ def is_free(record: Record, last: Promise | None, last_token: int | None) -> boo
 
 
 def _left_by_client_go(record: Record) -> bool:
-    """What its release leaves (client-go leaderelection.go, `release`): no holder, one second, and a renewTime."""
+    """Whether the spec is as a client-go release leaves it (leaderelection.go, `release`): no holder, 1 s, a renewTime."""
     return record.duration_seconds == 1 and record.renew_time_us is not None
 
 
 def _came_later(term: Term | None, last: Promise) -> bool:
-    """Whether the annotation names a holder that took the Lease since: a stale release by client-go empties it under that one.
+    """Whether the annotation names a holder that came after `last`: a late release by client-go may have emptied the Lease under it.
 
-    A token is at least the version that its term began with (S8), so one below the last version seen is of an earlier term.
+    A token is at least the version that its term began with (S8), so a token below the last version seen belongs to an earlier term.
     """
     if term is None or term.released or not term.holder:
         return False
@@ -68,9 +70,9 @@ def seen(  # noqa: PLR0913 - two records, what was known, and the moment
     now_ns: int,
     own_seconds: int,
 ) -> Promise | None:
-    """What must be waited out now that `record` is seen; `before` is the record seen last.
+    """What must be waited out now that `record` is seen; `before` is the record seen before it.
 
-    A promise that was seen outlives an older state of the Lease: a read may be stale, and etcd may have gone back.
+    An older state of the Lease shortens no promise seen before: a read may be stale, and etcd may have been restored.
     """
     now = _seen(record, before, last, last_token, now_ns=now_ns, own_seconds=own_seconds)
     if now is None or last is None or last.version is None or record.version_number is None:
@@ -87,7 +89,10 @@ def _seen(  # noqa: PLR0913 - as above
     now_ns: int,
     own_seconds: int,
 ) -> Promise | None:
-    """An empty Lease that nothing explains is waited out from its own first sight: a holder may have come and gone between two sights."""
+    """As `seen`, for any order of versions.
+
+    An empty Lease that nothing explains is waited out from when it was first seen: a holder may have come since the record before.
+    """
     same = before is not None and before.same_renewal(record)
     if not record.holder:
         if (same and last is not None) or is_free(record, last, last_token):
@@ -95,17 +100,17 @@ def _seen(  # noqa: PLR0913 - as above
         seconds = max(own_seconds, last.seconds if last is not None else 0, record.duration_seconds or 0)
         return Promise(of_sidecar=True, seen_ns=now_ns, seconds=seconds, version=record.version_number, unexplained=True)
     seconds = record.duration_seconds or own_seconds
-    if same and last is not None:  # a touch by somebody else restarts nobody's wait, and a larger duration counts
+    if same and last is not None:  # a touch, which is no renewal, restarts nobody's wait, but a larger duration counts
         return replace(last, seconds=max(last.seconds, seconds))
     of_sidecar = record.own_term is not None
     if before is not None and before.holder == record.holder and last is not None:
-        of_sidecar = of_sidecar or last.of_sidecar  # whoever prunes an annotation makes no client-go program of its holder
+        of_sidecar = of_sidecar or last.of_sidecar  # pruning its annotation makes no client-go program of a holder
     now = Promise(of_sidecar=of_sidecar, seen_ns=now_ns, seconds=seconds, version=record.version_number)
-    if record.holder == SENTINEL and last is not None and last.end_ns > now.end_ns:  # its maker may not have seen the longest promise
+    if record.holder == SENTINEL and last is not None and last.end_ns > now.end_ns:  # its maker may not know the longest promise
         return replace(last, of_sidecar=True)
     return now
 
 
 def missing(last: Promise | None, now_ns: int, own_seconds: int) -> Promise:
-    """What must be waited out now that the Lease is found missing: it may have been deleted under a holder that cannot see that (S7)."""
+    """What must be waited out now that the Lease is missing: it may have been deleted under a holder that cannot see that (S7)."""
     return last if last is not None else Promise(of_sidecar=True, seen_ns=now_ns, seconds=own_seconds)

@@ -1,8 +1,8 @@
-"""What a Pod object proves: whether every process of that Pod has ended, for good. Total on any JSON; what is odd proves nothing.
+"""Whether a Pod object proves that every process of that Pod has ended, for good. Total on any JSON; an odd object proves nothing.
 
-What is final here stays final. A status is the kubelet's last report, so "every container terminated" alone may be from before a restart
-that is not reported yet: it counts with what no kubelet says before it is done with the Pod, a terminal phase (kubelets report that only
-when no container can be running), or with a report that is later than the deletion, after which nothing is restarted.
+A proof holds for ever. A status is the kubelet's last report, so "every container terminated" alone may be from before a restart that is
+not reported yet. It counts together with a terminal phase (kubelets report one only when no container can be running), or with a report
+that is later than the Pod's deletion, after which a kubelet restarts no container.
 Shapes: core/v1 Pod (Kubernetes API reference, "Pod v1"); concepts, "Pod Lifecycle".
 """
 
@@ -24,7 +24,7 @@ def is_pod(found: object, uid: str) -> bool:
 
 
 def has_ended(found: object, uid: str) -> bool:
-    """Whether the Pod with that uid is in a final state: no process of it runs, and none ever will."""
+    """Whether `found` shows the Pod with that uid in a final state: no process of the Pod runs, and none ever will."""
     pod = mapping(found)
     metadata, spec, status = mapping(pod.get("metadata")), mapping(pod.get("spec")), mapping(pod.get("status"))
     if not is_pod(found, uid) or _is_collected(status):
@@ -49,7 +49,7 @@ def _is_collected(status: Mapping[str, Any]) -> bool:
 
 
 def _reported_after_deletion(metadata: Mapping[str, Any], status: Mapping[str, Any]) -> bool:
-    """A deletion is a generation of its own, and the kubelet says which one it has acted on (Kubernetes 1.34 and newer)."""
+    """Whether the kubelet has acted on the deletion, which raises the generation: it reports the one it acted on (Kubernetes 1.34 on)."""
     asked, observed = metadata.get("generation"), status.get("observedGeneration")
     if not isinstance(metadata.get("deletionTimestamp"), str) or type(asked) is not int or type(observed) is not int:
         return False
@@ -68,13 +68,13 @@ def _is_terminated(state: Mapping[str, Any]) -> bool:
 
 
 def _any_running(status: Mapping[str, Any]) -> bool:
-    """A container of any kind: one that runs before the others, or one for debugging, has processes as well."""
+    """Whether any container runs: init containers and those for debugging have processes as well."""
     kinds = ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses")
     return any("running" in state for kind in kinds for state in _states(status.get(kind)).values())
 
 
 def _states(statuses: object) -> dict[object, Mapping[str, Any]]:
-    """By container; two of one name are odd, and count as none."""
+    """The state of each container, by name; two of one name are odd, and count as none."""
     found = [mapping(status) for status in statuses] if isinstance(statuses, list) else []
     names = [status.get("name") for status in found]
     return {

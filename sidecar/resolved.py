@@ -1,4 +1,4 @@
-"""The settings as they are in force: found good, defaults filled in, and plain, so that no validator stays in memory."""
+"""The settings in force: checked, with defaults filled in, and in a plain object, so that no validator stays in memory."""
 
 import hashlib
 import json
@@ -14,25 +14,25 @@ from sidecar.lease import HolderPod
 from sidecar.writes import Candidate
 
 EXIT_UNUSABLE: Final = 2
-"""What an edit of the Pod heals: never for what heals by itself."""
+"""The exit code for faults that an edit of the Pod heals; never for those that heal by themselves."""
 
 
 LONGEST_USUAL_DRAIN_SECONDS: Final = 28
-"""Of Kubernetes' default terminationGracePeriodSeconds, 30, less what the release and the end of the process take (`grace.py`)."""
+"""Kubernetes' default terminationGracePeriodSeconds, 30, less what the release and the end of the process take (`grace.py`)."""
 
 
 class Unusable(Exception):  # noqa: N818 - said to the user
-    """It cannot start; an edit of the Pod heals it. Each line is one fault."""
+    """The sidecar cannot start until the Pod is edited. Each line is one fault."""
 
     def say(self) -> None:
-        """To the user: there is no log yet, and a traceback tells nobody what to do."""
+        """Tell the user each fault: there is no log yet, and a traceback does not say what to do."""
         for line in str(self).splitlines():
             streams.complain(f"leader-sidecar: {line}\n")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Resolved:
-    """What `settings.Settings` tells of, field by field, and what is made from it."""
+    """The fields of `settings.Settings`, which says what each means, and what is derived from them."""
 
     lease_name: str
     lease_unique_by: str
@@ -64,20 +64,20 @@ class Resolved:
 
     @classmethod
     def of_json(cls, text: bytes) -> "Resolved":
-        """What `to_json` made."""
+        """The settings that `to_json` wrote."""
         return cls(**json.loads(text))
 
     def to_json(self) -> bytes:
-        """For the process that they are found good for."""
+        """The settings as JSON, for the process that stays."""
         return json.dumps(asdict(self)).encode()
 
     @property
     def lease(self) -> str:
-        """The name of the Lease that is contended for."""
+        """The name of the Lease to contend for."""
         return unique_name(self.lease_name, self.lease_unique_by) if self.lease_unique_by else self.lease_name
 
     def candidate(self, instance: str, place: str, pod: HolderPod | None = None) -> Candidate:
-        """This process as a contender; `pod` is its own, where that is known."""
+        """This process as a candidate; `pod` is its Pod, where that is known."""
         return Candidate(
             identity=self.identity,
             instance=instance,
@@ -93,7 +93,7 @@ class Resolved:
         )
 
     def in_force(self) -> dict[str, object]:
-        """Every setting as it counts, for the startup line: defaults filled in, durations with their unit."""
+        """Every setting in force, for the log's first line: with defaults filled in, and durations with their unit."""
         drain_timeout = self.renew_deadline if self.drain_timeout is None else self.drain_timeout
         times = {"lease_duration": self.lease_duration, "renew_deadline": self.renew_deadline, "retry_period": self.retry_period}
         times |= {"app_health_period": self.app_health_period, "app_health_timeout": self.app_health_timeout}
@@ -102,22 +102,22 @@ class Resolved:
 
     @property
     def follows(self) -> bool:
-        """Whether anything in the cluster is to follow the answer."""
+        """Whether anything in the cluster (label, condition, Events) is to follow the leadership."""
         return self.pod_label or self.pod_condition or self.events
 
     @property
     def asks_for_pods(self) -> bool:
-        """Whether anything asks the API server for more than the Lease: then `own_pod` must be known."""
+        """Whether any feature asks the API server for more than the Lease: then `own_pod` must be known."""
         return self.follows or self.yield_ or self.early_takeover
 
     @property
     def drains_long(self) -> bool:
-        """Whether a step-down may take longer than a kubelet leaves it by default, its end included."""
+        """Whether a step-down, the process's end included, may take longer than a Pod's default grace period."""
         return (self.renew_deadline if self.drain_timeout is None else self.drain_timeout) > LONGEST_USUAL_DRAIN_SECONDS
 
     @property
     def effective_log_format(self) -> Literal["text", "json"]:
-        """What was set, else what suits standard error."""
+        """The format that was set, else `text` on a terminal, `json` elsewhere."""
         return self.log_format or ("text" if sys.stderr.isatty() else "json")
 
 
@@ -127,12 +127,12 @@ def unique_name(lease_name: str, unique_by: str) -> str:
 
 
 def own_pod(environ: Mapping[str, str], service_account_namespace: str | None) -> Pod:
-    """This Pod, by the downward API; what is missing is ""."""
+    """This process's Pod, as the downward API tells; what is missing is ""."""
     namespace = environ.get("POD_NAMESPACE") or service_account_namespace or ""
     return Pod(namespace, environ.get("POD_NAME", ""), environ.get("POD_UID", ""))
 
 
 def holder_pod(settings: Resolved, pod: Pod) -> HolderPod | None:
-    """What the record may name of `pod` (S6 x): its Pod is looked for beside the Lease, so None for one elsewhere, or not known whole."""
+    """The Pod that the record may name (S6 x): None for one not fully known, or in another namespace, where no follower looks for it."""
     known = pod.name and pod.uid and pod.namespace == settings.lease_namespace
     return HolderPod(pod.name, pod.uid) if known and settings.store == "kubernetes" else None

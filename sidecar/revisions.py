@@ -1,6 +1,6 @@
 """Which revision of its owner a Pod belongs to, and whether it can be handed over to: pure functions over API objects, total on any JSON.
 
-Which revision is current the API tells; nothing here compares hashes or ages, so an undone rollout counts like any other.
+The API tells which revision is current. Nothing here compares hashes or ages, so an undone rollout counts like any other.
 
 - Deployment: the ReplicaSet whose annotation `deployment.kubernetes.io/revision` equals the Deployment's own; its controller renumbers a
   ReplicaSet that a rollout goes back to.
@@ -26,7 +26,7 @@ _FLAG: Final = "--yield"
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Who controls an object."""
+    """The controller of an object."""
 
     kind: str
     name: str
@@ -35,18 +35,18 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """What a Pod must be to be handed over to."""
+    """What a Pod must show to be handed over to."""
 
     container: str
-    """The sidecar's."""
+    """The name of the sidecar's container."""
     now_us: int
-    """By the API server's clock, microseconds since the epoch."""
+    """The API server's time, microseconds since the epoch."""
     for_us: int
-    """So long it has been there, and each of its containers has run."""
+    """For how long the Pod must have existed, and each of its containers must have run."""
 
 
 def controller(found: object) -> Owner | None:
-    """The controller of an object, if it is of the group `apps`."""
+    """The controller of an object, if that is of the group `apps`."""
     for reference in _list(_metadata(found).get("ownerReferences")):
         owner = mapping(reference)
         if owner.get("controller") is True and string(owner.get("apiVersion")).startswith("apps/"):
@@ -70,24 +70,24 @@ def version(found: object) -> str:
 
 
 def label(found: object, key: str) -> str:
-    """A label's value; "" where it is not there."""
+    """A label's value; "" where the object has no such label."""
     return string(mapping(_metadata(found).get("labels")).get(key))
 
 
 def annotation(found: object, key: str) -> str:
-    """An annotation's value; "" where it is not there."""
+    """An annotation's value; "" where the object has none such."""
     return string(mapping(_metadata(found).get("annotations")).get(key))
 
 
 def is_settled(owner: object) -> bool:
-    """Whether the owner's controller has looked at its present spec (before that its revision is the former one's), and it is to stay."""
+    """Whether the owner is not being deleted, and its controller has seen its present spec (before that it shows the former revision)."""
     generation, observed = _metadata(owner).get("generation"), mapping(mapping(owner).get("status")).get("observedGeneration")
     stays = "deletionTimestamp" not in _metadata(owner)
     return stays and isinstance(generation, int) and isinstance(observed, int) and observed >= generation
 
 
 def update_revision(stateful_set: object) -> str:
-    """`status.updateRevision`; "" where it is not there."""
+    """`status.updateRevision`; "" where it is missing."""
     return string(mapping(mapping(stateful_set).get("status")).get("updateRevision"))
 
 
@@ -100,7 +100,7 @@ def newest_hash(controller_revisions: Iterable[object], owner_uid: str) -> str:
 
 
 def selector(owner: object) -> str:
-    """The owner's `spec.selector` as a `labelSelector`; "" where it is none."""
+    """The owner's `spec.selector` as a `labelSelector`; "" where it cannot be written as one."""
     found = mapping(mapping(mapping(owner).get("spec")).get("selector"))
     terms = [f"{key}={value}" for key, value in mapping(found.get("matchLabels")).items()]
     shapes = {"In": "{key} in ({values})", "NotIn": "{key} notin ({values})", "Exists": "{key}", "DoesNotExist": "!{key}"}
@@ -114,7 +114,7 @@ def selector(owner: object) -> str:
 
 
 def sidecar_container(pod: object) -> str:
-    """The container of the own Pod that was told to yield, native sidecar or plain; "" where its spec does not tell which it is."""
+    """The name of the own Pod's container that has the setting to yield; "" where the Pod's spec does not tell which one has."""
     for container in _meant_to_run(pod):
         variables = {string(mapping(entry).get("name")) for entry in _list(container.get("env"))}
         words = [*_list(container.get("command")), *_list(container.get("args"))]
@@ -124,9 +124,9 @@ def sidecar_container(pod: object) -> str:
 
 
 def can_lead(pod: object, what: Waiting) -> bool:
-    """Whether the sidecar is in it, and every container that is meant to run, the sidecar's included, has run for so long.
+    """Whether the Pod has the sidecar, and every container that is meant to run, the sidecar's included, has run for `what.for_us`.
 
-    A crash of any begins that anew. Since when a container runs is the word of its node's clock; how old the Pod is, the API server's.
+    A crash of any container begins that time anew. The start of a container is by its node's clock, the age of the Pod by the API server's.
     """
     meant = {string(container.get("name")) for container in _meant_to_run(pod)}
     since_us = _since_us(pod, meant)
@@ -140,7 +140,7 @@ def is_going(pod: object) -> bool:
 
 
 def _since_us(pod: object, meant: set[str]) -> int | None:
-    """Since when all of `meant` run and the Pod is there; None where one does not run, or it is not said."""
+    """Since when the Pod exists and all containers of `meant` run; None where one does not run, or where the status does not tell."""
     status = mapping(mapping(pod).get("status"))
     statuses = map(mapping, [*_list(status.get("containerStatuses")), *_list(status.get("initContainerStatuses"))])
     running = {string(found.get("name")): mapping(mapping(found.get("state")).get("running")).get("startedAt") for found in statuses}

@@ -165,7 +165,8 @@ class Settings(BaseModel):
     """Who may connect to a unix socket: its file's mode, octal, at most 777. Default 660: containers that share a group (fsGroup)."""
     drain_timeout: Duration | None = None
     """How long a step-down waits for POST /drained. Default: the renew deadline, by which every given deadline is behind.
-    Below that it says that the app has stopped by then; 0s: at once. Above it the Lease is renewed meanwhile; 1h at most.
+    A shorter value is your guarantee that the app stops acting within it; 0s releases at once. With a longer one the Lease is renewed
+    meanwhile; 1h at most.
     The Pod's terminationGracePeriodSeconds (30 by default) has to be 2 s more, or the kubelet kills the sidecar before it releases."""
     app_ends_first: Switch = False
     """true in a native sidecar (initContainer with restartPolicy: Always): SIGTERM means that the app has ended, release at once,

@@ -1,4 +1,4 @@
-"""How text that others wrote is shown: what stands in a Lease, what an API server or a client says.
+"""How to show text that others wrote: values of a Lease, messages of an API server, words of a client.
 
 `cut` bounds a value and says so, `plain` makes it one line that forges nothing, `to_json` keeps JSON readable for every reader.
 """
@@ -9,19 +9,19 @@ from collections.abc import Callable
 from typing import Final
 
 MAX_CHARS: Final = 1000
-"""Of one value in text or a log line. JSON answers tell each value whole."""
+"""The longest value in text or in a log line. JSON answers tell each value whole."""
 
 _SIGN: Final = "… ({} characters more)"
 _SIGN_CHARS: Final = 32
-"""Room for the sign, whatever the number; also in bytes of UTF-8."""
+"""Room for the sign with any number, also in bytes of UTF-8."""
 
 _SURROGATE: Final = re.compile(r"\\\\|\\ud[89ab]..\\ud[c-f]..|\\u(d[89a-f]..)")
-"""In what json.dumps writes: an escaped backslash, a pair, or (the group) half of one."""
+"""In json.dumps' output: an escaped backslash, a surrogate pair, or (the group) half of a pair."""
 _REPLACEMENT: Final = r"\ufffd"
 
 
 def cut(text: str, limit: int = MAX_CHARS) -> str:
-    """At most `limit` characters (above 32); what is longer says at its end how much is missing."""
+    """At most `limit` characters (above 32) of `text`; a longer text ends with how much is missing."""
     if len(text) <= limit:
         return text
     kept = max(0, limit - _SIGN_CHARS)
@@ -29,7 +29,7 @@ def cut(text: str, limit: int = MAX_CHARS) -> str:
 
 
 def cut_bytes(text: str, limit: int) -> str:
-    """At most `limit` bytes (above 64) of UTF-8 that end with a whole character; what is longer says how many characters are missing."""
+    """At most `limit` bytes (above 64) of UTF-8, ending with a whole character; a longer text ends with how many characters are missing."""
     whole = text.encode("utf-8", "replace")
     if len(whole) <= limit:
         return whole.decode()
@@ -40,7 +40,7 @@ def cut_bytes(text: str, limit: int) -> str:
 def plain(text: str, limit: int = MAX_CHARS) -> str:
     r"""One line of printable text: line breaks, ANSI escapes, bidi marks, halves of surrogate pairs and backslashes as Python writes them.
 
-    `\n`, `\x1b`, `\u202e`, `\ud800`, `\\`: each can be told from the same letters in the text. What is longer than `limit` is cut first.
+    `\n`, `\x1b`, `\u202e`, `\ud800`, `\\`: none looks like the same letters in the text. A text longer than `limit` is cut first.
     """
     kept = cut(text, limit)
     if kept.isprintable() and "\\" not in kept:

@@ -1,4 +1,4 @@
-"""What a candidate knows, and what follows from it at a moment: pure queries over one frozen state; `election.py` changes it."""
+"""What a candidate knows, and what follows from that at a moment: pure queries over one frozen state, which `election.py` changes."""
 
 from dataclasses import dataclass, replace
 from typing import Final
@@ -30,81 +30,87 @@ class Situation:
     me: Candidate
     state: State = State.STARTING
     why: str = "starting"
-    """The reason for the last move, for the log."""
+    """The reason for the last change of `state`, for the log."""
     record: Record | None = None
-    """The newest Lease known; None while it is missing, or not yet seen (STARTING)."""
+    """The newest Lease known; None while the Lease is missing, or not yet seen (STARTING)."""
     learned_ns: int = 0
-    """When that became known."""
+    """When `record` became known."""
     since_ns: int = 0
-    """First sight of its renewal: a touch by somebody else leaves it."""
+    """When the renewal in `record` was first seen; a change by another program, such as a touched label, leaves this moment as it is."""
     confirmed_ns: int | None = None
+    """When the store last confirmed `record`; None for never."""
     last: Promise | None = None
+    """What must be waited out before another candidate may hold the Lease (S6); None where no holder was seen."""
     last_token: int | None = None
     """The largest fencing token seen (S8)."""
     held: Held | None = None
+    """The own term, while this candidate holds the Lease."""
     flight: Request | None = None
+    """The request under way."""
     unresolved: tuple[Request, ...] = ()
-    """Own writes of unknown outcome that may still land: the newest version is the one they are conditional on."""
+    """Own writes of unknown outcome that may still land: the newest version known is the one that they are conditional on."""
     landed: Request | None = None
-    """The last own write known to have landed, while no other holder was seen since (S9 a)."""
+    """The last own write known to have landed; None once another holder was seen since (S9 a)."""
     wrote: Request | None = None
-    """The last own write that landed, whoever came since: another instance of its identity is a twin from then on (S9 d)."""
+    """The last own write that landed, whatever was seen since: another process that replaces it is a twin (S9 d)."""
     fresh: bool = True
-    """No holder but its own identity was seen, and nothing written: a former process's term may be resumed (S9 b)."""
+    """Nothing written and no other holder seen since the start: a crashed predecessor's term may be resumed (S9 b)."""
     former: Promise | None = None
     """What a former process of this Pod promised (S9 b, S11)."""
     sent_us: int = 0
-    """The largest renewTime sent (S3)."""
+    """The largest renewTime that this process has sent (S3)."""
     doubt: bool = True
-    """A quorum read is called for."""
+    """A quorum read is wanted."""
     raced: bool = False
-    """A write met a conflict: read before the next."""
+    """A write was answered 409: read the Lease before the next write."""
     quick: bool = True
-    """One try at once may follow a conflict; the next waits its turn, whoever touches the Lease."""
+    """After a 409 one immediate retry; further ones wait for the retry period: a controller that patches the Lease cannot make us spin."""
     renew_ns: int = 0
+    """When the next renewal is due."""
     contend_ns: int = 0
+    """When this candidate may try to acquire or create the Lease."""
     next_ns: int = 0
-    """No request before: the last one failed."""
+    """No request before this moment, because the last one failed."""
     asked_ns: int = 0
-    """No request before, as the API server has asked (Retry-After)."""
+    """No request before this moment, because the API server has asked for that (Retry-After)."""
     altered: tuple[str, ...] = ()
-    """The fields in which the last own write to land stands otherwise than written (S3); kept until one stands whole."""
+    """The fields in which the last own write stands otherwise than written (S3); kept until an own write stands unchanged."""
     spoilt: tuple[str, str, int | None, int | None] | None = None
-    """The renewal that it came to where nobody leads by it (S3)."""
+    """The renewal in the Lease by which no candidate leads, because an own write was altered too far (S3)."""
     curtailed: bool = False
-    """Somebody has shortened the duration under the last own write: it is renewed as soon as the budget allows (S3)."""
+    """Another program has shortened the duration under the last own write: renew as soon as the budget allows (S3)."""
     release_ns: int = 0
-    """Nothing is released before (S11)."""
+    """Nothing is released before this moment (S11)."""
     back_ns: int | None = None
-    """While out: when to contend again; None for never."""
+    """While resigned or in conflict: when to contend again; None for never."""
     successor: str = ""
-    """Whom the release names; "" for nobody."""
+    """The candidate that the release names; "" for none."""
     leaving: bool = False
     """The process is about to end."""
     healthy: bool = True
-    """The app's health, where it is probed: false until it is known to be good."""
+    """The app's health; where it is probed, false until a probe has succeeded."""
     excused: bool = False
-    """It contended while its app was not healthy, since nobody took the Lease: kept until the app has been healthy once (L3)."""
+    """Leads though its app is unhealthy, because nobody else took the free Lease; cleared when the app is healthy (L3)."""
     over: tuple[str, str, int | None, int | None] | None = None
-    """The renewal whose holder's processes have ended, as was proved after it was read (S6 x)."""
+    """The Pod of this renewal has ended: its lease duration need not be waited out (S6 x)."""
 
     def is_mine(self) -> bool:
-        """S9 a: the Lease is as one's own last write left it: the chain of own writes is whole."""
+        """S9 a: whether the Lease stands as this process's last write left it: the chain of own writes is unbroken."""
         return self.landed is not None and self.record is not None and self.landed.is_outcome(self.record)
 
     def is_spoilt(self) -> bool:
-        """S3: what stands is an own write that was altered so that nobody leads by it."""
+        """S3: whether an own write stands in the Lease that was altered too far to lead by."""
         return self.record is not None and self.record.renewal == self.spoilt
 
     def is_renewed_by_another(self, before: Record | None) -> bool:
-        """Whether another sidecar has renewed its term since `before`: then what it writes stands."""
+        """Whether another sidecar has renewed its term since `before`: then writes stand unaltered again."""
         record = self.record
         if record is None or before is None or record.token is None or record.holder == self.me.identity:
             return False
         return record.token == before.token and not record.same_renewal(before)
 
     def is_foreign(self) -> bool:
-        """The Lease is marked as another group's: it is never contended for, and who leads there does not lead here."""
+        """Whether the Lease is marked as another group's: this candidate never contends for it, and its holder does not lead here."""
         return self.record is not None and self.record.group not in ("", self.me.group)
 
     def free_ns(self) -> int:
@@ -115,31 +121,33 @@ class Situation:
         if not self.record.holder and promise.is_free(self.record, self.last, self.last_token):
             return 0
         if not self.record.holder and self.landed is not None and self.landed.kind is not Kind.RELEASE:
-            # S7: the former holder may take it anew, where nobody else can have held it meanwhile: inside its last write's deadline.
+            # S7: the former holder may take an emptied Lease anew, if it was emptied inside the deadline of its last write: until then
+            # nobody else can have held it.
             return 0 if self.since_ns < writes.deadline_ns(self.me, self.landed) else self.last.end_ns
         return self.last.end_ns
 
     def is_over(self) -> bool:
-        """S6 x: nobody is left whom this very renewal promises anything: no sidecar, and no app that goes by its deadline (S11)."""
+        """S6 x: whether the Pod of the renewal in the Lease has ended: no sidecar and no app is left that goes by that renewal (S11)."""
         return self.over is not None and self.record is not None and self.record.renewal == self.over
 
     def suspect(self) -> HolderPod | None:
-        """S6 x: the Pod whose end would end what is being waited for; None where no Pod's would.
+        """S6 x: the Pod whose end would end the wait for the holder; None where no Pod's end would.
 
-        Only a sidecar names its Pod, so neither the sentinel nor a client-go program has one, and nothing of one's own is ended by others.
+        Only sidecars name their Pod: the sentinel and client-go programs name none. The own Pod is never the suspect.
         """
         record, last = self.record, self.last
         if self.state is not State.FOLLOWING or record is None or last is None or record.holder == self.me.identity or self.is_over():
             return None
         if record.pod is None or (self.me.pod is not None and record.pod.uid == self.me.pod.uid):
             return None
-        # What is waited for may be somebody else's promise, where an old record is back (S6), or a later term than this one (S8).
+        # An old record may be back in the Lease. Then we wait for the promise of another holder (S6), or of a later term (S8), and the end
+        # of the Pod in this record ends neither.
         older = None not in (last.version, record.version_number) and (record.version_number or 0) < (last.version or 0)
         outdated = record.token is None or record.token < (self.last_token or 0)
         return None if older or outdated else record.pod
 
     def may_resume(self) -> bool:
-        """S9 b: a former process of this very place left its term; we have its socket, so it is dead."""
+        """S9 b: whether a former process of this place left its term in the Lease. This process has its socket, so it is dead."""
         term = self.record.own_term if self.record is not None else None
         if not self.fresh or term is None or not self.me.place or self.is_foreign():
             return False
@@ -147,26 +155,26 @@ class Situation:
         return newest and term.holder == self.me.identity and term.place == self.me.place
 
     def has_resigned(self) -> bool:
-        """Whether it was asked to stop and will contend again."""
+        """Whether this candidate was asked to step down, and will contend again."""
         return self.state in (State.STEPPING_DOWN, State.RESIGNED) and self.back_ns is not None
 
     def returns_ns(self, back_ns: int) -> int:
-        """When a time out ends: a resignation earlier where the Lease stands free for a whole lease duration."""
+        """When this candidate contends again: at `back_ns`; after a resignation earlier, once the Lease was free for a lease duration."""
         if self.state is State.CONFLICT or self.record is None:
             return back_ns
         return min(back_ns, max(self.free_ns(), self.since_ns) + ns(self.me.lease_duration_seconds))
 
     def longest_wait_seconds(self) -> float:
-        """L2: no Retry-After is waited out for longer: the smaller of one's own and the record's lease duration."""
+        """L2: the longest for which a Retry-After is obeyed: the smaller of the candidate's own and the record's lease duration."""
         told = self.record.duration_seconds if self.record is not None else None
         return min(self.me.lease_duration_seconds, told or self.me.lease_duration_seconds)
 
     def asked_seconds(self, outcome: object) -> float:
-        """How long the API server asks to wait by this outcome, as far as it is waited for; 0 where it asks for nothing."""
+        """For how long to obey the Retry-After of this outcome; 0 where it has none."""
         return min(outcome.retry_after_seconds, self.longest_wait_seconds()) if isinstance(outcome, Busy) else 0.0
 
     def turn_ns(self, at: Moment) -> int:
-        """How long to let others go first once the Lease is free (L2): whom its last holder named, then who stands by, then the rest."""
+        """How long to wait once the Lease is free (L2): the successor named by its last holder goes first, then stand-bys, then others."""
         record = self.record
         named = record.successor if record is not None and record.term is not None and record.term.released else ""
         if named and named in (self.me.identity, pod_name(self.me.identity)):
@@ -180,9 +188,9 @@ class Situation:
         return held_back_ns + at.spread_ns()
 
     def due(self, now_ns: int) -> Due | None:
-        """The request that this state asks for next; None while one is under way, or before something happens."""
+        """The request that this state asks for next; None while a request is under way, or where nothing is to be sent."""
         due = self._due(now_ns) if self.flight is None else None
-        asked_ns = 0 if self.held is not None or self.to_release() else self.asked_ns  # it was asked of a follower
+        asked_ns = 0 if self.held is not None or self.to_release() else self.asked_ns  # a holder does not wait for it
         return replace(due, at_ns=max(due.at_ns, self.next_ns, asked_ns)) if due is not None else None
 
     def _due(self, now_ns: int) -> Due | None:  # noqa: PLR0911 - one for each kind of request
@@ -204,11 +212,11 @@ class Situation:
         return None
 
     def _patience_ns(self) -> int:
-        """Where the app is not healthy: two lease durations for the others, from when it could contend; then better led than not."""
+        """How much longer to wait with an unhealthy app, so that others go first; after that an unhealthy leader is better than none."""
         return 0 if self.healthy else ns(UNHEALTHY_DURATIONS * self.me.lease_duration_seconds)
 
     def turns_ns(self) -> list[int]:
-        """The moments, past or to come, at which time alone changes what is due or what is said; CLOCK_BOOTTIME."""
+        """The moments (CLOCK_BOOTTIME, past or to come) at which time alone changes what is due, or what is answered."""
         turns = [self.last.end_ns] if self.last is not None else []
         if self.held is not None:
             turns += [self.held.deadline_ns, self.renew_ns]
@@ -221,42 +229,42 @@ class Situation:
         return turns
 
     def to_release(self) -> bool:
-        """Our term stands in the Lease and we are on the way out, or have resigned before it was found landed."""
+        """Whether a term of ours stands in the Lease that we are giving up, or have given up before we saw that it had begun."""
         out = self.state in (State.STEPPING_DOWN, State.RESIGNED)
         return out and self.is_mine() and self.record is not None and self.record.holder == self.me.identity
 
     def ended(self, now_ns: int) -> bool:
-        """Whether a process that is leaving has nothing left to do here: what may stand in its name is released, or has run out."""
+        """Whether a process that is leaving may end: every own write that may stand in the Lease is released, or has run out."""
         if not self.leaving or self.held is not None or (self.flight is not None and self.flight.kind is not Kind.READ):
             return False
         return all(now_ns >= write.sent_ns + ns(self.me.lease_duration_seconds) for write in self._standing())
 
     def _standing(self) -> list[Request]:
-        """Own writes that may stand in the Lease and are to be released."""
+        """Own writes that may stand in the Lease and still have to be released."""
         return [*self.unresolved, *([self.landed] if self.to_release() and self.landed is not None else [])]
 
     def compose(self, kind: Kind, at: Moment) -> Record:
-        """What a write of that kind would write now."""
+        """The record that a write of that kind would leave now."""
         me, base, last = self.me, self.record, self.last
         time_us = writes.next_time_us(at.wall_us, base, self.sent_us)
         if kind is Kind.SENTINEL or base is None:
             assert base is None and kind is Kind.SENTINEL, "a create names no candidate"  # noqa: S101, PT018
             return writes.sentinel(me, last.seconds if last else 0, self.last_token, self.held.transitions if self.held else None, time_us)
         seconds = me.lease_duration_seconds
-        if self.former is not None and at.now_ns < self.former.end_ns:  # S9 b: nobody shortens what a former process promised
+        if self.former is not None and at.now_ns < self.former.end_ns:  # S9 b: a restart shortens no promise of the former process
             seconds = max(seconds, self.former.seconds)
         if kind is Kind.RELEASE:
             return writes.release(me, base, self.landed.record.token if self.landed else None, time_us, self.successor)
         if kind is Kind.ACQUIRE:
             return writes.acquire(me, base, self.last_token, seconds, time_us)
         held = self.held
-        if held is None:  # S9 b: the former process's term, taken on as it stands
+        if held is None:  # S9 b: take over the former process's term as it stands
             assert kind is Kind.RESUME and base.token is not None  # noqa: S101, PT018
             held = Held(base.token, base.acquire_time_us, base.transitions, 0)
         return writes.renew(me, base, held, seconds, time_us)
 
     def view(self) -> View:
-        """What HTTP may say, until when."""
+        """What HTTP may answer, and until when."""
         record, held = self.record, self.held
         known = View(
             state=self.state,

@@ -8,10 +8,11 @@ from sidecar.clock import Clock, ns, seconds
 from sidecar.situation import Situation
 
 QUIET_SECONDS: Final = 0.5
-"""So long after the last sign of life it has ended: one that lives asks anew sooner, a poll's answer being its reason to."""
+"""After so long without a sign of life the application has ended. A living one asks again sooner: the answer to its poll makes it ask."""
 LOOK_SECONDS: Final = 0.05
+"""Between two looks for signs of life."""
 LOOK_LIVES_SECONDS: Final = 0.1
-"""Between two looks while it lives, which may be for long."""
+"""Between two looks while a connection is open: the application may live for long."""
 
 
 class Sign(Protocol):
@@ -19,14 +20,14 @@ class Sign(Protocol):
 
     @property
     def asks(self) -> int:
-        """How often it has asked so far."""
+        """How often the application has asked so far."""
 
     def lives(self) -> bool:
-        """Whether it certainly lives at this moment; false where nothing can be told."""
+        """Whether the application certainly lives at this moment; false where that cannot be told."""
 
 
 def awaited(known: Situation, now_ns: int, lives: str) -> str:
-    """What a process that was told to stop waits for, in words; "" for nothing. `lives`: what shows that the application acts on."""
+    """What a process that was told to stop waits for, in words; "" for nothing. `lives`: what shows that the application still acts."""
     if known.ended(now_ns):
         return ""
     if known.held is None:
@@ -39,7 +40,7 @@ def awaited(known: Situation, now_ns: int, lives: str) -> str:
 
 
 async def quiet(signs: Sequence[Sign], clock: Clock) -> None:
-    """Return when no sign of life has been seen for QUIET_SECONDS."""
+    """Return when none of `signs` has shown life for QUIET_SECONDS."""
     asks, since_ns = -1, 0
     while True:
         asked, lives = sum(sign.asks for sign in signs), any(sign.lives() for sign in signs)
@@ -53,6 +54,6 @@ async def quiet(signs: Sequence[Sign], clock: Clock) -> None:
 
 
 async def passed(until_ns: Callable[[], int], clock: Clock) -> None:
-    """Return when CLOCK_BOOTTIME shows what `until_ns` says."""
+    """Return when CLOCK_BOOTTIME has reached the moment that `until_ns` gives, which may move meanwhile."""
     while (end_ns := until_ns()) > clock.boottime_ns():
         await clock.wait(asyncio.Event(), end_ns)

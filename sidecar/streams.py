@@ -1,4 +1,4 @@
-"""Standard output and error, whatever they are: closed, full or a pipe that nobody reads change neither an exit code nor an answer."""
+"""Standard output and error in any state. Closed, full, or a pipe that nobody reads: none changes an exit code or an answer."""
 
 import os
 import sys
@@ -7,25 +7,25 @@ _ALL = (0, 1, 2)
 
 
 def stand() -> None:
-    """Have descriptors 0 to 2 open, before anything else is: a pipe that got such a number would take what is said to a user."""
+    """Open descriptors 0 to 2 before anything else: a pipe with such a number would get the text that is meant for a user."""
     for number in _ALL:
         try:
             os.fstat(number)
         except OSError:
-            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # noqa: FBT003 - the lowest free number, so this one
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # noqa: FBT003 - open takes the lowest free number: this one
     if sys.stdout is None:
-        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - as Python has it where it is open
+        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - as Python makes it where the descriptor is open
     if sys.stderr is None:
         sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - likewise
 
 
 def tell(text: str) -> None:
-    """Write what was asked for to standard output."""
+    """Write the text that a command was asked for to standard output."""
     _write(1, text)
 
 
 def complain(text: str) -> None:
-    """Write a line to a user to standard error: there is no log yet, or none at all."""
+    """Write a line for the user to standard error: there is no log yet, or none at all."""
     _write(2, text)
 
 
@@ -34,12 +34,12 @@ def _write(number: int, text: str) -> None:
     try:
         stream.write(text)
         stream.flush()
-    except (OSError, ValueError):  # full, or nobody reads it: there is nobody to tell that
+    except (OSError, ValueError):  # full, or nobody reads it: nobody can be told
         pass
 
 
 def end(code: int) -> int:
-    """The same code. What cannot be written any more would make the interpreter exit with 120: it ends here then."""
+    """The exit code `code`. Where output cannot be flushed, exit here: the interpreter would exit with 120."""
     failed = False
     for stream in (sys.stdout, sys.stderr):
         try:

@@ -1,4 +1,4 @@
-"""The moves of the election: from which state, for which cause, to which state."""
+"""The moves of a candidate: from which state, for which cause, to which state."""
 
 from enum import StrEnum
 from typing import Final
@@ -41,4 +41,4 @@ TRANSITIONS: Final[dict[tuple[State, Cause], State]] = {
     (State.CONFLICT, Cause.RETURN): State.FOLLOWING,
     (State.CONFLICT, Cause.STEP_DOWN): State.RESIGNED,
 }
-"""Every move there is. A term is held while leading or stepping down, and an answer is true while leading alone."""
+"""Every move there is. A candidate holds a term while leading or stepping down; its answer is true only while leading."""

@@ -1,11 +1,11 @@
-"""What the election holds for true, until a deadline: the one value that flows from the election to the leadership."""
+"""What the election takes to be true, until a deadline: the one value that flows from the election to the leadership."""
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 
 class State(StrEnum):
-    """What this candidate is doing, in the words of the HTTP contract."""
+    """The state of a candidate, in the words of the HTTP contract."""
 
     STARTING = "starting"
     FOLLOWING = "following"
@@ -17,21 +17,21 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What the election holds for true, until `expires_ns`."""
+    """What the election takes to be true, until `expires_ns`."""
 
     state: State = State.STARTING
     holder: str = ""
-    """The identity that leads as far as is known, "" for nobody. Never a sentinel's."""
+    """The identity of the candidate that leads, as far as is known; "" for none. Never the sentinel's."""
     token: int | None = None
     expires_ns: int | None = None
-    """CLOCK_BOOTTIME: past it nobody is known to lead. While leading: the deadline (S3)."""
+    """From this moment (CLOCK_BOOTTIME) on no candidate is known to lead. While leading: the deadline (S3)."""
     covered_until_ns: int | None = None
-    """While leading or stepping down: until when the Lease is certainly ours (the deadline or the planned release)."""
+    """While leading or stepping down: until when this candidate certainly holds the Lease (the deadline or the planned release)."""
     acquired_at_us: int | None = None
     renewed_at_us: int | None = None
     transitions: int = 0
     confirmed_ns: int | None = None
-    """CLOCK_BOOTTIME at which the store last confirmed what is known."""
+    """When (CLOCK_BOOTTIME) the store last confirmed the record."""
 
     def at(self, now_ns: int) -> "View":
         """This view as it stands at `now_ns`."""

@@ -1,9 +1,9 @@
-"""Ends a process whose loop hangs: exit code 1, nothing released, no SIGTERM, and a line in the log with the place where it stands.
+"""Ends a process whose loop hangs: exit code 1, nothing released, no SIGTERM, and a log line with a traceback of the place.
 
-A liveness probe would end it by SIGTERM, which says in a native sidecar that the application has ended (S11). So a small process beside the
-sidecar waits for beats of the loop. It counts ticks of its own and reads no clock: what is stopped, frozen or suspended misses no beat.
-Ending needs neither the GIL, which a stuck loop may hold, nor a signal, to which PID 1 of a container is deaf: a thread of faulthandler's
-stands in a write to a full pipe. When the watcher reads, that thread goes on: to the traceback, and to `_exit`.
+A liveness probe would end it by SIGTERM, which in a native sidecar says that the application has ended (S11). So a small process, the
+watcher, waits for beats of the loop. The watcher counts ticks of its own and reads no clock, so a sidecar that is stopped, frozen or
+suspended misses no beat. Ending needs neither the GIL, which a stuck loop may hold, nor a signal, which PID 1 of a container may ignore: a
+thread of faulthandler waits in a write to a full pipe. When the watcher reads that pipe, the thread writes the traceback and calls `_exit`.
 """
 
 import atexit
@@ -14,40 +14,40 @@ import sys
 from math import ceil
 
 BEAT_SECONDS = 1.0
-"""The loop beats so often."""
+"""Between two beats of the loop."""
 TICK_SECONDS = 1.25
-"""So long without a beat is one missed."""
+"""The watcher's tick: a tick without a beat is a missed beat."""
 
 _CHUNK_BYTES = 4096
 _FILLER = b"\0"
 _STOPPED = (b"T", b"t")
 _RUNNABLE = b"R"
 _UTIME, _STIME = 11, 12
-"""proc_pid_stat(5), counted from the state on."""
+"""Fields of proc_pid_stat(5), counted from the state on."""
 
 
 class Watchdog:
-    """The sidecar's end of it."""
+    """The sidecar's side: starts the watcher and sends it beats."""
 
     def __init__(self) -> None:
-        """Nobody watches."""
+        """No watcher yet."""
         self.code = 1
-        """What the process exits with, once it is known."""
+        """The process's exit code, once it is known."""
         self._beats = self._full = -1
         self._armed = False
 
     def begin(self) -> None:
-        """Fork the watcher, before anything is loaded: what it shares with the sidecar costs nothing, and it keeps little else.
+        """Fork the watcher before anything is loaded: the memory that it shares with the sidecar costs nothing, and it has little else.
 
-        Where no process can be looked at (there is no /proc) nobody watches. Raises OSError where there can be no process.
+        Without /proc there is no watcher. Raises OSError where no process can be started.
         """
         try:
-            stat = os.open("/proc/self/stat", os.O_RDONLY)  # of this process, in whatever namespace /proc was mounted
+            stat = os.open("/proc/self/stat", os.O_RDONLY)  # this process, whatever PID namespace /proc belongs to
         except OSError:
             return
         beats, self._beats = os.pipe()
         drain, self._full = _full_pipe()
-        gc.freeze()  # no collection writes to what both share
+        gc.freeze()  # a collection would write to the pages that both processes share
         if os.fork() == 0:
             try:
                 os.close(self._beats)
@@ -58,11 +58,11 @@ class Watchdog:
         os.close(beats)
         os.close(stat)
         os.set_blocking(self._beats, False)
-        # `drain` stays open here too: whatever becomes of the watcher, the pipe has a reader, and the write into it goes on waiting.
+        # `drain` stays open here too: even if the watcher ends, the pipe has a reader, and the write into it goes on waiting.
         atexit.register(self._leave)  # the first to be registered is the last to be called
 
     def arm(self, limit_seconds: float, line: tuple[str, str]) -> None:
-        """From now on end the process after `limit_seconds` without a beat. `line`: what to log then, before and after its time."""
+        """From now on end the process after `limit_seconds` without a beat. `line`: the log line's text before and after its time."""
         if self._beats < 0:
             return
         faulthandler.dump_traceback_later(limit_seconds, exit=True, file=self._full)
@@ -71,23 +71,23 @@ class Watchdog:
         os.write(self._beats, "\0".join((str(missed), *line)).encode() + b"\n")
 
     def beat(self) -> bool:
-        """Say that the loop turns; false where nobody watches any longer."""
+        """Tell the watcher that the loop turns; false where the watcher has ended."""
         try:
             os.write(self._beats, b".")
-        except BlockingIOError:  # it is stopped, and has enough to read
+        except BlockingIOError:  # the watcher is stopped, and the pipe is full of beats
             return True
         except OSError:
             return False
         return True
 
     def end(self) -> None:
-        """Let the watcher go: the loop has ended by itself."""
+        """End the watcher: the loop has ended by itself."""
         if self._beats >= 0:
             os.close(self._beats)
             self._beats = -1
 
     def _leave(self) -> None:
-        """Where faulthandler's thread is in its write, the interpreter would wait for it at its end for ever."""
+        """Exit without the interpreter's ending, which would wait for ever for faulthandler's thread in its write."""
         if self._armed:
             try:
                 sys.stdout.flush()
@@ -97,9 +97,10 @@ class Watchdog:
 
 
 def _full_pipe() -> tuple[int, int]:
-    """A pipe that takes no byte more before one is read; and then, where the kernel can, one write at a time.
+    """A full pipe: a write waits until something is read; then, where the kernel can, the pipe takes one write at a time.
 
-    As PID 1 the sidecar takes the watcher with it when it exits: what the pipe still holds of the traceback then is lost.
+    When the sidecar is PID 1, its exit ends the watcher too, and a part of the traceback that is still in the pipe is lost. So the pipe
+    must hold little.
     """
     import fcntl  # noqa: PLC0415 - likewise
 
@@ -110,7 +111,7 @@ def _full_pipe() -> tuple[int, int]:
     try:  # noqa: SIM105 - contextlib loads more than all of this
         fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, _CHUNK_BYTES)  # a page
     except (AttributeError, OSError):
-        pass  # it is larger then, and full all the same
+        pass  # then the pipe is larger, and is filled all the same
     os.set_blocking(writing, False)
     try:
         while True:
@@ -124,10 +125,10 @@ def _full_pipe() -> tuple[int, int]:
 
 
 def _watch(beats: int, drain: int, stat: int) -> None:
-    """Until the sidecar has ended: the beats have an end then."""
+    """Watch until the sidecar has ended, which closes the pipe of beats."""
     import select  # noqa: PLC0415 - the sidecar loads it later, with much else
 
-    os.setsid()  # neither the terminal's signals nor those for the sidecar's group are meant for this one
+    os.setsid()  # signals of the terminal, or for the sidecar's process group, are not meant for the watcher
     gc.disable()
     poll = select.poll()
     poll.register(beats, select.POLLIN)
@@ -149,24 +150,24 @@ def _watch(beats: int, drain: int, stat: int) -> None:
 
 
 class _Pauses:
-    """Whether the sidecar could not run, rather than did not."""
+    """Distinguishes a sidecar that could not run from one whose loop hangs."""
 
     def __init__(self, stat: int) -> None:
         self._stat = stat
         self._used = b""
 
     def look(self) -> bool:
-        """It is stopped; or it has wanted to run, and was given no time since the last look."""
+        """Whether the sidecar is stopped, or has wanted to run and got no CPU time since the last look."""
         try:
             fields = os.pread(self._stat, _CHUNK_BYTES, 0).rpartition(b") ")[2].split()
-        except OSError:  # it is no more: the next read of the beats says so
+        except OSError:  # the sidecar has ended: the next read of the beats tells
             return True
         before, self._used = self._used, b" ".join(fields[_UTIME : _STIME + 1])
         return fields[0] in _STOPPED or (fields[0] == _RUNNABLE and before == self._used)
 
 
 def _end(drain: int, line: tuple[bytes, bytes]) -> None:
-    """Say why, then let faulthandler's thread go on, and hand on the traceback until the sidecar has exited."""
+    """Log the line, then let faulthandler's thread go on, and pass its traceback on until the sidecar has exited."""
     import time  # noqa: PLC0415 - as above
 
     now = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime()).encode()
@@ -176,7 +177,7 @@ def _end(drain: int, line: tuple[bytes, bytes]) -> None:
 
 
 def _say(text: bytes) -> None:
-    """On standard error, if it takes it at once: where nobody reads it, that may be why the loop hangs."""
+    """Write to standard error if it takes the text at once: a standard error that nobody reads may be why the loop hangs."""
     import select  # noqa: PLC0415 - as above
 
     poll = select.poll()

@@ -1,4 +1,4 @@
-"""What a candidate writes: every write of the sidecar is composed here, whole, and told apart from any other by its renewTime."""
+"""What a candidate writes. Every write of the election is composed here, whole; its renewTime tells it from every other write."""
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -27,34 +27,34 @@ _TERM_FIELDS = frozenset({"spec.holderIdentity", "spec.renewTime", "spec.leaseTr
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One contender in one election: who it is and its three times, named as client-go names them."""
+    """One contender in one election: its identity, its process, and its three times, named as client-go names them."""
 
     identity: str
     instance: str
-    """This process alone (S9)."""
+    """A name of this process, new in each process (S9)."""
     place: str
-    """Kernel boot id and network namespace: where the identity's socket excludes a second process; "" where that is not known."""
+    """Kernel boot id and network namespace: within them the identity's socket excludes a second process. "" where they are not known."""
     lease_duration_seconds: int
     renew_deadline_seconds: float
     retry_period_seconds: float
     drain_timeout_seconds: float
-    """How long a step-down waits for the app; below the renew deadline it is a promise that the app has stopped by then (S11)."""
+    """How long a step-down waits for the app; below the renew deadline it is the user's guarantee that the app stops within it (S11)."""
     app_ends_first: bool = False
     """SIGTERM means that the app has ended (a native sidecar)."""
     group: str = ""
-    """Whose Lease it contends for; one of another group is left alone. "" for one that no group has marked."""
+    """The group of this candidate: it leaves a Lease alone that another group has marked. "" for no group."""
     app_has_health: bool = False
-    """The app's health is probed: not healthy until a probe has said so."""
+    """The app's health is probed: the app counts as unhealthy until a probe has succeeded."""
     pod: HolderPod | None = None
-    """Its own Pod, written with each renewal so that others may know its end (S6 x); None where that is not known for sure."""
+    """The candidate's Pod, written with each renewal so that followers can learn of its end (S6 x); None where it is not known for sure."""
 
     @property
     def request_limit_seconds(self) -> float:
-        """The longest a request may take: two fit between a renewal that is due and the renew deadline."""
+        """The longest that a request may take: two requests fit between a renewal that is due and the renew deadline."""
         return (self.renew_deadline_seconds - self.retry_period_seconds) / 2
 
     def valid_seconds(self, duration_seconds: int) -> float:
-        """How long a write that stands with this duration may be acted on (S3): as the renew deadline is to the own lease duration."""
+        """For how long the holder may act on a write that stands with this duration (S3): its share, renew deadline / lease duration."""
         return min(self.renew_deadline_seconds, duration_seconds * self.renew_deadline_seconds / self.lease_duration_seconds)
 
 
@@ -71,48 +71,48 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A term, seen by its holder."""
+    """The own term, as its holder knows it."""
 
     token: int
     """The fencing token: constant within the term (S8)."""
     acquire_time_us: int | None
     transitions: int | None
     deadline_ns: int
-    """Nothing is answered true from here on (S3), CLOCK_BOOTTIME."""
+    """From this moment on no answer is true (S3); CLOCK_BOOTTIME."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request as sent. A read writes nothing and has no record to speak of."""
+    """A request as sent. A read has an empty record."""
 
     kind: Kind
     base: str | None
     """The resourceVersion that it is conditional on (S5); None for a read and for the sentinel, which is conditional on absence."""
     sent_ns: int
-    """Just before it was sent, CLOCK_BOOTTIME: where its deadline counts from (S3)."""
+    """Just before the request was sent, CLOCK_BOOTTIME: its deadline counts from here (S3)."""
     record: Record
-    """What it writes."""
+    """The record that it writes."""
 
     def to_json(self) -> JSON:
-        """The body that is sent: a merge patch, or what is created."""
+        """The request's body: a merge patch, or the Lease to be created."""
         return merge_patch(self.record, self.base)
 
     def is_outcome(self, record: Record) -> bool:
-        """Whether `record` is as this write left it; labels and the like aside."""
+        """Whether `record` shows the renewal that this write made; labels and the like aside."""
         return self.kind is not Kind.READ and record.renewal == self.record.renewal
 
     def standing(self, record: Record) -> "Request":
-        """This write with the duration that stands in `record`, its outcome."""
+        """This write, with the duration that stands in the Lease (`record`)."""
         return replace(self, record=replace(self.record, duration_seconds=record.duration_seconds))
 
     def altered(self, record: Record) -> tuple[str, ...]:
-        """The fields of `record`, which this write left, that stand otherwise than written: an admission webhook or policy may do that.
+        """The fields of `record`, the answer to this write, that stand otherwise than written: an admission webhook may change them.
 
-        Who stands by is not among them: followers write that at any time, and it gives no right.
+        The stand-bys are not compared: followers write them at any time, and they give no right.
         """
         if record == replace(self.record, version=record.version):
             return ()
-        written = parse(self.to_json())  # as a Lease holds it: what no Lease can hold is nobody's alteration
+        written = parse(self.to_json())  # as the sidecar reads it back: what it cannot read is no alteration
         pairs = {
             "spec.holderIdentity": (written.holder, record.holder),
             "spec.leaseDurationSeconds": (written.duration_seconds, record.duration_seconds),
@@ -136,7 +136,7 @@ def acquire(me: Candidate, base: Record, last_token: int | None, duration_second
     transitions = 0 if base.transitions is None else min(base.transitions + 1, MAX_TRANSITIONS)  # S10
     first = base.version_number if base.version_number is not None else transitions
     grown = -1 if last_token is None else last_token + 1
-    token = max(first, grown if grown < MAX_TOKEN else -1)  # beyond 2^53 only somebody's junk gets: then the version alone
+    token = max(first, grown if grown < MAX_TOKEN else -1)  # only junk reaches 2^53: then the version alone
     return replace(
         base,
         holder=me.identity,
@@ -152,7 +152,7 @@ def acquire(me: Candidate, base: Record, last_token: int | None, duration_second
 
 
 def renew(me: Candidate, base: Record, held: Held, duration_seconds: int, time_us: int) -> Record:
-    """The same term, written whole: over whatever stands there, a sentinel included (S7)."""
+    """The same term once more, written whole over whatever stands there, a sentinel included (S7)."""
     return replace(
         base,
         holder=me.identity,
@@ -167,9 +167,9 @@ def renew(me: Candidate, base: Record, held: Held, duration_seconds: int, time_u
 
 
 def release(me: Candidate, base: Record, token: int | None, time_us: int, successor: str = "") -> Record:
-    """Nobody's, with the mark that frees it at once (S7), for `successor` to take first.
+    """An empty Lease with the mark that frees it at once (S7); `successor` may take it first.
 
-    `token` is the own term's (S8), for where somebody has made junk of it in the annotation.
+    `token` is the own term's (S8), in case the one in the annotation has become junk.
     """
     return replace(
         base,
@@ -182,7 +182,7 @@ def release(me: Candidate, base: Record, token: int | None, time_us: int, succes
 
 
 def sentinel(me: Candidate, seconds: int, last_token: int | None, transitions: int | None, time_us: int) -> Record:
-    """A missing Lease made anew, held by nobody's identity for as long as its holder may believe in it (S7)."""
+    """A missing Lease made anew, held by the sentinel for as long as its former holder may still lead (S7)."""
     return Record(
         "",
         holder=SENTINEL,
@@ -196,17 +196,17 @@ def sentinel(me: Candidate, seconds: int, last_token: int | None, transitions: i
 
 
 def next_time_us(wall_us: int, base: Record | None, sent_us: int) -> int:
-    """The renewTime of the next write (S3): above the one it replaces and any that this process has sent."""
+    """The renewTime of the next write (S3): above the one that it replaces, and above all that this process has sent."""
     return later_time_us(wall_us, base.renew_time_us if base is not None else None, sent_us)
 
 
 def deadline_ns(me: Candidate, request: Request) -> int:
-    """S3: until when a write that stands may be acted on: from just before it was sent, never from its answer."""
+    """S3: until when the holder may act on a write that stands: counted from just before its send, never from its answer."""
     return request.sent_ns + ns(me.valid_seconds(request.record.duration_seconds or 0))
 
 
 def is_renewal(me: Candidate, request: Request, altered: tuple[str, ...], seconds: int | None) -> bool:
-    """S3: whether a write that stands with these fields altered, for `seconds`, holds the Lease for its term at all."""
+    """S3: whether a write still renews its term, although it stands with the fields `altered` and the duration `seconds`."""
     if seconds is None or _TERM_FIELDS & set(altered):
         return False
     shorter = seconds < (request.record.duration_seconds or 0)
@@ -214,7 +214,7 @@ def is_renewal(me: Candidate, request: Request, altered: tuple[str, ...], second
 
 
 def _behind(me: Candidate, base: Record) -> tuple[str, ...]:
-    """L2: who still stands by when this candidate has taken the Lease; those before it had their turn, unless it was named out of turn."""
+    """L2: the stand-bys that remain when this candidate takes the Lease: those that have let their turn pass are struck off."""
     if me.identity not in base.standbys:
         return base.standbys if base.successor in (me.identity, pod_name(me.identity)) else ()
     if base.successor:

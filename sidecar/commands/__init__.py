@@ -1,11 +1,11 @@
 """Commands beside the sidecar itself: clients of its HTTP contract, for exec probes and people.
 
-A kubelet starts one every few seconds in each Pod, so they import no more than they need: no argparse, no asyncio, nothing installed.
+A kubelet may start one every few seconds in each Pod, so commands import no more than they need: no argparse, no asyncio, no library.
 """
 
 
 def run(arguments: list[str]) -> int | None:
-    """Run the command that the first argument names; its exit code, or None where that is no command."""
+    """Run the command that the first argument names; its exit code, or None where the argument names no command."""
     if arguments[:1] == ["probe"]:
         from sidecar.commands import probe  # noqa: PLC0415 - each command pays for itself alone
 

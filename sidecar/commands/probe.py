@@ -1,4 +1,4 @@
-"""`leader-sidecar probe`: what a kubelet's exec probe runs: one GET of the sidecar on this host, whose status becomes the exit code.
+"""`leader-sidecar probe`, for a kubelet's exec probe: one GET of the sidecar on this host, whose status becomes the exit code.
 
 HTTP/1.0 over a plain socket: a client library would cost more than all the rest, and so would typing and dataclasses.
 """
@@ -28,19 +28,19 @@ _HERE = {"*": ("127.0.0.1", "::1"), "localhost": ("127.0.0.1", "::1"), "0.0.0.0"
 _STATUS_LINE = b"HTTP/1."
 _CHUNK_BYTES = 65536
 _MAX_BYTES = 2**20
-"""More than any of these answers; what is longer is no sidecar's."""
+"""Longer than any of these answers: a longer one is no sidecar's."""
 
 
 class UsageError(Exception):
-    """The command line or the environment asks for what cannot be; one line for the user."""
+    """The command line or the environment is not valid; one line for the user."""
 
 
 class ProbeError(Exception):
-    """There is no answer, or none of HTTP; one line for the user."""
+    """There is no answer, or one that is no HTTP; one line for the user."""
 
 
 def main(arguments: list[str]) -> int:
-    """Ask, print the answer, tell the exit code."""
+    """Ask the sidecar and print its answer; the exit code."""
     if "--help" in arguments or "-h" in arguments:
         streams.tell(USAGE)
         return OK
@@ -91,7 +91,7 @@ def _seconds(text: str) -> float:
 
 
 def _addresses(text: str) -> list[tuple[str, int, str]]:
-    """The addresses to try, in turn: of `text`, else of the settings that this container's sidecar has."""
+    """The addresses to try, in turn: those in `text`, else those of this container's settings."""
     sources = (
         ("--address", text),
         ("LEADER_PROBE_LISTEN", os.environ.get("LEADER_PROBE_LISTEN", addresses.PROBE_LISTEN)),
@@ -110,12 +110,12 @@ def _addresses(text: str) -> list[tuple[str, int, str]]:
 
 
 def ask(where: list[tuple[str, int, str]], route: str, timeout_seconds: float) -> tuple[int, bytes]:
-    """Status and body of `GET /route` from the first of the addresses that takes a connection. Raises ProbeError."""
+    """Status and body of `GET /route`, from the first address that accepts a connection. Raises ProbeError."""
 
     def late(*_: object) -> None:
         raise ProbeError(f"no whole answer within {timeout_seconds:g} s")
 
-    # One timer over all of it: a timeout on the socket would begin anew with each byte that trickles in.
+    # One timer for the whole exchange: a timeout of the socket would begin anew with each byte that trickles in.
     before = signal.signal(signal.SIGALRM, late)
     signal.setitimer(signal.ITIMER_REAL, timeout_seconds)
     try:
@@ -149,7 +149,7 @@ def _connected(where: list[tuple[str, int, str]]) -> socket.socket:
 
 
 def _resolved(host: str, port: int) -> tuple[int, tuple[object, ...]]:
-    """A literal address as it is, since a look-up would import codecs; a name by its first address."""
+    """Family and address: a literal address as it is, for a look-up would import codecs; a name by its first address."""
     for family in (socket.AF_INET, socket.AF_INET6):
         try:
             socket.inet_pton(family, host)
@@ -161,7 +161,7 @@ def _resolved(host: str, port: int) -> tuple[int, tuple[object, ...]]:
 
 
 def _answer(connection: socket.socket) -> tuple[int, bytes]:
-    """All that comes until the other side closes, as HTTP/1.0 has it."""
+    """Status and body of the answer, which ends when the server closes (HTTP/1.0)."""
     received = b""
     while chunk := connection.recv(_CHUNK_BYTES):
         received += chunk

@@ -1,4 +1,4 @@
-"""The leadership as an HTTP response. Body, ETag and status are all of one reading (S2)."""
+"""The leadership as an HTTP response. Body, ETag and status come from one reading (S2)."""
 
 from http import HTTPStatus
 
@@ -22,17 +22,17 @@ def leader_response(answer: Answer, status: HTTPStatus = HTTPStatus.OK, more: di
 
 
 def json_response(body: object) -> web.Response:
-    """Anything else that is not to be stored."""
+    """Any other body as JSON, not to be stored by caches."""
     return web.Response(text=to_json(body) + "\n", content_type="application/json", headers=HEADERS)
 
 
 def named(answer: Answer) -> dict[str, object]:
-    """What the older leader-elector sidecars answer: contrib, instana and krmcbride the name, nais both."""
+    """The answer of the older leader-elector sidecars: contrib's, instana's and krmcbride's give the name, nais' both."""
     return {"name": answer.name, "last_update": answer.renewed_at}
 
 
 def not_modified(answer: Answer) -> web.Response:
-    """304: the version that the client has."""
+    """304: the client already has this version."""
     return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=HEADERS | {"ETag": etag(answer)})
 
 

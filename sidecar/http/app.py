@@ -1,4 +1,4 @@
-"""The app listener: who leads, am I it, until when, tell me when it changes, and the commands."""
+"""The app listener: which Pod leads, whether it is this one, until when, each change, and the commands."""
 
 from collections.abc import Sequence
 from http import HTTPStatus
@@ -33,7 +33,7 @@ def application(runner: Runner, clock: Clock, waiting: Waiting) -> web.Applicati
 
 
 def _reading(runner: Runner, waiting: Waiting) -> Sequence[web.RouteDef]:
-    """What is answered at once and changes nothing."""
+    """The routes that answer at once and change nothing."""
     leadership = runner.leadership
 
     async def is_leader(request: web.Request) -> web.Response:
@@ -43,10 +43,10 @@ def _reading(runner: Runner, waiting: Waiting) -> Sequence[web.RouteDef]:
         return json_response({"terms": [term.to_json() for term in reversed(runner.history.terms)]})
 
     async def members(_: web.Request) -> web.Response:
-        """Oneself, who leads and who stands by: who else waits is not known to the others."""
+        """This candidate, the holder and the stand-bys: candidates do not know of other followers."""
         answer, record = leadership.read(), runner.situation().record
         known = dict.fromkeys(record.standbys if record is not None else (), State.FOLLOWING)
-        states = {answer.identity: answer.state, answer.holder: State.LEADING} | known  # in this order; each of them once
+        states = {answer.identity: answer.state, answer.holder: State.LEADING} | known  # each identity once, in this order
         states |= {answer.holder: State.LEADING} | {answer.identity: answer.state}
         found = [
             {"name": pod_name(one), "identity": one, "state": state, "self": one == answer.identity} for one, state in states.items() if one
@@ -54,13 +54,13 @@ def _reading(runner: Runner, waiting: Waiting) -> Sequence[web.RouteDef]:
         return json_response({"members": found, "complete": False})
 
     async def root(request: web.Request) -> web.Response:
-        """A page for a browser; for anyone else what the older sidecars serve."""
+        """A page for a browser; for any other client what the older sidecars serve."""
         if "text/html" in request.headers.get(hdrs.ACCEPT, ""):
             return page_response()
         return json_response(named(leadership.read()))
 
     async def classic_health(_: web.Request) -> web.Response:
-        """As instana's: whether anybody leads."""
+        """Whether any candidate leads, in the words of instana's sidecar."""
         name = leadership.read().name
         status = HTTPStatus.OK if name else HTTPStatus.INTERNAL_SERVER_ERROR
         return web.Response(status=status, text=f"Valid leader set: &{{{plain(name)}}}" if name else "Invalid leader", headers=HEADERS)

@@ -1,4 +1,4 @@
-"""To whom a request is made: its authority, from the target or from Host (RFC 9112 3.2 and 3.3), and what is of the same origin."""
+"""A request's authority: the host and port that it is made to, from its target or its Host (RFC 9112 3.2 and 3.3); and origins."""
 
 import re
 from dataclasses import dataclass
@@ -26,18 +26,18 @@ _ABSOLUTE: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<author
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """A host in lower case and a port; "" for no host (a URI without an authority)."""
+    """A host in lower case, and a port; the host is "" for a URI without an authority."""
 
     host: str
     port: int
 
 
 def parse(text: str) -> Authority | None:
-    """The authority that `text` is; None for what is none. 80 is the port where none is written."""
+    """The authority in `text`; None where it is none. Without a port: 80."""
     return _parse(text) if len(text) <= _MAX_CHARS else None
 
 
-@lru_cache(maxsize=64)  # of most requests it is the same
+@lru_cache(maxsize=64)  # most requests have the same authority
 def _parse(text: str) -> Authority | None:
     found = _AUTHORITY.fullmatch(text)
     port = int(found["port"] or _DEFAULT_PORT) if found is not None else 0
@@ -45,14 +45,14 @@ def _parse(text: str) -> Authority | None:
 
 
 def parse_origin(text: str) -> Authority | None:
-    """Of an Origin of this scheme (RFC 6454 6.2): None for another scheme's, for `null`, and for junk."""
+    """The authority in an Origin header (RFC 6454 6.2); None for another scheme, for `null`, and for junk."""
     scheme, _, rest = text.partition("://")
     found = parse(rest) if scheme == SCHEME else None
     return found if found is not None and found.host else None
 
 
 def written(request: web.BaseRequest) -> str | None:
-    """The authority as the request has it: the target's own counts in place of Host (RFC 9112 3.2.2). None in HTTP/1.0 alone.
+    """The authority as the request writes it. That of an absolute target counts, not Host's (RFC 9112 3.2.2). None only in HTTP/1.0.
 
     Raises Refused (421) where the target is of another scheme.
     """
@@ -61,7 +61,7 @@ def written(request: web.BaseRequest) -> str | None:
         return request.headers.get(hdrs.HOST)
     absolute = _ABSOLUTE.match(target)
     if absolute is None:
-        return target  # of CONNECT
+        return target  # CONNECT has an authority for its target
     if absolute["scheme"].lower() != SCHEME:
         message = f"the target's scheme {plain(absolute['scheme'], 50)!r} is not this listener's: http alone is"
         raise Refused(HTTPStatus.MISDIRECTED_REQUEST, message)
@@ -69,10 +69,10 @@ def written(request: web.BaseRequest) -> str | None:
 
 
 def of(request: web.BaseRequest) -> Authority | None:
-    """To whom it is made; None in HTTP/1.0 alone.
+    """The request's authority; None only in HTTP/1.0.
 
-    Raises Refused: 400 for a Host, or a target's authority, that is none (RFC 9112 3.2), 421 for a target of another scheme. A doubled
-    Host, or none in HTTP/1.1, the parser refuses.
+    Raises Refused: 400 where Host, or the target's authority, is not one (RFC 9112 3.2); 421 for a target of another scheme. The parser
+    refuses two Hosts, and HTTP/1.1 without one.
     """
     host, text = request.headers.get(hdrs.HOST), written(request)
     if host is not None and host is not text:

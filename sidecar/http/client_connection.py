@@ -1,6 +1,6 @@
-"""A client's connection: HTTP/1 as aiohttp has it, at a cost that is small and known, whatever the client sends and does not read.
+"""A client's connection: aiohttp's HTTP/1, at a small and known cost, whatever the client sends, and whatever it does not read.
 
-What comes in is bounded by `intake.py`, how many connections there are, and how long one may read nothing, by `listener.py`.
+`intake.py` bounds what a client sends. `listener.py` bounds the number of connections, and how long a client may leave its answers unread.
 """
 
 import asyncio
@@ -15,17 +15,17 @@ from sidecar.http.intake import Intake, too_large
 from sidecar.http.limits import MAX_FIELDS
 
 LINGERING_SECONDS: Final = 1.0
-"""How long what a client still sends is read and thrown away after the last answer: a close before would take the answer with it
+"""For so long after the last answer the client's bytes are read and thrown away: to close sooner could destroy the answer on its way
 (RFC 9112 9.6)."""
 
 
 class Connection(Intake):
-    """One client's: its answers, what it does not read of them, and its end."""
+    """One client's connection: the answers, the part of them that the client has not read, and the end."""
 
     __slots__ = ()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """As aiohttp's. Whatever the kernel does not take is known to be unread."""
+        """As aiohttp's. With a limit of 0 bytes the transport calls `pause_writing` as soon as the kernel takes no more."""
         super().connection_made(transport)
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - of a stream socket
         self.wire = transport
@@ -33,26 +33,26 @@ class Connection(Intake):
         self._listener.opened(self)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """As aiohttp's: with it the handler ends."""
+        """As aiohttp's, which ends the handler."""
         self._listener.closed(self)
         super().connection_lost(exc)
         self.wire = None
         self._rest = self._edge = b""
 
     def pause_writing(self) -> None:
-        """The client does not read as fast as it is answered."""
+        """The client reads more slowly than it is answered."""
         super().pause_writing()
         self._listener.stalls(self)
 
     def resume_writing(self) -> None:
-        """It has read all."""
+        """The client has read everything."""
         super().resume_writing()
         self._listener.flows(self)
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        """As aiohttp's, to the last byte that the kernel takes; then the connection rests, or ends."""
+        """As aiohttp's: it returns when the kernel has taken the last byte. Then the connection waits for the next request, or ends."""
         if self._unanswered == 1 and (self._deaf or self._eof):
             resp.force_close()
         found = await super().finish_response(request, resp, start_time)
@@ -60,9 +60,9 @@ class Connection(Intake):
             await self._linger()
         self._unanswered -= 1
         if isinstance(resp, web.Response):
-            resp.body = None  # aiohttp keeps it until the next one
+            resp.body = None  # aiohttp would keep it until the next answer
         if self._unanswered:
-            await asyncio.sleep(0)  # however many it has sent at once, others have their turn
+            await asyncio.sleep(0)  # let other clients have their turn, however many requests this one has sent at once
         elif self._eof:
             self._close = True
         else:
@@ -70,6 +70,7 @@ class Connection(Intake):
         return found
 
     async def _linger(self) -> None:
+        """Close the sending half, and wait until the client has closed its own, for LINGERING_SECONDS at most."""
         if self._eof or self.transport is None:
             return
         self._ended = self._loop.create_future()
@@ -81,7 +82,7 @@ class Connection(Intake):
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
-        """As aiohttp's, which logs it, and raises where part of an answer has gone; in JSON, as every error. Then the connection ends."""
+        """As aiohttp's, which logs the error, and raises where part of an answer is sent; but in JSON. Then the connection ends."""
         super().handle_error(request, status, exc, message)
         if too_large(exc):
             status, message = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"the request has too many header fields: {MAX_FIELDS} at most"

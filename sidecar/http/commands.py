@@ -1,4 +1,4 @@
-"""What an application may ask for: `/drained`, `/resign`, `/campaign`. Each is answered with the leadership as it is then."""
+"""The application's commands: `/drained`, `/resign`, `/campaign`. Each is answered with the leadership as it then is."""
 
 import asyncio
 import json
@@ -56,7 +56,7 @@ def routes(runner: Runner, clock: Clock, connections: Connections) -> list[web.R
 
 
 def _out(runner: Runner, clock: Clock) -> dict[str, object]:
-    """Until when a resignation that has just begun lasts, at the latest; null for as long as the process lives."""
+    """Until when, at the latest, a resignation lasts that has just begun; null for as long as the process lives."""
     back_ns = runner.situation().back_ns
     if back_ns is None:
         return {"out_for": None, "out_until": None}
@@ -75,7 +75,7 @@ async def _body(request: web.Request) -> bytes:
 
 
 def _fields(body: bytes, known: set[str], allowed: str) -> dict[str, Any]:
-    """The body's fields; none in an empty body. JSON in UTF-8 (RFC 8259 8.1), each name once, numbers as JSON has them."""
+    """The fields of a body: JSON in UTF-8 (RFC 8259 8.1), each name once, no NaN or Infinity. An empty body has no fields."""
     if not body:
         return {}
     try:
@@ -88,7 +88,7 @@ def _fields(body: bytes, known: set[str], allowed: str) -> dict[str, Any]:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Of a name that stands twice readers take the one or the other (RFC 8259 4)."""
+    """Refuse a name that stands twice: of two values readers take the one or the other (RFC 8259 4)."""
     found = dict(pairs)
     if len(found) != len(pairs):
         raise ValueError("a name stands twice")
@@ -107,7 +107,7 @@ def _token(fields: dict[str, Any]) -> int | None:
 
 
 def _out_seconds(fields: dict[str, Any]) -> float | None:
-    """How long to stay out; None where it is not said."""
+    """How long to stay out (`for`); None where the body does not say."""
     text = fields.get("for")
     if text is None and "for" not in fields:
         return None
@@ -121,7 +121,7 @@ def _out_seconds(fields: dict[str, Any]) -> float | None:
 
 
 def _successor(fields: dict[str, Any]) -> str:
-    """Whom the release names; "" where it is not said."""
+    """The successor that the release names (`to`); "" where the body names none."""
     name = fields.get("to", "")
     if "to" in fields and not (isinstance(name, str) and len(name) <= MAX_NAME_CHARS and re.fullmatch(NAME, name) and _is_text(name)):
         raise Refused(
@@ -131,5 +131,5 @@ def _successor(fields: dict[str, Any]) -> str:
 
 
 def _is_text(name: str) -> bool:
-    """JSON may hold half of a surrogate pair, which no text is made of."""
+    """Whether `name` can be encoded: JSON may hold half of a surrogate pair, which is no character."""
     return not any("\ud800" <= letter <= "\udfff" for letter in name)

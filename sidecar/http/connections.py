@@ -1,4 +1,4 @@
-"""The app listener's connections that show at SIGTERM that the application lives: a true answer went over them, or is waited for (S11)."""
+"""The app listener's connections that show at SIGTERM that the application lives: a true answer went over them, or is awaited (S11)."""
 
 import asyncio
 import select
@@ -17,17 +17,19 @@ _CLOSED: Final = getattr(select, "POLLRDHUP", 0) | getattr(select, "POLLHUP", 0)
 
 
 class Connections:
-    """One app listener's. Every true answer with a deadline that will be kept goes through here."""
+    """The connections of one app listener. Every true answer whose deadline will be kept is read through here."""
 
     def __init__(self, leadership: Leadership) -> None:
         self.asks = 0
-        """How often the leadership was asked for."""
+        """How often clients have asked for the leadership."""
         self._leadership = leadership
         self._told: WeakSet[asyncio.Transport] = WeakSet()
+        """Connections that were given a true answer."""
         self._waiting: WeakSet[asyncio.Transport] = WeakSet()
+        """Connections on which a request waits."""
 
     def read(self, request: web.Request) -> Answer:
-        """The answer to this request, at this moment. A deadline in a true one is remembered, and so is where it went."""
+        """The answer to this request, at this moment. A true answer's deadline is remembered, and so is its connection."""
         answer = self._leadership.read(give=True)
         self.asks += 1
         if answer.is_leader and request.transport is not None:
@@ -36,7 +38,7 @@ class Connections:
 
     @contextmanager
     def waits(self, request: web.Request) -> Iterator[None]:
-        """For as long as this request waits for an answer."""
+        """A context for as long as this request waits for an answer."""
         transport = request.transport
         self.asks += 1
         if transport is not None:
@@ -48,8 +50,8 @@ class Connections:
                 self._waiting.discard(transport)
 
     def lives(self) -> bool:
-        """Whether any of them is open, asked of the sockets themselves: the loop may not have heard yet that an application has ended."""
-        self._told |= self._waiting  # who waits now is told the end, and lives for as long as it keeps its connection
+        """Whether any of them is open. The sockets are asked: the loop may not have noticed yet that the application has ended."""
+        self._told |= self._waiting  # a client that waits now is told the end, and counts for as long as it keeps its connection
         sockets = [transport.get_extra_info("socket") for transport in self._told if not transport.is_closing()]
         return _any_open([each for each in sockets if each is not None and each.fileno() >= 0])
 
@@ -64,7 +66,7 @@ def _any_open(sockets: Iterable[socket.socket]) -> bool:
 
 
 def _is_open(of: socket.socket) -> bool:
-    """Where poll(2) does not tell of a closed half (macOS): one that has sent nothing more has an end to read."""
+    """Whether a socket is open, for macOS, where poll(2) does not tell of a closed half: a read would find the end of the stream."""
     with socket.fromfd(of.fileno(), of.family, of.type) as same:
         try:
             return bool(same.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))

@@ -1,4 +1,4 @@
-"""Every error of the HTTP contract is JSON: `{"error": …, "message": …}`, what was wrong and what is allowed."""
+"""Every error of the HTTP contract is JSON, `{"error": …, "message": …}`, and says what was wrong and what is allowed."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -15,13 +15,13 @@ MAX_BODY_BYTES: Final = 64 * 1024
 TOO_LARGE: Final = "the body is too large: 64 KiB at most"
 VERSIONS: Final = "of HTTP the versions 1.1 and 1.0 are spoken here"
 _OTHER_VERSION: Final = ("Invalid HTTP version", "Pause on PRI/Upgrade")
-"""How llhttp says so; the second is how HTTP/2 begins."""
+"""llhttp's words for another version of HTTP; the second ones for HTTP/2's first bytes."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Refused(Exception):  # noqa: N818 - an answer, not a fault
-    """A request that is answered with an error."""
+    """Raised to answer a request with an error."""
 
     def __init__(self, status: HTTPStatus, message: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(message)
@@ -30,7 +30,7 @@ class Refused(Exception):  # noqa: N818 - an answer, not a fault
 
 
 def refusal(status: HTTPStatus, message: str, headers: dict[str, str] | None = None) -> web.Response:
-    """An error as the contract has it."""
+    """An error response as the contract has it."""
     body = to_json({"error": status.phrase.lower(), "message": message})
     found = {"Cache-Control": "no-store"} | (headers or {})
     return web.Response(status=status, text=body, content_type="application/json", headers=found)
@@ -38,7 +38,7 @@ def refusal(status: HTTPStatus, message: str, headers: dict[str, str] | None = N
 
 @web.middleware
 async def as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turn whatever goes wrong into JSON; nobody sees a traceback."""
+    """Answer whatever goes wrong in a route in JSON; no client sees a traceback."""
     try:
         return await handler(request)
     except Refused as refused:
@@ -62,7 +62,7 @@ async def as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 
 def unreadable(status: int, message: str) -> web.Response:
-    """The answer to what is no request that can be read, which no middleware sees; then the connection ends."""
+    """The answer to a request that cannot be read, which no middleware sees; then the connection ends."""
     if any(words in message for words in _OTHER_VERSION):
         status, said = HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, VERSIONS
     elif status == HTTPStatus.INTERNAL_SERVER_ERROR:

@@ -1,4 +1,4 @@
-"""Who may speak to the app listener: this Pod's own programs, not a page in somebody's browser (DNS rebinding, cross-origin POSTs)."""
+"""Which clients the app listener answers: this Pod's own programs, and no page in a browser (DNS rebinding, cross-origin POSTs)."""
 
 from functools import lru_cache
 from http import HTTPStatus
@@ -13,7 +13,7 @@ from sidecar.shown import plain
 _READING = frozenset({"GET", "HEAD"})
 
 
-@lru_cache(maxsize=64)  # the listener's own, of each request
+@lru_cache(maxsize=64)  # asked for each request, and mostly of the same address
 def _is_loopback(host: str) -> bool:
     try:
         address = ip_address(host.partition("%")[0])
@@ -24,18 +24,18 @@ def _is_loopback(host: str) -> bool:
 
 
 def _is_local(host: str) -> bool:
-    """Whether it is localhost's: by name, or by any of its addresses, which no foreign name stands behind."""
+    """Whether `host` is localhost's name, or one of its addresses (which DNS rebinding cannot forge)."""
     return host == "localhost" or _is_loopback(host[1:-1] if host.startswith("[") else host)
 
 
 def local_only(request: web.BaseRequest, asked: authority.Authority | None) -> None:
-    """421 for an authority that is not localhost's, 403 for a command from another origin; from beyond this machine nothing but reading."""
+    """Refuse an authority that is not localhost's (421), commands from a page of another origin or from another machine (403)."""
     where = request.transport.get_extra_info("sockname") if request.transport is not None else ("127.0.0.1", 0)
     if isinstance(where, tuple) and not _is_loopback(where[0]):
         if request.method not in _READING:
             raise Refused(HTTPStatus.FORBIDDEN, "commands are taken over localhost or a unix socket alone: from elsewhere only read")
         return
-    # No authority has HTTP/1.0 alone, which no browser speaks.
+    # Only a request of HTTP/1.0, which no browser speaks, may have no authority.
     if isinstance(where, tuple) and asked is not None and not _is_local(asked.host):
         message = f"the host '{plain(asked.host, 100)}' is not this listener's: ask localhost, 127.0.0.1 or [::1]"
         raise Refused(HTTPStatus.MISDIRECTED_REQUEST, message)
@@ -44,7 +44,7 @@ def local_only(request: web.BaseRequest, asked: authority.Authority | None) -> N
 
 
 def _check_origin(request: web.BaseRequest, asked: authority.Authority | None) -> None:
-    """403 unless it comes from no page, or from one of the same scheme, host and port: another port is another program's."""
+    """Refuse (403) a request of a page, unless that page has the same scheme, host and port: another port is another program."""
     origins = request.headers.getall(hdrs.ORIGIN, ())
     origin = authority.parse_origin(origins[0]) if len(origins) == 1 else None
     foreign = bool(origins) and (origin is None or origin != asked)

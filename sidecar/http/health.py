@@ -1,6 +1,6 @@
 """`/healthz`, `/livez` and `/readyz`, as Kubernetes' own components have them.
 
-`/livez` fails only where a restart would help; `/readyz` once the Lease was seen, and an outage of the API server makes no Pod unready.
+`/livez` fails only where a restart would help. `/readyz` succeeds once the Lease was seen: an API server's outage makes no Pod unready.
 """
 
 from dataclasses import dataclass
@@ -25,15 +25,15 @@ class Check:
     ok: bool
     detail: str = ""
     counts: bool = True
-    """Whether the answer's status depends on it; what does not stands there for people."""
+    """Whether the answer's status depends on this check; the other checks are there for people."""
 
     def line(self) -> str:
-        """As Kubernetes prints it; what others wrote in the detail begins no line of its own."""
+        """The check as Kubernetes prints one. The detail stays on this line, whatever is in it."""
         return f"[{'+' if self.ok else '-'}]{self.name} {'ok' if self.ok else 'failed'}{': ' + plain(self.detail) if self.detail else ''}"
 
 
 def live(runner: Runner, clock: Clock) -> list[Check]:
-    """What a restart would heal."""
+    """The checks of `/livez`: each fails only where a restart would help."""
     status = runner.status
     limit_seconds = stuck_seconds(runner.candidate)
     turns = clock.boottime_ns() - status.turns_by_ns < ns(limit_seconds)
@@ -46,7 +46,7 @@ def live(runner: Runner, clock: Clock) -> list[Check]:
 
 
 def ready(runner: Runner, clock: Clock) -> list[Check]:
-    """Whether the Lease has been seen, and what fails now."""
+    """The checks of `/readyz`: whether the Lease has been seen; and, for people, the watch and what fails now."""
     status = runner.status
     seen = Check("lease", status.lease_seen, "" if status.lease_seen else "the Lease has not been seen yet")
     watch = Check("watch", status.watch == "open", "" if status.watch == "open" else status.watch, counts=False)
@@ -55,7 +55,7 @@ def ready(runner: Runner, clock: Clock) -> list[Check]:
 
 
 def response(request: web.Request, checks: list[Check]) -> web.Response:
-    """200 or 500, in plain text; with `?verbose` every check, and where one fails in any case."""
+    """200 or 500 in plain text, with every check where `?verbose` asks for them or where one has failed."""
     ok = all(check.ok for check in checks if check.counts)
     verbose = "verbose" in request.query or not ok
     lines = [check.line() for check in checks] if verbose else []

@@ -1,7 +1,7 @@
-"""What a client sends: one request after the other, none larger than so much, and no more read than is being answered.
+"""Reads what a client sends: one request after the other, each of bounded size, and no more than one beyond the one being answered.
 
-One request is answered, one more may stand parsed behind it, and what comes after that stays in the kernel. A head is counted while it
-comes in. aiohttp's own parser reads them, a head or a body at a time.
+One request is answered, one more may wait behind it, parsed, and what comes after that stays in the kernel. The bytes of a head are counted
+while they come in. aiohttp's own parser reads the requests, a head or a body at a time.
 """
 
 import asyncio
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 
 _END: Final = b"\r\n\r\n"
 _READ: Final = memoryview(bytearray(MAX_HEAD_BYTES))
-"""What is read from a socket, for all connections: it is taken out at once."""
+"""The buffer into which all connections read from their sockets: each takes its bytes out at once."""
 
 
 class _Unfit(Refused, web.RequestPayloadError):
-    """A body that is refused while it comes in: whoever reads it gets this."""
+    """A body was refused while it came in; raised in the handler that reads it."""
 
 
 def too_large(error: BaseException | None) -> bool:
@@ -44,7 +44,7 @@ def too_large(error: BaseException | None) -> bool:
 
 
 class Intake(web.RequestHandler, asyncio.BufferedProtocol):
-    """aiohttp's connection, whose requests come in at a bounded cost. Its listener hears of each."""
+    """aiohttp's connection, with bounds on what its client sends. Tells its listener of each request."""
 
     __slots__ = (
         "_body", "_body_bytes", "_deaf", "_edge", "_ended", "_eof", "_framing_bytes", "_head_bytes", "_heavy", "_hung_up", "_listener",
@@ -67,49 +67,50 @@ class Intake(web.RequestHandler, asyncio.BufferedProtocol):
         self._msg_queue_resume_size = 0
         self._listener = listener
         self._unanswered = 0
-        """Requests that have come, to the end of their heads, and whose answers have not gone."""
+        """The number of requests whose heads have come whole and whose answers are not sent."""
         self._head_bytes = 0
-        """Of a head that has not ended."""
+        """The number of bytes of a head that has not ended."""
         self._edge = b""
-        """The last bytes of that, among which its end may begin."""
+        """The last bytes of that head: the end of the head may begin among them."""
         self._rest = b""
-        """What came behind a request that is queued; nothing more is read until that is taken."""
+        """The bytes behind a request that is queued; no more is read until a handler has taken that request."""
         self._body: StreamReader | None = None
-        """Of the last request, until it is whole."""
+        """The last request's body, until it is whole."""
         self._body_bytes: int | None = 0
-        """What is still to come of it; None: chunked."""
+        """The number of bytes of that body that are still to come; None where it is chunked."""
         self._framing_bytes = 0
-        """Of a chunked one, all that has come."""
+        """The number of bytes of a chunked body that have come, its framing included."""
         self._heavy = False
+        """A large request is held here (`limits.LIGHT_BYTES`)."""
         self._deaf = False
-        """What still comes is thrown away; the answer in hand is the last."""
+        """Whatever the client still sends is thrown away; the answer under way is the last."""
         self._refused = False
-        """Likewise, and the client may not have stopped sending."""
+        """As `_deaf`, and the client may still be sending."""
         self._eof = False
-        """The client has closed its side, and all that it had sent has been read."""
+        """The client has closed its side, and everything that it sent has been read."""
         self._hung_up = False
-        """It has closed its side, and what it had sent before may still be to be read."""
+        """The client has closed its side; some of what it sent may still be unread."""
         self._scope: asyncio.Timeout | None = None
-        """To be ended then."""
+        """Ended when the client closes its side."""
         self._ended: asyncio.Future[None] | None = None
-        """Set then, where the last answer has gone."""
+        """Set when the client closes its side after the last answer was sent."""
         self.wire: asyncio.Transport | None = None
         """The transport, for as long as it has a descriptor."""
 
     def unsent_bytes(self) -> int:
-        """Of answers, what the kernel has not taken."""
+        """The number of bytes of answers that the kernel has not taken."""
         return self.wire.get_write_buffer_size() if self.wire is not None else 0
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - its signature
-        """Where to read to, so much at a time: asyncio's own 256 KiB would be what a connection may cost."""
+        """The buffer to read into. It is small: with asyncio's own, a connection could cost 256 KiB."""
         return _READ
 
     def buffer_updated(self, nbytes: int) -> None:
-        """So much has been read."""
+        """Take in the bytes that were read."""
         self.data_received(bytes(_READ[:nbytes]))
 
     def data_received(self, data: bytes) -> None:
-        """Hand on one request after the other, so that no more than one is queued. With no data: what was left, or what a body has left."""
+        """Hand one request after the other to aiohttp, so that no more than one is queued. Without data: what is left of earlier data."""
         if self._deaf or self._close or self._force_close:
             return
         if self._rest:
@@ -130,14 +131,14 @@ class Intake(web.RequestHandler, asyncio.BufferedProtocol):
                 return
 
     def _resume_reading_if_drained(self) -> None:
-        """The queued request has been taken (aiohttp calls this then)."""
+        """A handler has taken the queued request: aiohttp calls this."""
         self.data_received(b"")
         if not self._rest:
             self._listener.resumed(self)
             self._resume_reading_for_buffer()
 
     def _more_head(self, data: bytes) -> bytes:
-        """What is left of `data` behind the end of a head, or nothing where that has not come."""
+        """Take in part of a head; return the bytes of `data` behind the head's end, nothing where the end has not come."""
         before, edge = self._head_bytes, self._edge
         at = (edge + data).find(_END) if edge else data.find(_END)
         end = at + len(_END) - len(edge) if at >= 0 else len(data)
@@ -146,7 +147,7 @@ class Intake(web.RequestHandler, asyncio.BufferedProtocol):
             return b""
         assert self._parser is not None  # noqa: S101 - until the connection is lost
         if not before:
-            self._parser.feed_data(b"")  # behind a request that offers h2c it is still paused, and would lose what comes
+            self._parser.feed_data(b"")  # after a request that offers h2c it is still paused, and would lose these bytes
         count = self._request_count
         super().data_received(data if end == len(data) else data[:end])
         if self._request_count != count:
@@ -161,7 +162,7 @@ class Intake(web.RequestHandler, asyncio.BufferedProtocol):
         return data[end:]
 
     def _heard(self, head_bytes: int) -> None:
-        """A head has ended: its request is the last in the queue."""
+        """A head is whole, and its request is the last in the queue: check it against the bounds."""
         self._unanswered += 1
         message, payload = self._messages[-1]
         if isinstance(message, _ErrInfo):
@@ -187,7 +188,7 @@ class Intake(web.RequestHandler, asyncio.BufferedProtocol):
             self._listener.light(self)
 
     def _more_body(self, data: bytes, body: StreamReader) -> bytes:
-        """What is left of `data` behind the body; behind a chunked one, nothing is read."""
+        """Take in part of a body; return the bytes of `data` behind its end. Behind a chunked body nothing more is read."""
         left = self._body_bytes
         piece = data if left is None or left >= len(data) else data[:left]
         if left is None:
@@ -199,7 +200,8 @@ class Intake(web.RequestHandler, asyncio.BufferedProtocol):
         return data[len(piece) :]
 
     def _body_moved(self, body: StreamReader) -> None:
-        if self._messages and isinstance(error := self._messages[-1][0], _ErrInfo):  # of the body, so it is no request of its own
+        """The parser has taken in part of `body`: see whether it is whole, faulty or too large."""
+        if self._messages and isinstance(error := self._messages[-1][0], _ErrInfo):  # an error in the body, queued as a request
             self._messages.pop()
             status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE if too_large(error.exc) else HTTPStatus.BAD_REQUEST
             self._spoil(body, status, "the body cannot be read: send it whole, as its Content-Length or its chunks say, with few trailers")
@@ -212,11 +214,12 @@ class Intake(web.RequestHandler, asyncio.BufferedProtocol):
             self._spoil(body, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, message)
 
     def _spoil(self, body: StreamReader, status: HTTPStatus, message: str) -> None:
-        """No more of a body comes: whoever reads it is told why, and the connection ends."""
+        """Give up a body: the handler that reads it gets the error, and the connection ends."""
         self._body, self._deaf, self._refused = None, True, True
         body.set_exception(_Unfit(status, message))
 
     def _weigh(self, *, queued: bool = False) -> None:
+        """The request is a large one: refuse it where too many large ones are held already."""
         if not self._heavy:
             self._heavy = True
             if not self._listener.heavy(self):
@@ -224,7 +227,7 @@ class Intake(web.RequestHandler, asyncio.BufferedProtocol):
                 self.refuse(HTTPStatus.SERVICE_UNAVAILABLE, message, queued=queued)
 
     def refuse(self, status: HTTPStatus, message: str, *, queued: bool = False) -> None:
-        """Answer what comes in, or what stands last in the queue, with an error, after what was asked before; then the connection ends."""
+        """Answer the request that comes in, or the last queued one, with an error, after all before it; then the connection ends."""
         self._deaf = self._refused = True
         error = _ErrInfo(status=status, exc=HttpProcessingError(code=status, message=message), message=message)
         if queued:
@@ -237,7 +240,7 @@ class Intake(web.RequestHandler, asyncio.BufferedProtocol):
             self._waiter.set_result(None)
 
     def eof_received(self) -> bool:  # type: ignore[override] # as asyncio has it; aiohttp always lets go
-        """It gets the answers to what it has asked (RFC 9112 9.6); what waits for it is told, and waits no longer."""
+        """The client has closed its side. It still gets its answers (RFC 9112 9.6), at once where a request of it waits."""
         if self._ended is not None and not self._ended.done():
             self._ended.set_result(None)
         if not self._unanswered:
@@ -249,13 +252,13 @@ class Intake(web.RequestHandler, asyncio.BufferedProtocol):
         return True
 
     def hangs_up(self) -> None:
-        """Its side is closed, be it that something it sent before is still to be read."""
+        """The client has closed its side, even if something that it sent before is still unread: end its wait."""
         self._hung_up = True
         if self._scope is not None:
             self._scope.reschedule(self._loop.time())
 
     def waits(self, scope: asyncio.Timeout | None) -> None:
-        """End `scope` when the client closes its side; None: no longer."""
+        """End `scope` when the client closes its side; None to end nothing any more."""
         self._scope = scope
         if scope is not None and self._hung_up:
             scope.reschedule(self._loop.time())

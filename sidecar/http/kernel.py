@@ -1,4 +1,4 @@
-"""What is asked of the kernel about a client's socket."""
+"""Calls to the kernel about clients' sockets."""
 
 import contextlib
 import select
@@ -11,7 +11,7 @@ from typing import Final
 from sidecar.http.errors import refusal
 
 KERNEL_BYTES: Final = 4 * 1024
-"""What the kernel keeps of a connection in each direction, as SO_SNDBUF and SO_RCVBUF have it (socket(7): it doubles them)."""
+"""The kernel's buffer for a connection in each direction, SO_SNDBUF and SO_RCVBUF (the kernel doubles them: socket(7))."""
 
 _NO_LINGERING: Final = struct.pack("ii", 1, 0)
 _HUNG_UP: Final = getattr(select, "POLLRDHUP", 0)
@@ -28,17 +28,17 @@ def _full() -> bytes:
 
 
 FULL: Final = _full()
-"""The answer to a connection too many."""
+"""The answer to a connection beyond the bound."""
 
 
 def bound(of: socket.socket) -> None:
-    """Let the kernel keep little of it; TCP has this from the socket that listens."""
+    """Give a socket small buffers in the kernel. Connections over TCP inherit them from the listening socket."""
     of.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BYTES)
     of.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, KERNEL_BYTES)
 
 
 def turn_away(client: socket.socket) -> None:
-    """Close it, with an answer if that is to be had at once."""
+    """Answer the client if its socket takes that at once, and close it."""
     with client:
         client.settimeout(0)
         with contextlib.suppress(OSError):
@@ -46,12 +46,12 @@ def turn_away(client: socket.socket) -> None:
 
 
 def drop_unsent(client: socket.socket) -> None:
-    """When it is closed, what has not been sent is thrown away, and the client is reset (socket(7), SO_LINGER)."""
+    """When `client` is closed, throw unsent bytes away and reset the connection (socket(7), SO_LINGER)."""
     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGERING)
 
 
 def hung_up(numbers: Iterable[int]) -> tuple[set[int], set[int]]:
-    """Of these descriptors: whose client has closed its own side, and whose has gone altogether. None, where no kernel tells (macOS)."""
+    """The descriptors of clients that have closed their side, and of those that are gone; none where the kernel cannot tell (macOS)."""
     poll = select.poll()
     for number in numbers:
         if _HUNG_UP and number >= 0:

@@ -1,7 +1,7 @@
-"""The connections of one listener: how many there are, which of them asks for nothing, holds much or does not read, and which is let go.
+"""The connections of one listener: their number, which are idle, hold much or do not read, and which is closed to make room.
 
-The probe listener is open to whoever reaches the Pod. Each connection takes a descriptor, and memory; there are bounds for both, and past
-them the one that has been idle longest is let go and not the newest: a kubelet's probe is answered however many there are.
+Any client that reaches the Pod may connect to the probe listener. Each connection takes a descriptor and memory, and both have bounds.
+Beyond a bound the connection that has been idle longest is closed, not the newest: a kubelet's probe is answered however many there are.
 """
 
 import asyncio
@@ -20,19 +20,19 @@ from sidecar.http.intake import Intake
 from sidecar.logs import event as log_event
 
 HEAD_SECONDS: Final = 10.0
-"""From the first byte of a request, or from the connection, to the end of the request's head."""
+"""The time for a request's head, from its first byte, or from when the connection was made."""
 UNREAD_SECONDS: Final = 10.0
-"""Who has read nothing for so long, while there is something to read, is let go."""
+"""A client that reads nothing for so long, while there is something to read, is disconnected."""
 MAX_UNREAD_BYTES: Final = 1024 * 1024
-"""Of answers that are not read, all together; past them the client that has not read for longest is let go."""
+"""The most bytes of unread answers of all clients; beyond it the client that has not read for longest is disconnected."""
 MAX_HEAVY: Final = 32
-"""Connections whose requests are large (`limits.LIGHT_BYTES`)."""
+"""The most connections that hold a large request (`limits.LIGHT_BYTES`)."""
 RETRY_SECONDS: Final = 0.1
-"""After the system had no descriptor, or no memory, for a new connection."""
+"""The pause after the system had no descriptor, or no memory, for a new connection."""
 QUIET_SECONDS: Final = 60.0
-"""It is said so often."""
+"""Between two log lines about that."""
 _LOOKS: Final = 10
-"""So often in UNREAD_SECONDS it is looked who has read."""
+"""How often in UNREAD_SECONDS to look which clients have read."""
 
 _log: Final = logging.getLogger(__name__)
 
@@ -45,18 +45,21 @@ class Listener:
         self._sockets: list[socket.socket] = []
         self._server: web.Server | None = None
         self._open = 0
-        """Accepted, and with a descriptor still."""
+        """The number of accepted connections whose descriptor is not closed."""
         self._coming: set[asyncio.Task[None]] = set()
+        """The tasks that hand accepted connections to aiohttp."""
         self._idle: dict[Intake, float] = {}
-        """Those with no whole request that is to be answered, and since when, longest first."""
+        """Connections without a whole request to be answered, and since when; the longest first."""
         self._heads: dict[Intake, asyncio.TimerHandle] = {}
-        """Those from which a head is awaited, and until when."""
+        """Connections that must send the end of a head, and the timers that close them if they do not."""
         self._heavy: dict[Intake, None] = {}
+        """Connections that hold a large request."""
         self._unread: dict[Intake, tuple[int, float]] = {}
-        """What each has not read, in bytes, and since when that has not become less, longest first."""
+        """Connections with unread answers: how many bytes, and since when that number has not fallen; the longest first."""
         self._unread_bytes = 0
+        """The sum of those bytes."""
         self._paused: dict[Intake, None] = {}
-        """Those that are not read from: that they have gone is to be asked for."""
+        """Connections that are not read from, so that only the kernel knows whether their clients have gone."""
         self._look: asyncio.TimerHandle | None = None
         self._said_at = -QUIET_SECONDS
 
@@ -80,15 +83,15 @@ class Listener:
         self._sockets.clear()
 
     async def end(self) -> None:
-        """Let go of those that still have not read their last answer."""
+        """Close the connections whose clients still have not read their last answer."""
         for one in list(self._unread):
             self._let_go(one)
         if self._look is not None:
             self._look.cancel()
-        await asyncio.sleep(0)  # then their descriptors are closed
+        await asyncio.sleep(0)  # the loop closes their descriptors meanwhile
 
     def _listen(self, listening: socket.socket) -> None:
-        if listening in self._sockets:  # and has not been closed since
+        if listening in self._sockets:  # it has not been closed since
             asyncio.get_running_loop().add_reader(listening, self._accept, listening)
 
     def _accept(self, listening: socket.socket) -> None:
@@ -112,8 +115,8 @@ class Listener:
         loop, server = asyncio.get_running_loop(), self._server
         assert server is not None  # noqa: S101 - it accepts
         if client.family == getattr(socket, "AF_UNIX", None):
-            kernel.bound(client)  # which the others have from the socket that listens
-        settings = server._kwargs  # noqa: SLF001 - what the runner was given
+            kernel.bound(client)  # a connection over TCP inherits this from the listening socket
+        settings = server._kwargs  # noqa: SLF001 - the settings that the runner was given
         try:
             await loop.connect_accepted_socket(lambda: Connection(self, server, loop=loop, **settings), client)
         except OSError:
@@ -121,7 +124,7 @@ class Listener:
             client.close()
 
     def _make_room(self) -> bool:
-        """Let go whoever has asked for nothing, or read nothing, for longest."""
+        """Close the connection that has asked for nothing, or read nothing, for longest; false where there is none such."""
         idle = [(since, one) for one, since in islice(self._idle.items(), 1)]
         unread = [(since, one) for one, (_, since) in islice(self._unread.items(), 1)]
         for _, one in sorted(idle + unread, key=itemgetter(0))[:1]:
@@ -130,7 +133,7 @@ class Listener:
         return False
 
     def _exhausted(self, listening: socket.socket, error: OSError) -> None:
-        """No descriptor or no memory, here or on the whole machine. What waits to be accepted would call again at once, for ever."""
+        """There is no descriptor or no memory, here or on the machine. Pause: the connection that waits would call again at once."""
         loop = asyncio.get_running_loop()
         self._make_room()
         loop.remove_reader(listening)
@@ -139,37 +142,37 @@ class Listener:
             self._said_at = loop.time()
             log_event(_log, logging.WARNING, "no connection can be accepted now", why=error.strerror or str(error))
 
-    # ---- what the connections say of themselves ----------------------------------------------------------------------------------------
+    # ---- told by the connections -------------------------------------------------------------------------------------------------------
 
     def opened(self, one: Intake) -> None:
-        """A connection has been made: its first request is awaited."""
+        """Connection `one` was made: it must send its first request."""
         self._rests_now(one, begun=True)
 
     def begins(self, one: Intake) -> None:
-        """The first bytes of a request have come."""
+        """The first bytes of a request have come on `one`."""
         if one in self._idle and one not in self._heads:
             self._heads[one] = self._timer(one)
 
     def asked(self, one: Intake, *, whole: bool = True) -> None:
-        """A request has been heard; with its body if it is whole."""
+        """A request's head has come on `one`; its body too, if `whole`."""
         if one in self._heads:
             self._heads.pop(one).cancel()
         if whole:
             self._idle.pop(one, None)
 
     def rests(self, one: Intake, *, begun: bool) -> None:
-        """All that it has asked for has been answered; the next request may have begun."""
+        """Every request of `one` is answered. `begun`: part of the next one has come."""
         if one.wire is not None:
             self.asked(one)
             self._rests_now(one, begun=begun)
 
     def closed(self, one: Intake) -> None:
-        """Its descriptor is closed in this turn of the loop."""
+        """The descriptor of `one` is closed in this turn of the loop."""
         self._open -= 1
         self._forget(one)
 
     def heavy(self, one: Intake) -> bool:
-        """Its request is a large one, so another such connection is let go; false where all of them are being answered."""
+        """`one` holds a large request. Beyond MAX_HEAVY close another such connection; false where all of them are being answered."""
         self._heavy[one] = None
         if len(self._heavy) <= MAX_HEAVY:
             return True
@@ -181,11 +184,11 @@ class Listener:
         return False
 
     def light(self, one: Intake) -> None:
-        """Its large requests are answered, and forgotten over a small one."""
+        """`one` holds a large request no longer: aiohttp has forgotten it for a small one."""
         self._heavy.pop(one, None)
 
     def stalls(self, one: Intake) -> None:
-        """It does not read as fast as it is answered."""
+        """The client of `one` reads more slowly than it is answered."""
         size = one.unsent_bytes()
         self._unread[one] = (size, asyncio.get_running_loop().time())
         self._unread_bytes += size
@@ -194,19 +197,19 @@ class Listener:
         self._look_again()
 
     def flows(self, one: Intake) -> None:
-        """It has read all."""
+        """The client of `one` has read everything."""
         self._unread_bytes -= self._unread.pop(one, (0, 0.0))[0]
 
     def paused(self, one: Intake) -> None:
-        """It is not read from, since it has asked for enough."""
+        """`one` is not read from: it has sent enough requests for now."""
         self._paused[one] = None
         self._look_again()
 
     def resumed(self, one: Intake) -> None:
-        """It is read from again."""
+        """`one` is read from again."""
         self._paused.pop(one, None)
 
-    # ---- letting go --------------------------------------------------------------------------------------------------------------------
+    # ---- closing -----------------------------------------------------------------------------------------------------------------------
 
     def _rests_now(self, one: Intake, *, begun: bool) -> None:
         self._idle[one] = asyncio.get_running_loop().time()
@@ -224,7 +227,7 @@ class Listener:
 
     def _let_go(self, one: Intake) -> None:
         if one in self._unread and (client := _socket(one)) is not None:
-            kernel.drop_unsent(client)  # it would not see the end before it has read
+            kernel.drop_unsent(client)  # else the client would see the end only after it has read
         self._forget(one)
         if one.wire is not None:
             one.wire.abort()
@@ -234,7 +237,7 @@ class Listener:
             self._look = asyncio.get_running_loop().call_later(UNREAD_SECONDS / _LOOKS, self._looks)
 
     def _looks(self) -> None:
-        """Who has read nothing meanwhile, and who has gone of those that are not read from."""
+        """Close connections whose clients have read nothing for UNREAD_SECONDS; of those that are not read from, see which have gone."""
         self._look = None
         now = asyncio.get_running_loop().time()
         for one, (size, since) in list(self._unread.items()):

@@ -1,4 +1,4 @@
-"""`/metrics` in Prometheus' text format. prometheus-client is imported at the first scrape: who never scrapes pays no memory for it.
+"""`/metrics` in Prometheus' text format. prometheus-client is imported at the first scrape: without one it costs no memory.
 
 Names and units follow Prometheus' conventions; `leader_election_…` are client-go's own names, so that dashboards for it fit.
 """
@@ -23,11 +23,11 @@ CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def handler(runner: Runner, clock: Clock, waiting: Waiting) -> Callable[[web.Request], Awaitable[web.Response]]:
-    """The route, the same on both listeners."""
+    """The handler of the route, the same on both listeners."""
 
     class Collector:
         def collect(self) -> "Iterator[Metric]":
-            """Everything, of this moment."""
+            """All metrics, as of this moment."""
             return _metrics(runner, clock, waiting)
 
     async def metrics(_: web.Request) -> web.Response:

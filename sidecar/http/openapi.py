@@ -1,6 +1,6 @@
 """`/openapi.json`: each listener describes what it serves, in OpenAPI 3.1.
 
-The streams stand under `x-streams`: OpenAPI 3.1 has no words for an answer without an end, and tools that read it would wait for one.
+The streams stand under `x-streams`: OpenAPI 3.1 cannot describe an answer without an end, and its tools would wait for that end.
 """
 
 from functools import cache
@@ -25,7 +25,7 @@ OUT: Final = (
     r"^([0-9]{1,4}(ms|s)?|([0-9]{1,3}|1[0-3][0-9]{2}|14[0-3][0-9]|1440)m|([0-9]|1[0-9]|2[0-4])h|"
     r"([0-9]|1[0-9]|2[0-3])h[0-5]?[0-9]m([0-5]?[0-9]s)?|[0-9]{1,3}m[0-5]?[0-9]s)$"
 )
-"""Of a resignation: of what `/resign` takes the part that a pattern can say, up to 24h in each unit, and as Go writes them."""
+"""The durations that `/resign` takes, as far as a pattern can say: up to 24h in each unit, and as Go writes them."""
 
 
 def route(listener: str) -> web.RouteDef:
@@ -125,7 +125,7 @@ def _get(summary: str, responses: JSON, parameters: list[JSON] | None = None) ->
 
 
 def _refused() -> JSON:
-    """What any request may be answered, whatever its route."""
+    """The answers that any request may get, whatever its route."""
     said = {
         "413": "A body above 64 KiB.",
         "415": "A body with a Content-Encoding; nothing was changed.",

@@ -1,4 +1,4 @@
-"""The probe listener: for a kubelet, which comes to the Pod's address and never reaches localhost. Nothing here changes anything."""
+"""The probe listener: for a kubelet, which connects to the Pod's address and never reaches localhost. No request changes anything."""
 
 from aiohttp import web
 

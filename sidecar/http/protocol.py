@@ -1,6 +1,6 @@
-"""HTTP/1.1 as both listeners speak it: what any request must be before a route sees it, and what every answer carries.
+"""HTTP/1.1 as both listeners speak it: the checks on every request before a route sees it, and the headers of every answer.
 
-Here because aiohttp's middlewares come too late: `Expect` is answered before them, and an answer to what is no request never passes one.
+No aiohttp middleware can do this: aiohttp answers `Expect` before it calls them, and an unreadable request never reaches them.
 """
 
 from collections.abc import Callable
@@ -15,14 +15,14 @@ from sidecar.http.authority import Authority
 from sidecar.http.errors import MAX_BODY_BYTES, TOO_LARGE, VERSIONS, Refused, refusal
 
 Check = Callable[[web.BaseRequest, Authority | None], None]
-"""Of a request and to whom it is made. Raises Refused."""
+"""A check of a request and its authority. Raises Refused."""
 
 _SPOKEN: Final = (HttpVersion11, HttpVersion10)
 _MAX_LENGTH_DIGITS: Final = 20
 
 
 class Request(web.Request):
-    """A request whose answer, whoever makes it (a route, a stream, the parser's errors), says nothing of what serves it."""
+    """A request whose answer names no server software, whether a route, a stream or an error of the parser makes it."""
 
     async def _prepare_hook(self, response: web.StreamResponse) -> None:
         headers = response.headers
@@ -31,7 +31,7 @@ class Request(web.Request):
 
 
 def speak(server: web.Server, application: web.Application, guard: Check | None = None) -> None:
-    """Let every connection that `server` takes from now on speak it. `guard`: who may ask this listener."""
+    """Check each request on the connections that `server` takes from now on. `guard` refuses clients that may not ask this listener."""
     handle = server.request_handler
 
     async def checked(request: web.BaseRequest) -> web.StreamResponse:
@@ -45,7 +45,7 @@ def speak(server: web.Server, application: web.Application, guard: Check | None 
             _check_expectation(request)
         except Refused as refused:
             answer = refusal(refused.status, str(refused), refused.headers)
-            answer.force_close()  # what follows may be the body of what was refused
+            answer.force_close()  # the next bytes may be the body of the refused request
             return answer
         return await handle(request)
 
@@ -54,23 +54,23 @@ def speak(server: web.Server, application: web.Application, guard: Check | None 
 
 
 def _check_version(request: Request) -> None:
-    """Another major version is not understood (RFC 9110 15.6.6); the answer is in HTTP/1.1, which is spoken here (2.5)."""
-    if request._version not in _SPOKEN:  # noqa: SLF001 - `version` is kept once it was read, and the status line would echo it
+    """Refuse another version of HTTP (RFC 9110 15.6.6), with an answer in HTTP/1.1 (2.5)."""
+    if request._version not in _SPOKEN:  # noqa: SLF001 - `version` is cached once it was read, and the status line would repeat it
         request._version = HttpVersion11  # noqa: SLF001
         raise Refused(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, VERSIONS)
 
 
 def _check_body(request: Request) -> None:
-    """Whether what comes as its body can be read as what was meant: else it might count as none."""
+    """Refuse a body that would be misread, or taken for no body at all."""
     headers = request.headers
     if hdrs.CONTENT_ENCODING in headers and not all(map(_is_identity, headers.getall(hdrs.CONTENT_ENCODING))):
         message = "a body with a Content-Encoding is not read here: send it as it is, or none"
         raise Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, message, {"Accept-Encoding": "identity"})
     transfer = headers.get(hdrs.TRANSFER_ENCODING)
-    # One that has no such field yet has faulty framing (RFC 9112 6.1).
+    # HTTP/1.0 has no Transfer-Encoding: a request of 1.0 with one has faulty framing (RFC 9112 6.1).
     if transfer is not None and (transfer.lower() != "chunked" or request.version == HttpVersion10):
         raise Refused(HTTPStatus.BAD_REQUEST, "the body cannot be read: of Transfer-Encoding HTTP/1.1's chunked alone is understood")
-    # Before the parser counts with it: it takes the largest number that it can hold for no body at all.
+    # Before the parser computes with the length: it takes the largest number that it can hold for no body at all.
     length = headers.get(hdrs.CONTENT_LENGTH)
     if length is not None and (len(length) > _MAX_LENGTH_DIGITS or int(length) > MAX_BODY_BYTES):
         raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, TOO_LARGE)
@@ -81,7 +81,7 @@ def _is_identity(codings: str) -> bool:
 
 
 def _check_expectation(request: Request) -> None:
-    """RFC 9110 10.1.1; aiohttp sends the 100, and to HTTP/1.0 none."""
+    """Refuse every expectation but 100-continue (RFC 9110 10.1.1). aiohttp sends the 100, and none to HTTP/1.0."""
     headers = request.headers
     if hdrs.EXPECT in headers and any(expected.lower() not in {"", "100-continue"} for expected in headers.getall(hdrs.EXPECT)):
         raise Refused(HTTPStatus.EXPECTATION_FAILED, "of Expect 100-continue alone is understood")

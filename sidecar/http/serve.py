@@ -1,4 +1,4 @@
-"""Both listeners as aiohttp runners, set up as production needs them (and not as aiohttp's defaults have it)."""
+"""Runs both listeners as aiohttp runners, with settings for production where aiohttp's defaults are not."""
 
 import logging
 import socket
@@ -20,10 +20,10 @@ from sidecar.http.waiting import Waiting
 from sidecar.runner import Runner
 
 SHUTDOWN_SECONDS: Final = 0.5
-"""aiohttp spends it twice; waiters are woken before, so it is not used up (aiohttp issue 7718)."""
+"""aiohttp waits for up to twice this; waiting clients are woken before, so it does not have to (aiohttp issue 7718)."""
 
 READ_BYTES: Final = 8 * 1024
-"""Of a body, what may be there unread by its handler; twice as much and reading pauses."""
+"""So much of a body may wait for its handler; at twice as much aiohttp stops reading."""
 
 
 def _is_no_fault_of_a_client(record: logging.LogRecord) -> bool:
@@ -32,7 +32,7 @@ def _is_no_fault_of_a_client(record: logging.LogRecord) -> bool:
 
 
 _log: Final = logging.getLogger("sidecar.http.requests")
-"""What aiohttp itself has to say. A client that sends no HTTP gets its 400; a port scan writes no tracebacks."""
+"""aiohttp's own log lines. A client that sends no HTTP gets its 400, but a port scan writes no tracebacks."""
 _log.setLevel(logging.WARNING)
 _log.addFilter(_is_no_fault_of_a_client)
 
@@ -41,7 +41,7 @@ _log.addFilter(_is_no_fault_of_a_client)
 async def serving(
     runner: Runner, clock: Clock, app_sockets: list[socket.socket], probe_sockets: list[socket.socket]
 ) -> AsyncIterator[None]:
-    """Serve while the body runs. At its end waiters get the final state, then the listeners close."""
+    """Serve while the context lasts. At its end waiting clients get the final state, then the listeners close."""
     limits = Limits.in_force()
     waiting = Waiting(runner.leadership, limits)
     runner.signs.append(waiting.connections)

@@ -1,4 +1,4 @@
-"""`GET /leader` with its long-poll, and the two streams: who waits is told of a change at once, and costs the others nothing."""
+"""`GET /leader` with its long-poll, and the two streams: a waiting client is told of a change at once, and costs the others nothing."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -20,50 +20,51 @@ from sidecar.shown import plain, to_json
 DEFAULT_WAIT_SECONDS: Final = 30.0
 MAX_WAIT_SECONDS: Final = 600.0
 MAX_PARKED: Final = 1000
-"""Parked polls, where the limit on open files allows so many; one more is told to come back."""
+"""The most polls that wait, where the limit on open files allows so many; a further one is told to come back."""
 MAX_STREAMS: Final = 500
-"""Streams, likewise."""
+"""The most open streams, where the limit on open files allows so many; a further one is told to come back."""
 COMMENT_SECONDS: Final = 15.0
 RETRY_MS: Final = 1000
-"""What a browser waits before it connects again."""
+"""How long a browser waits before it connects again."""
 MAX_BODY_BYTES: Final = 64 * 1024
 BODY_SECONDS: Final = 10.0
-"""A request that waits needs no body. One that it has is read and thrown away before, not kept for as long as it waits."""
+"""A request that waits needs no body. If it has one, the body is read and thrown away first, so that it is not held while it waits."""
 
 
 class Waiting:
-    """The routes that wait, and how many do."""
+    """The routes on which clients wait, and how many of them do."""
 
     def __init__(self, leadership: Leadership, limits: Limits = UNBOUNDED) -> None:
         self._leadership = leadership
         self._limits = limits
         self.connections = Connections(leadership)
-        """All of the app listener's: over which of them the application shows that it lives."""
+        """The app listener's connections, by which the application shows that it lives."""
         self.polls = self.streams = 0
 
     def routes(self) -> list[web.RouteDef]:
-        """`/leader`, `/leader/events`, and `/sse` for who comes from the older sidecars."""
-        # A HEAD of a stream would be a stream without an end.
+        """`/leader`, `/leader/events`, and `/sse` for clients of the older sidecars."""
+        # aiohttp would answer HEAD with a stream without an end.
         streams = [web.get("/leader/events", self._events, allow_head=False), web.get("/sse", self._classic, allow_head=False)]
         return [web.get("/leader", self._leader), *streams]
 
     async def _leader(self, request: web.Request) -> web.Response:
-        """Where both `since` and If-None-Match are sent, `since` counts; `wait` with neither has nothing to wait for."""
+        """`since` counts where If-None-Match is sent as well. `wait` without either returns immediately."""
         leadership = self._leadership
         since, tags = request.query.get("since"), _tags(request.headers.getall("If-None-Match", []))
         wait_seconds = _wait_seconds(request.query.get("wait"), asked=since is not None)
         if since is not None:
             await self._park(request, since, wait_seconds)
             return leader_response(self.connections.read(request))
-        if tags and "*" not in tags:  # which fits any version: there is nothing to wait for
+        if tags and "*" not in tags:  # "*" fits any version, so no change would end the wait
             now = leadership.read()
             if etag(now) in tags:
-                tags = frozenset((etag(now),))  # no other version comes back, and nothing large is kept meanwhile
+                tags = frozenset((etag(now),))  # the other tags cannot fit any more: do not hold them while the poll waits
                 await self._park(request, now.version, wait_seconds)
         answer = self.connections.read(request)
         return not_modified(answer) if "*" in tags or etag(answer) in tags else leader_response(answer)
 
     async def _park(self, request: web.Request, version: str, wait_seconds: float) -> None:
+        """Wait while the version is `version`. Raises Refused where too many polls wait already."""
         if wait_seconds <= 0 or self._leadership.version() != version:
             return
         await _throw_body_away(request)
@@ -79,7 +80,7 @@ class Waiting:
             self.polls -= 1
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
-        """The present state, unless `Last-Event-ID` is its version; then each change, and with `renewals=1` each new deadline."""
+        """Stream the present state, unless `Last-Event-ID` is its version, and each change; with `renewals=1` each new deadline too."""
         renewals = _flag(request, "renewals")
         return await self._stream(request, _event, renewals=renewals, known=request.headers.get("Last-Event-ID", ""))
 
@@ -102,7 +103,7 @@ class Waiting:
                 async with _until_hung_up(request):
                     await self._tell(request, response, event, renewals=renewals, known=known)
         except ConnectionResetError:
-            pass  # it has gone
+            pass  # the client has gone
         finally:
             self.streams -= 1
         return response
@@ -116,14 +117,14 @@ class Waiting:
         renewals: bool,
         known: str,
     ) -> None:
-        """Until the process ends. Raises ConnectionResetError where the client has gone or does not read."""
+        """Write events until the process ends. Raises ConnectionResetError where the client has gone or does not read."""
         leadership = self._leadership
         await _write(request, response, f"retry: {RETRY_MS}\n\n")
         version, until_ns = known, leadership.read().valid_until_boottime_ns
         while True:
             changed = leadership.version() != version
             if changed or (renewals and leadership.read().valid_until_boottime_ns != until_ns):
-                answer = self.connections.read(request)  # of this very moment: nothing has been awaited since
+                answer = self.connections.read(request)  # of this very moment: nothing was awaited since the check
                 version, until_ns = answer.version, answer.valid_until_boottime_ns
                 await _write(request, response, event(answer, not changed))
             if leadership.closed and leadership.version() == version:
@@ -135,7 +136,7 @@ class Waiting:
 
 
 def _event(answer: Answer, renewed: bool) -> str:  # noqa: FBT001 - one of two kinds
-    """With no `expires_in`: it may wait in a buffer. `valid_until_boottime_ns` holds there too."""
+    """An event of `answer`, without `expires_in`: the event may wait in a buffer, where `valid_until_boottime_ns` stays right."""
     body = answer.to_json()
     del body["expires_in"]
     kind = "event: renewed\n" if renewed else ""
@@ -143,14 +144,14 @@ def _event(answer: Answer, renewed: bool) -> str:  # noqa: FBT001 - one of two k
 
 
 async def _write(request: web.Request, response: web.StreamResponse, text: str) -> None:
-    """Return when the client has read what came before. Raises ConnectionResetError where it has gone, or reads nothing (`listener.py`)."""
+    """Write, and return when the client has read what came before. Raises ConnectionResetError where it has gone, or reads nothing."""
     await response.write(text.encode())
     await request.writer.drain()
 
 
 @asynccontextmanager
 async def _until_hung_up(request: web.Request) -> AsyncIterator[None]:
-    """The body is left as soon as the client closes its side: whoever waits for it waits in vain, or has to be answered now."""
+    """Leave the context as soon as the client closes its side: it has gone, or wants its answer now."""
     connection = request.protocol
     if not isinstance(connection, Connection):
         yield
@@ -187,7 +188,7 @@ def _flag(request: web.Request, name: str) -> bool:
 
 
 def _wait_seconds(text: str | None, *, asked: bool) -> float:
-    """How long to wait: as said and ten minutes at most; by default half a minute with `since`, and not at all without."""
+    """How long to wait: as the client says, ten minutes at most; by default half a minute with `since`, else not at all."""
     if text is None:
         return DEFAULT_WAIT_SECONDS if asked else 0.0
     try:
@@ -198,6 +199,6 @@ def _wait_seconds(text: str | None, *, asked: bool) -> float:
 
 
 def _tags(headers: Sequence[str]) -> frozenset[str]:
-    """The entity tags of If-None-Match, all as weak ones (RFC 9110 13.1.2); several lines of it are one list (5.3)."""
+    """The entity tags of If-None-Match, all as weak ones (RFC 9110 13.1.2); several such header lines are one list (5.3)."""
     tags = (tag.strip().removeprefix("W/") for header in headers for tag in header.split(","))
     return frozenset(tag if tag == "*" else f"W/{tag}" for tag in tags if tag)

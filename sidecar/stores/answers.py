@@ -1,4 +1,4 @@
-"""What the API server's answers mean: HTTP status and body -> typed outcomes. Total: whatever comes, an outcome.
+"""What the API server's answers mean: HTTP status and body -> typed outcomes. Total: any answer gives an outcome.
 
 Statuses and the Status object: Kubernetes API conventions, "HTTP Status codes" and "Response Status Kind".
 """
@@ -22,24 +22,24 @@ NOT_FOUND: Final = 404
 CONFLICT: Final = 409
 TOO_MANY_REQUESTS: Final = 429
 NOT_VALID: Final = frozenset({400, 405, 413, 415, 422})
-"""Refused for what the request is, so nothing was written."""
+"""Statuses of a request that is not valid, so nothing was written."""
 NO_RIGHT: Final = " cannot create resource "
-"""In what the API server says where no authorizer allows a create; an admission policy that refuses it says something else."""
+"""The API server's words where no authorizer allows a create; an admission policy that refuses a create has other words."""
 CURE: Final = (
     "the Lease is missing: apply it, or add the right to create it, k8s/components/create (Argo CD, for one, leaves Leases out by default)"
 )
 
 LONGEST_RETRY_AFTER_SECONDS: Final = 3600.0
-"""A server that asks for more is not believed: a follower that honours it would be gone for good."""
+"""A longer Retry-After is cut to this: a follower that obeyed it would be gone for good."""
 
 
 MAX_REASON_CHARS: Final = 400
-"""An admission policy's refusal names the policy, its binding, and what is wrong: the whole of that."""
+"""Room for an admission policy's refusal, which names the policy, its binding and what is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An HTTP answer, its body whole."""
+    """An HTTP answer with its whole body."""
 
     status: int
     headers: Mapping[str, str]
@@ -47,7 +47,7 @@ class Answer:
 
     @property
     def reason(self) -> str:
-        """What the server says of it: a Status object's message, else how the body begins."""
+        """The server's words: a Status object's message, else the beginning of the body."""
         found = decode(self.body)
         message = found.get("message") if isinstance(found, dict) else None
         text = one_line(message if isinstance(message, str) else self.body[:2048].decode(errors="replace"), MAX_REASON_CHARS)
@@ -56,7 +56,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """HTTP 200 or 201: the object, or the list, as the server has it now."""
+    """What became of the request, by its answer."""
 
     object: JSON
     answer: Answer
@@ -116,7 +116,7 @@ def refusal(resource: Resource, verb: str, answer: Answer) -> Denied | Busy | Un
 
 
 def lease_in(found: object, resource: Resource) -> Record | None:
-    """The record in `found`, if that is this Lease at some version; None for anything else."""
+    """The record in `found`, if `found` is the target Lease at some version; else None."""
     metadata = found.get("metadata") if isinstance(found, dict) and found.get("kind") == "Lease" else None
     if not isinstance(metadata, dict) or metadata.get("name") != resource.name:
         return None
@@ -125,7 +125,7 @@ def lease_in(found: object, resource: Resource) -> Record | None:
 
 
 def decode(body: bytes | bytearray) -> Any:
-    """The JSON in `body`; None for what is none."""
+    """The JSON value in `body`; None where it is no JSON."""
     try:
         return json.loads(body)
     except (ValueError, RecursionError):
@@ -135,7 +135,7 @@ def decode(body: bytes | bytearray) -> Any:
 def retry_after_seconds(headers: Mapping[str, str]) -> float:
     """Retry-After (RFC 9110 section 10.2.3) in seconds; 0 where it is absent or junk.
 
-    A date is taken against the server's own Date: no decision looks at the local wall clock.
+    A date is compared with the server's own Date: no decision looks at the local wall clock.
     """
     text = headers.get("Retry-After", "").strip()
     if text.isascii() and text.isdigit():

@@ -1,4 +1,4 @@
-"""A kubeconfig's cluster: where the API server is, what certificate it must show, and the way there."""
+"""A kubeconfig's cluster: the API server's address, the certificate that it must show, and a proxy to it."""
 
 import base64
 import re
@@ -11,12 +11,12 @@ from sidecar.stores.credentials import one_line
 from sidecar.stores.fields import Fields
 
 _EXEC_EXTENSION: Final = "client.authentication.k8s.io/exec"
-"""The extension of a cluster that is for its users' credential plugins (client-go clientcmd, clusterExtensionKey)."""
+"""The cluster's extension for credential plugins (client-go clientcmd, clusterExtensionKey)."""
 _CERTIFICATE: Final = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
 
 def configuration(cluster: Fields) -> Configuration:
-    """All but the user. Raises ConfigurationError."""
+    """The configuration, but for the user. Raises ConfigurationError."""
     made = Configuration(_server(cluster))
     made.ca_data, made.ssl_ca_cert = cluster.data("certificate-authority-data"), cluster.path("certificate-authority")
     if made.ca_data and made.ssl_ca_cert:
@@ -32,7 +32,7 @@ def configuration(cluster: Fields) -> Configuration:
 
 
 def info(cluster: Fields, made: Configuration) -> dict[str, Any]:
-    """What a plugin with provideClusterInfo is told (client.authentication.k8s.io/v1, Cluster). Raises ConfigurationError."""
+    """What to tell a plugin with provideClusterInfo (client.authentication.k8s.io/v1, Cluster). Raises ConfigurationError."""
     try:
         authority = made.ca_data or (Path(made.ssl_ca_cert).read_bytes() if made.ssl_ca_cert else b"")
     except OSError as error:
@@ -61,7 +61,7 @@ def _server(cluster: Fields) -> str:
 
 
 def _url(text: str) -> SplitResult | None:
-    """A URL with a host; None for anything else."""
+    """The parts of `text`, if it is a URL with a host; else None."""
     try:
         parts = urlsplit(text)
         usable = parts.hostname and (parts.port is None or parts.port > 0)

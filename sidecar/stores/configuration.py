@@ -1,4 +1,4 @@
-"""Where the API server is and what it is shown, without the library that a kubeconfig may need."""
+"""Where the API server is, and with which credentials to ask it; without the library that a kubeconfig may need."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,14 +11,14 @@ SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 @dataclass
 class Configuration:
-    """What requests need to know. A certificate or key is a file, which is followed, or PEM data, which needs no file."""
+    """What every request needs. A certificate or key is a file, which may change, or PEM data."""
 
     host: str
     """A URL with scheme and port."""
     ssl_ca_cert: str | None = None
-    """A file; with no `ca_data` either, the system's CA certificates."""
+    """A file; without it and `ca_data`, the system's CA certificates."""
     api_key: dict[str, str] = field(default_factory=dict)
-    """`BearerToken`: the whole value of the header Authorization."""
+    """At `BearerToken` the whole value of the header Authorization."""
     cert_file: str | None = None
     key_file: str | None = None
     verify_ssl: bool = True
@@ -28,13 +28,13 @@ class Configuration:
     cert_data: bytes | None = None
     key_data: bytes | None = None
     headers: tuple[tuple[str, str], ...] = ()
-    """Whom to act as: Impersonate-User and its like, some of them more than once."""
+    """The user to act as: Impersonate-User and similar headers, some of them more than once."""
     expires_us: int | None = None
-    """When what is shown ends, in microseconds since the Unix epoch, as its issuer says; None where it does not."""
+    """When the credentials end, in microseconds since the Unix epoch, as their issuer says; None where it does not say."""
 
 
 def in_cluster_namespace(service_account: Path = SERVICE_ACCOUNT) -> str | None:
-    """The Pod's namespace as its service account's volume tells it, or None."""
+    """The Pod's namespace, as the service account's volume names it; None without one."""
     try:
         return (service_account / "namespace").read_text(encoding="utf-8").strip() or None
     except (OSError, UnicodeDecodeError):
@@ -42,5 +42,5 @@ def in_cluster_namespace(service_account: Path = SERVICE_ACCOUNT) -> str | None:
 
 
 def service_account_namespace(environ: Mapping[str, str]) -> str | None:
-    """The same where the environment says that this is a Pod."""
+    """The Pod's namespace, where the environment says that this process runs in a Pod; else None."""
     return in_cluster_namespace() if "KUBERNETES_SERVICE_HOST" in environ else None

@@ -1,9 +1,9 @@
-"""Where the API server is and who the sidecar is to it: the Pod's service account, else a kubeconfig.
+"""Where the API server is, and as which user the sidecar asks it: the Pod's service account, else a kubeconfig.
 
 Service account: Kubernetes documentation, "Accessing the Kubernetes API from a Pod". Kubeconfig: "Organizing Cluster Access Using
-kubeconfig Files". Projected tokens and CA bundles are replaced while a Pod runs: what came from a file is followed there, by the file's
-own change and by a refusal. What came from a kubeconfig's text, from a credential plugin or an issuer is loaded anew after a refusal, after
-a failed handshake, and when it ends. What reads kubeconfigs is imported for them alone: in a Pod nobody pays for it.
+kubeconfig Files". Projected tokens and CA bundles are replaced while a Pod runs: credentials from a file are read anew when the file
+changes, and after a refusal. Credentials from a kubeconfig's text, a credential plugin or an issuer are loaded anew after a refusal, after
+a failed handshake, and when they end. The modules that read kubeconfigs are imported only for them: they cost a Pod no memory.
 """
 
 import asyncio
@@ -21,20 +21,20 @@ from sidecar.stores.configuration import SERVICE_ACCOUNT, Configuration
 _log = logging.getLogger(__name__)
 
 PATIENCE_SECONDS: Final = 2.0
-"""So long a request waits for credentials that are loaded anew: below the limit that a request has of itself."""
+"""How long a request waits for credentials that are loaded anew: less than the request's own limit."""
 REST_SECONDS: Final = 10.0
-"""Between two loads that no 401 asked for: a plugin's credentials may have ended before they came."""
+"""Between two loads that no 401 asked for: a plugin may give credentials that have already ended."""
 
 Stamp = tuple[int, int, int, int] | None
-"""What tells one state of a file from the next: device, inode, size, mtime in ns; None where there is no file."""
+"""Distinguishes one state of a file from the next: device, inode, size, mtime in ns; None where there is no file."""
 
 
 class ConfigurationError(Exception):
-    """There is no telling where the API server is or who to be to it. One line for the user: what is wrong, what to do."""
+    """Nothing says where the API server is, or with which credentials to ask it. One line for the user: what is wrong, what to do."""
 
 
 def stamp(path: str | Path) -> Stamp:
-    """The present state of a file, links followed (a projected volume swaps a link)."""
+    """The present state of a file; links are followed (a projected volume swaps a link)."""
     try:
         found = os.stat(path)  # noqa: PTH116 - a configuration has strings
     except (OSError, ValueError):
@@ -50,7 +50,7 @@ class TokenFile:
         self._read_at: Stamp = None
 
     def read(self, *, unchanged: bool = False) -> str | None:
-        """The token; None where there is none to be had, or (unless `unchanged` is asked for as well) the file is as it was last read."""
+        """The token; None where it cannot be read, or where the file has not changed since (with `unchanged` also then the token)."""
         now = stamp(self._path)
         if now == self._read_at and not unchanged:
             return None
@@ -65,9 +65,9 @@ class TokenFile:
 
 
 class Access:
-    """The configuration in force, kept true to where it came from.
+    """The configuration in force, kept up to date with its source.
 
-    `load_again`: gives it anew, for the same context and server, or raises ConfigurationError. `busy`: what it may have to wait for.
+    `load_again` loads it anew, for the same context and server, or raises ConfigurationError. `busy`: what a load may have to wait for.
     """
 
     def __init__(
@@ -94,26 +94,26 @@ class Access:
 
     @property
     def shown(self) -> tuple[object, ...]:
-        """What a request shows of the sidecar: its token, its client certificate and key."""
+        """The credentials that a request shows: token, client certificate and key."""
         return (self.configuration.api_key.get("BearerToken"), *self.tls_stamp)
 
     @property
     def headers(self) -> list[tuple[str, str]]:
-        """The headers that say who asks, and whom to act as; none where a client certificate alone does."""
+        """The headers that name the user, and the user to act as; none where a client certificate alone does."""
         bearer = self.configuration.api_key.get("BearerToken")
         return [*([("Authorization", bearer)] if bearer else []), *self.configuration.headers]
 
     @property
     def trouble(self) -> str:
-        """Why the credentials may be no good any more; empty while nothing is wrong."""
+        """Why the credentials may have become useless; "" while nothing is wrong."""
         if self._loading is not None and not self._loading.done() and self._busy:
             return f"waiting for {self._busy}"
         return self._failed
 
     async def refresh(self) -> None:
-        """Before each request: take up a token file that has changed, and load anew what has ended, if that does not take too long.
+        """Before each request: read a token file that has changed, and load anew credentials that have ended, but wait only for a while.
 
-        An empty or missing token file leaves the token that was.
+        Where the token file is empty or missing, the former token stays.
         """
         if self._token_file is not None:
             self._take(self._token_file.read())
@@ -122,7 +122,7 @@ class Access:
             await self._load()
 
     async def renew(self, shown: tuple[object, ...]) -> bool:
-        """After a 401: read anew, at once; whether there is now something else to show than what was refused."""
+        """After a 401: read the credentials anew at once; whether they are now others than `shown`, which was refused."""
         if self._token_file is not None:
             self._take(self._token_file.read(unchanged=True))
         if self.shown == shown:
@@ -130,30 +130,27 @@ class Access:
         return self.shown != shown
 
     def distrust(self) -> None:
-        """After a failed handshake: load anew, beside whatever goes on, and not for each of them."""
+        """After a failed handshake: load anew in the background, once in REST_SECONDS at most."""
         if self._clock.boottime_ns() >= self._rests_until_ns:
             self._begin()
 
     @property
     def tls_stamp(self) -> tuple[tuple[str, object], ...]:
-        """The state of what makes up the TLS context."""
+        """The state of the files and data that the TLS context is made of."""
         made = self.configuration
         data = (("certificate-authority-data", made.ca_data), ("client certificate", made.cert_data), ("client key", made.key_data))
         files = (made.ssl_ca_cert, made.cert_file, made.key_file)
         return (*((path, stamp(path)) for path in files if path), *((name, content) for name, content in data if content))
 
     def tls_context(self, *, anew: bool = False) -> ssl.SSLContext:
-        """The one TLS context from those as they are now; OSError (ssl.SSLError is one) where they are no good.
-
-        Every client of the API server has the same; `anew`: another one is made, though nothing seems to have changed.
-        """
+        """A TLS context from those, as they are now. Raises OSError (ssl.SSLError is one) where they cannot be used."""
         made_of = (self.tls_strict, self.tls_stamp)
         if anew or self._tls is None or self._tls[0] != made_of:
             self._tls = (made_of, tls.context(self.configuration, strict=self.tls_strict))
         return self._tls[1]
 
     async def close(self) -> None:
-        """Wait for no credential plugin: it is killed."""
+        """End a load under way: its credential plugin is killed."""
         if self._loading is not None:
             self._loading.cancel()
             await asyncio.wait({self._loading})
@@ -165,12 +162,12 @@ class Access:
             _log.debug("the service account token has been read anew")
 
     async def _load(self) -> None:
-        """Load anew, or wait for the load that is under way: for a while, since a request has its limit and is to say what it waits for."""
+        """Load anew, or wait for the load under way, but only for a while: the request has a limit, and tells what it waits for."""
         if (task := self._begin()) is not None:
             await asyncio.wait({task}, timeout=PATIENCE_SECONDS)
 
     def _begin(self) -> "asyncio.Task[None] | None":
-        """One at a time, and not ended by a caller's limit: a credential plugin may take longer than one request may."""
+        """Begin a load, if none is under way. A request's limit does not end it: a plugin may take longer than a request may."""
         if self._load_again is not None and (self._loading is None or self._loading.done()):
             self._loading = asyncio.create_task(self._reload(self._load_again))
         return self._loading
@@ -192,7 +189,7 @@ class Access:
 
 
 async def load(environ: Mapping[str, str], service_account: Path = SERVICE_ACCOUNT, *, tls_strict: bool = True) -> Access:
-    """In a Pod its service account, else the kubeconfig that kubectl would take. Raises ConfigurationError."""
+    """The access of a Pod's service account; outside a Pod of the kubeconfig that kubectl would take. Raises ConfigurationError."""
     in_cluster = bool(environ.get("KUBERNETES_SERVICE_HOST"))
     access = _in_cluster(environ, service_account) if in_cluster else await _kubeconfig(environ)
     access.tls_strict = tls_strict
@@ -208,7 +205,7 @@ async def load(environ: Mapping[str, str], service_account: Path = SERVICE_ACCOU
 
 
 def one_line(text: object, limit: int = 400) -> str:
-    """`text` for a log line: no line breaks, no control characters, of bounded length. The end is kept: the cause often stands there."""
+    """`text` for a log line: without line breaks and control characters, of bounded length. The end stays: it often names the cause."""
     whole = str(text)
     if len(whole) > 4 * limit:
         whole = whole[: 2 * limit] + whole[-2 * limit :]
@@ -261,7 +258,7 @@ async def _kubeconfig(environ: Mapping[str, str]) -> Access:
         await user.show()
 
     async def load_again() -> Configuration:
-        # The context stays: whoever turns to another cluster at the terminal does not mean a sidecar that leads in this one.
+        # The context stays: a user who turns to another cluster at the terminal does not mean a sidecar that leads in this one.
         fresh, user, _ = described(context)
         if fresh.host != made.host:
             raise ConfigurationError(f"the kubeconfig's context {one_line(context)} names another server now: a restart follows it")

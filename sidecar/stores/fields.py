@@ -1,4 +1,4 @@
-"""An entry of a kubeconfig, field by field: each of its own type, as kubectl's decoder asks, or refused by file and field."""
+"""Reads an entry of a kubeconfig field by field: each has its type, as in kubectl's decoder, or is refused by file and field."""
 
 import base64
 import binascii
@@ -9,7 +9,7 @@ from sidecar.stores.credentials import ConfigurationError, one_line
 
 
 class Fields:
-    """A mapping of a kubeconfig. An absent field, an empty one and null are the same, as they are for kubectl.
+    """A mapping in a kubeconfig. An absent field, an empty one and null are the same, as they are for kubectl.
 
     `where`: the file and the way to the mapping, such as `/home/web/.kube/config: users[web].user`.
     """
@@ -31,7 +31,7 @@ class Fields:
         return ConfigurationError(f"{self.name(field)} {why}")
 
     def raw(self, field: str) -> Any:
-        """Whatever stands there."""
+        """The field's value, of any type."""
         return self._found.get(field)
 
     def text(self, field: str) -> str:
@@ -64,7 +64,7 @@ class Fields:
             raise self.refused(field, "is not base64") from None
 
     def path(self, field: str) -> str | None:
-        """A file, relative to that of the kubeconfig that names it; one that cannot be read is refused. None for none."""
+        """A file's path, relative to the kubeconfig that names it; None where none is given. Refused where the file cannot be read."""
         text = self.text(field)
         if not text:
             return None
@@ -82,16 +82,16 @@ class Fields:
         return self.file.absolute().parent / text
 
     def names(self) -> list[str]:
-        """The fields that are there."""
+        """The names of the fields in this mapping."""
         return [str(name) for name in self._found]
 
     def within(self, field: str) -> "Fields | None":
-        """A mapping in this one; None for none."""
+        """The mapping in a field of this one; None where there is none."""
         found = self._found.get(field)
         return None if found is None else Fields(found, self.file, f"{self.where}.{field}" if self.where else field)
 
     def entries(self, field: str, content: str) -> "dict[str, Fields]":
-        """What a list such as `clusters` holds under `content`, by name. A name twice in one file is refused, as kubectl does."""
+        """By name, the `content` of each entry of a list such as `clusters`. As by kubectl, a name that stands twice is refused."""
         found: dict[str, Fields] = {}
         for entry in self.list_of(field):
             name = entry.text("name")
@@ -115,6 +115,6 @@ class Fields:
 
 
 def _kind(found: object) -> str:
-    """Its kind alone: what stands there may be secret."""
+    """The kind of a value in words, and not the value, which may be secret."""
     kinds = ((bool, "true or false"), (int, "a number"), (float, "a number"), (str, "a string"), (list, "a list"), (dict, "a mapping"))
     return next((words for kind, words in kinds if isinstance(found, kind)), "something else")

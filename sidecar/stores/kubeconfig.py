@@ -1,7 +1,7 @@
 """Kubeconfigs, read as kubectl reads them (client-go tools/clientcmd: loader.go, merge.go, validation.go), or refused by file and field.
 
-Not by kubernetes_asyncio's loader: it takes an empty field for a value, knows nothing of `as`, resolves paths against one folder, keeps
-certificates in temporary files, and stops at a file that is empty. The YAML is read by the library that it reads it with.
+Not by kubernetes_asyncio's loader: it takes an empty field for a value, ignores `as`, resolves paths against one folder, keeps certificates
+in temporary files, and stops at an empty file. The YAML itself is parsed by the library that kubernetes_asyncio uses as well.
 """
 
 import json
@@ -21,7 +21,7 @@ _Parser: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class _Loader(_Parser):  # type: ignore[misc]  # it has been looked for by name
-    """YAML as kubectl takes it: a date or 1:30 is a string there."""
+    """YAML as kubectl reads it: a date, or 1:30, is a string."""
 
     yaml_implicit_resolvers: Final = {
         first: [(tag, pattern) for tag, pattern in found if not tag.endswith((":timestamp", ":int"))]
@@ -36,17 +36,17 @@ _Loader.add_implicit_resolver(
 
 @dataclass(frozen=True)
 class Selected:
-    """What the current-context names."""
+    """The context in use, with its cluster and user."""
 
     files: tuple[Path, ...]
     context: str
     cluster: Fields
     user: Fields | None
-    """None where the context names none, and so nobody is shown to the server."""
+    """None where the context names no user: then requests carry no credentials."""
 
 
 def paths(environ: Mapping[str, str]) -> list[Path]:
-    """The files that are there of those that kubectl would merge. Raises ConfigurationError where there is none."""
+    """The files that kubectl would merge, as far as they exist. Raises ConfigurationError where none does."""
     named = environ.get("KUBECONFIG", "")
     home = environ.get("HOME")
     candidates = [Path(part).expanduser() for part in dict.fromkeys(named.split(os.pathsep)) if part]
@@ -65,7 +65,10 @@ def paths(environ: Mapping[str, str]) -> list[Path]:
 
 
 def select(files: list[Path], context: str = "") -> Selected:
-    """What `context`, else the current-context, names in these files: the first that has a thing wins. Raises ConfigurationError."""
+    """Cluster and user of `context`, else of the current-context; of several files the first that has an entry counts.
+
+    Raises ConfigurationError.
+    """
     contents = [_read(file) for file in files]
     current = next((content for content in contents if content.text("current-context")), contents[0])
     context = context or current.text("current-context")
@@ -87,13 +90,13 @@ def select(files: list[Path], context: str = "") -> Selected:
 
 
 def _first(contents: list[Fields], section: str, content: str, name: str) -> Fields | None:
-    # Each file is looked through, for what kubectl refuses may stand in any of them.
+    # Look through each file, also after the entry is found: any of them may hold something that kubectl refuses.
     found = [entries[name] for file in contents if name in (entries := file.entries(section, content))]
     return found[0] if found else None
 
 
 def _read(file: Path) -> Fields:
-    """A file's top; an empty file sets nothing."""
+    """The top-level fields of a file; an empty file has none."""
     try:
         raw = file.read_bytes()
     except OSError as error:
@@ -107,7 +110,7 @@ def _read(file: Path) -> Fields:
 
 def _parsed(file: Path, raw: bytes) -> Any:
     if raw.lstrip()[:1] == b"{":
-        # JSON may be indented by tabs, which YAML does not allow; what is no JSON after all is read as YAML.
+        # JSON may be indented by tabs, which YAML does not allow; a text that is no JSON after all is read as YAML.
         try:
             return json.loads(raw)
         except (ValueError, RecursionError):

@@ -14,7 +14,7 @@ from sidecar.stores.protocol import Closed, Conflict, Done, Missing, Outcome, St
 from sidecar.stores.resource import Resource
 
 TCP_TIMEOUT_SECONDS: Final = 10.0
-"""A peer that acknowledges nothing for a renew deadline is gone."""
+"""An API server that acknowledges nothing for a renew deadline is gone."""
 
 
 class KubernetesStore(Store):
@@ -42,11 +42,11 @@ class KubernetesStore(Store):
         return await self._ask("get")
 
     async def patch(self, patch: JSON) -> Outcome:
-        """A merge patch (RFC 7386), once on the wire."""
+        """A merge patch (RFC 7386), sent once."""
         return await self._ask("patch", patch)
 
     async def create(self, body: JSON) -> Outcome:
-        """A POST, once on the wire."""
+        """A POST, sent once."""
         return await self._ask("create", body_of_create(self._lease, body))
 
     async def watch(self) -> AsyncGenerator[WatchEvent, None]:
@@ -63,7 +63,7 @@ class KubernetesStore(Store):
             self._watching = False
 
     async def close(self) -> None:
-        """Let go of the connections; an open watch ends."""
+        """Close the connections; an open watch ends."""
         await self._client.close()
 
     async def _ask(self, verb: str, body: JSON | None = None) -> Outcome:

@@ -1,6 +1,6 @@
-"""The SQLite file in which Leases stand: one inode, opened, set up, and never written to once its path names another.
+"""The SQLite file that holds Leases: one inode, which is never written to once its path names another.
 
-Raises sqlite3.Error and OSError; what they mean for a store is `local`'s to say.
+Raises sqlite3.Error and OSError; `local` says what they mean for a store.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final, Self
 
 APPLICATION_ID: Final = int.from_bytes(b"lead")
-"""In the file's header (SQLite file format, section 1.3): tells it from another program's database, which is left alone."""
+"""In the file's header (SQLite file format, section 1.3): distinguishes the file from another program's database, which is left alone."""
 SCHEMA: Final = (
     f"PRAGMA application_id = {APPLICATION_ID}",
     """CREATE TABLE IF NOT EXISTS lease (
@@ -39,12 +39,12 @@ class GoneError(Exception):
 
 
 class UncertainError(Exception):
-    """The commit failed: what was written may stand or not."""
+    """The commit failed: whether the write stands cannot be told."""
 
 
 @dataclass(frozen=True, slots=True)
 class LeaseFile:
-    """An open file. It blocks for microseconds; a locked one is an error at once."""
+    """An open file. Its methods block for microseconds; where another process has the lock they raise at once."""
 
     path: Path
     inode: tuple[int, int]
@@ -52,10 +52,10 @@ class LeaseFile:
 
     @classmethod
     def open(cls, path: Path, first_version: int, *, make: bool, wait_seconds: float) -> Self:
-        """Open what is at `path`; `make` it with mode 0600 if nothing is. A new one counts its versions from `first_version`.
+        """Open the file at `path`; with `make`, make one with mode 0600 where there is none. A new file starts at `first_version`.
 
-        `wait_seconds` is how long to stand still for another process. Raises GoneError where there is nothing, StoreUnusable for what is
-        no file or not this program's.
+        `wait_seconds`: how long to block while another process has the lock. Raises GoneError where there is no file, StoreUnusable where
+        it is no regular file, or another program's.
         """
         if make:
             with contextlib.suppress(FileExistsError):
@@ -65,7 +65,7 @@ class LeaseFile:
         if not path.is_file():
             raise StoreUnusable("what stands there is no file")
         inode = _inode(path)
-        # mode=rw makes no file: one that is removed in this very moment does not come back with other rights.
+        # mode=rw makes no file: a file that is removed at this very moment does not come back with other rights.
         sql = sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=wait_seconds, isolation_level=None)
         try:
             file = cls(path, inode, sql)
@@ -77,23 +77,23 @@ class LeaseFile:
 
     def _set_up(self, first_version: int) -> None:
         sql = self.sql
-        sql.text_factory = bytes  # whatever stands in a body, it can be read
+        sql.text_factory = bytes  # any body can be read, also one that is no UTF-8
         others = sql.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
         if others and sql.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
             raise StoreUnusable("it is a database of another program")
-        # A write-ahead log beside a file that may be replaced could be taken for the new file's; a rollback journal is there only during
-        # a write. Nothing waits for the disk: a crash of the machine ends every process that relied on what was written.
+        # A write-ahead log could be taken for that of a file that has replaced this one; a rollback journal exists only during a write.
+        # No write waits for the disk: a crash of the machine ends every process that relied on the write.
         sql.execute("PRAGMA journal_mode = DELETE")
         sql.execute("PRAGMA synchronous = OFF")
         with self.transaction():
-            for statement in SCHEMA:  # the first one writes: where that is not allowed, it fails now and not at the first renewal
+            for statement in SCHEMA:  # the first one writes: where that is not allowed it fails now, not at the first renewal
                 sql.execute(statement)
             if sql.execute("SELECT count(*) FROM newest").fetchone()[0] == 0:
                 sql.execute("INSERT INTO newest VALUES (?)", (first_version,))
         sql.execute("PRAGMA busy_timeout = 0")  # from here on the loop is not held up
 
     def is_there(self) -> bool:
-        """Whether the path still names this file. No other gets its inode while it is open."""
+        """Whether the path still names this file. No other file gets its inode while it is open."""
         try:
             return _inode(self.path) == self.inode
         except OSError:
@@ -101,7 +101,7 @@ class LeaseFile:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Alone on this machine from the start, so that nothing after it finds the file locked. Undone if the file is gone by its end."""
+        """A transaction with the lock from its start, so that no later statement finds the file locked. Undone if the file is gone then."""
         self.sql.execute("BEGIN EXCLUSIVE")
         try:
             yield
@@ -131,7 +131,7 @@ class LeaseFile:
         self.sql.execute("REPLACE INTO lease VALUES (?, ?, ?, ?)", (*key, version, text))
 
     def close(self) -> None:
-        """Let go of it; an open transaction is undone."""
+        """Close the file; an open transaction is undone."""
         with contextlib.suppress(sqlite3.Error):
             self.sql.close()
 

@@ -1,16 +1,18 @@
-"""A Lease in an SQLite file: elects among the processes of one machine, for developing without a cluster, and for the demo.
+"""A Lease in an SQLite file: an election among the processes of one machine, for developing without a cluster, and for the demo.
 
-It behaves as the Kubernetes API does: JSON in a row, a version that only grows, merge patches conditional on it. Where it has to be itself:
+The store behaves as the Kubernetes API does: JSON in a row, a version that only grows, merge patches conditional on the version. It differs
+where it must:
 
-* A path without a file gets one, with an **empty Lease** that is free at once, as the manifests ship one to a cluster. Reported missing, it
-  would be created held by the sentinel, and a first start would take a lease duration (S7).
-* Only a file that was there and is deleted or replaced under its users is a **missing** Lease: device and inode of the path are no longer
-  those of the open file. Said once, so that nobody overlooks it; then the file that stands there now is opened, and `create` makes one.
-  What is no longer at the path is never written to.
+* Where the path has no file, the store makes one with an **empty Lease** that is free at once, as the manifests ship one to a cluster. If
+  it reported the Lease missing, a sentinel would hold it first, and a first start would take a lease duration (S7).
+* Only a file that was deleted or replaced while the store had it open is a **missing** Lease: device and inode of the path are no longer
+  those of the open file. The store says so once, so that no candidate overlooks it; then it opens the file that stands there now, and
+  `create` makes one. The store never writes to a file that is no longer at the path.
 * A new file starts its versions at the wall clock's microseconds, above any that a former file reached by counting.
-* A process that is stopped (SIGSTOP) in the half millisecond of a write holds SQLite's lock: nobody writes until it goes on or is killed.
+* A process that is stopped (SIGSTOP) in the half millisecond of a write holds SQLite's lock: no other process can write until it goes on or
+  is killed.
 
-The file has to be on a local file system: locks and inodes of network file systems are not to be trusted.
+The file has to be on a local file system: locks and inodes of network file systems cannot be relied on.
 """
 
 import json
@@ -44,14 +46,15 @@ from sidecar.stores.rules import complaint, merged
 __all__ = ["LocalStore", "StoreUnusable"]
 
 POLL_SECONDS: Final = 0.01
-"""How often a watch looks, so that a change is seen within 20 ms. A look (a stat and a SELECT) takes some 15 µs."""
+"""Between two looks of a watch, so that a change is seen within 20 ms. A look (a stat and a SELECT) takes some 15 µs."""
 ALIVE_LOOKS: Final = 25
-"""A watch without news says so after this many looks."""
+"""After so many looks without news a watch says that it is alive."""
 LOCK_PAUSES: Final = (0.001,) * 20 + (0.005,) * 36
-"""Seconds between tries while another process has the lock, awaited: 0.2 s where a write takes half a millisecond."""
+"""The pauses between tries while another process has the lock: 0.2 s together, and a write takes half a millisecond."""
 BUSY_SECONDS: Final = 0.05
+"""The `retry_after_seconds` where another process still has the lock."""
 START_WAIT_SECONDS: Final = 1.0
-"""Before anything is served the loop may stand still for the lock: several processes start at once."""
+"""How long the start may block for the lock: several processes may start at once, and nothing is served yet."""
 
 Found = TypeVar("Found")
 
@@ -60,7 +63,7 @@ class LocalStore(Store):
     """One Lease in one file; several Leases and many processes may share the file. No threads."""
 
     def __init__(self, path: str, namespace: str, name: str, clock: Clock) -> None:
-        """Open the file; one that is made for it has mode 0600 and the Lease, empty. Raises StoreUnusable."""
+        """Open the file; a new one gets mode 0600 and an empty Lease. Raises StoreUnusable."""
         self._path = Path(path).absolute()
         self._key = (namespace, name)
         self._clock = clock
@@ -68,13 +71,13 @@ class LocalStore(Store):
         self._begun = False
         self._closed = False
         self._losses = 0
-        """How many files were deleted or replaced while they were open here."""
+        """The number of files that were deleted or replaced while this store had them open."""
         self._newest = 0
-        """The largest version seen: a new file starts above it even where the wall clock was set back."""
+        """The largest version seen: a new file starts above it, even where the wall clock was set back."""
         try:
             self._file = self._open(make=True, wait_seconds=START_WAIT_SECONDS)
         except GoneError:
-            return  # removed while it was opened: the next call opens what stands there then
+            return  # the file was removed while it was opened: the next call opens the file that stands there then
         except (sqlite3.Error, OSError, ValueError, StoreUnusable, UncertainError) as error:
             if not is_busy(error):
                 allowed = "the path must name a file that this program made, or a new one in a folder that is there and writable"
@@ -128,7 +131,7 @@ class LocalStore(Store):
     # ---- one try ------------------------------------------------------------------------------------------------------------------
 
     async def _attempt(self, what: Callable[[], Outcome]) -> Outcome:
-        """A cancellation comes between two tries: then nothing was written."""
+        """Try, again and again while another process has the lock. A cancellation falls between two tries: then nothing was written."""
         for pause in LOCK_PAUSES:
             outcome = self._try(what)
             if not isinstance(outcome, Busy):
@@ -137,7 +140,7 @@ class LocalStore(Store):
         return self._locked()
 
     def _try(self, what: Callable[[], Found]) -> Found | Outcome:
-        """An outcome, whatever happens. Before the commit nothing is written, so only a commit that fails leaves doubt."""
+        """Try once; an outcome, never an exception. Nothing is written before the commit, so only a commit that fails leaves doubt."""
         if self._closed:
             return Unknown(f"the store local:{self._path} is closed")
         try:
@@ -151,7 +154,7 @@ class LocalStore(Store):
         except Exception as error:  # noqa: BLE001 - the store's promise: an outcome, never an exception
             if is_busy(error):
                 return self._locked()
-            # An emptied file is a deleted one (what is there is set up when it is opened anew); and SQLite refuses a file that has moved.
+            # A file without its tables counts as deleted (it is set up when it is opened anew), and SQLite refuses a file that was moved.
             file = self._file
             gone = file is not None and ("no such table" in str(error) or not file.is_there())
             if file is not None and (gone or file.sql.in_transaction):
@@ -165,7 +168,7 @@ class LocalStore(Store):
         return self._look(None) or Missing()
 
     def _look(self, known: tuple[int, str] | None) -> Outcome | None:
-        """The Lease as it stands; None if that is known."""
+        """The Lease as it stands; None if it is the version `known`."""
         found = self._here().find(self._key)
         if found is None:
             return Missing()
@@ -180,7 +183,7 @@ class LocalStore(Store):
             version, before = found[0], self._lease(*found)
             after = merged(before, patch)
             base = after["metadata"].get("resourceVersion") if _is_whole(after) else None
-            if base not in (None, "", str(version)):  # none at all: unconditional
+            if base not in (None, "", str(version)):  # without a version: unconditional
                 return Conflict()
             invalid = complaint(after, *self._key)
             if invalid:
@@ -215,7 +218,7 @@ class LocalStore(Store):
     # ---- the file -----------------------------------------------------------------------------------------------------------------
 
     def _here(self) -> LeaseFile:
-        """The file at the path. Raises GoneError where it is another than before, once, and where there is none."""
+        """The file at the path. Raises GoneError where there is none, and once where it is another file than before."""
         if self._file is None:
             self._file = self._open(make=not self._begun)
         elif not self._file.is_there():
@@ -229,7 +232,7 @@ class LocalStore(Store):
             self._file = None
 
     def _open(self, *, make: bool, wait_seconds: float = 0.0) -> LeaseFile:
-        """The first one gets an empty Lease."""
+        """Open the file at the path. The first file that this store opens gets an empty Lease, if it has none."""
         first_version = max(self._clock.wall_us(), self._newest + 1)
         file = LeaseFile.open(self._path, first_version, make=make, wait_seconds=wait_seconds)
         try:
@@ -246,7 +249,7 @@ class LocalStore(Store):
     # ---- the Lease ----------------------------------------------------------------------------------------------------------------
 
     def _lease(self, version: int, text: bytes) -> JSON:
-        """A row as the API server would show it; junk as an empty Lease."""
+        """The Lease of a row, as an API server would show it; an empty one for junk."""
         try:
             lease = json.loads(text)
         except (ValueError, RecursionError):

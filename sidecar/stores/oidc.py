@@ -1,7 +1,7 @@
-"""Kubeconfigs with an id-token (OpenID Connect Core 1.0): shown while it is valid, then asked for anew with the refresh-token.
+"""Kubeconfigs with an id-token (OpenID Connect Core 1.0): the token is shown while it is valid, then the refresh-token gets a new one.
 
-The asking is kubernetes_asyncio's, loaded when an id-token has ended. Its TLS is ours: without an idp-certificate-authority the library
-would verify nobody. What comes back is kept in memory: unlike kubectl, the sidecar writes into no kubeconfig.
+kubernetes_asyncio asks the issuer; it is loaded when an id-token has ended. The TLS context is ours: without an idp-certificate-authority
+the library would verify no certificate. The new tokens are kept in memory: unlike kubectl, the sidecar writes to no kubeconfig.
 """
 
 import base64
@@ -18,11 +18,11 @@ from sidecar.stores.fields import Fields
 LIMIT_SECONDS: Final = 30.0
 _US: Final = NS_PER_SECOND // 1000
 _EARLY_US: Final = 10 * _US
-"""client-go: an id-token is taken for ended so long before its end."""
+"""So long before its end an id-token counts as ended, as in client-go."""
 _FORBIDDEN: Final = 403
 
 _kept: Final[dict[str, tuple[str, str]]] = {}
-"""What an issuer gave for the refresh-token of a kubeconfig: id-token and the next refresh-token."""
+"""By a kubeconfig's refresh-token: the id-token that the issuer gave for it, and the next refresh-token."""
 
 
 async def id_token(config: Fields, clock: Clock) -> tuple[str, int]:
@@ -48,7 +48,7 @@ async def id_token(config: Fields, clock: Clock) -> tuple[str, int]:
 
 
 def _ends_us(token: str, config: Fields, field: str) -> int:
-    """The claim `exp` of a JWT (RFC 7519 section 4.1.4), less a little."""
+    """The end of a JWT by its claim `exp` (RFC 7519 section 4.1.4), less _EARLY_US."""
     config.header(field, token)
     try:
         _, payload, _ = token.split(".")
@@ -67,7 +67,7 @@ async def _refresh(config: Fields, refresh_token: str, clock: Clock) -> dict[str
     named = base64.b64encode(":".join(map(quote_plus, client.values())).encode()).decode()
 
     def session(**headers: str) -> aiohttp.ClientSession:
-        # As the library's: a proxy of the environment serves for the issuer, as it does for kubectl.
+        # As the library's session: a proxy in the environment counts for the issuer, as it does for kubectl.
         connector = aiohttp.TCPConnector(ssl=trusted)
         return aiohttp.ClientSession(
             headers={"Accept": "application/json"} | headers, connector=connector, raise_for_status=True, trust_env=True
@@ -78,7 +78,7 @@ async def _refresh(config: Fields, refresh_token: str, clock: Clock) -> dict[str
             return session(Authorization=f"Basic {named}")
 
         async def _post(self, known: aiohttp.ClientSession, url: str, data: dict[str, str]) -> Any:
-            """In the header first, else in the body (RFC 6749 section 2.3.1), where a client without a secret gives its name alone."""
+            """Send client name and secret in the header, else in the body (RFC 6749 section 2.3.1), there without a missing secret."""
             try:
                 return await super()._post(known, url, data=data)
             except aiohttp.ClientResponseError as error:

@@ -1,7 +1,7 @@
-"""Credential plugins (client.authentication.k8s.io): what a kubeconfig's `exec` runs, as client-go's plugin/pkg/client/auth/exec does.
+"""Runs the credential plugin of a kubeconfig's `exec` (client.authentication.k8s.io), as client-go's plugin/pkg/client/auth/exec does.
 
-Not by kubernetes_asyncio's ExecProvider: it knows no limit, no cluster information and no folder but the process's own, and a plugin that
-says much on stderr hangs it.
+Not by kubernetes_asyncio's ExecProvider: it has no time limit, tells no cluster information, looks only in the process's own folder, and a
+plugin that writes much to stderr hangs it.
 """
 
 import asyncio
@@ -19,9 +19,9 @@ from sidecar.stores.credentials import ConfigurationError, one_line
 from sidecar.stores.fields import Fields
 
 LIMIT_SECONDS: Final = 30.0
-"""A plugin that has not answered by then is killed: a cloud's takes seconds, and nobody can answer a question of its here."""
+"""A plugin that has not answered by then is killed: a cloud's plugin takes seconds, and nobody can answer its questions here."""
 _REAPED_SECONDS: Final = 1.0
-"""Enough for what was killed; a program that left its group and keeps the pipe is waited for no longer."""
+"""How long to wait for a killed plugin: a program that has left the process group may keep the pipe open for longer."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _VERSIONS: Final = ("client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1")
 _MODES: Final = ("Never", "IfAvailable", "Always")
@@ -29,7 +29,7 @@ _MODES: Final = ("Never", "IfAvailable", "Always")
 
 @dataclass(frozen=True)
 class Given:
-    """What a plugin answered."""
+    """The credentials that a plugin answered with."""
 
     token: str
     certificate: bytes | None
@@ -38,7 +38,7 @@ class Given:
 
 
 class Plugin:
-    """`users[…].user.exec`, checked. `cluster`: what one with provideClusterInfo is told."""
+    """`users[…].user.exec`, checked. `cluster`: the information for a plugin with provideClusterInfo."""
 
     def __init__(self, fields: Fields, cluster: dict[str, Any], clock: Clock) -> None:
         self._fields = fields
@@ -67,11 +67,11 @@ class Plugin:
 
     @property
     def name(self) -> str:
-        """The plugin, for people."""
+        """The plugin's name, for people."""
         return f"the credential plugin {one_line(self._command)} ({self._fields.name('command')})"
 
     async def run(self) -> Given:
-        """Its credentials. Raises ConfigurationError, also where it takes longer than LIMIT_SECONDS."""
+        """Run the plugin; its credentials. Raises ConfigurationError, also where the plugin takes longer than LIMIT_SECONDS."""
         try:
             answer = json.loads(await self._output())
         except (ValueError, RecursionError):
@@ -80,7 +80,7 @@ class Plugin:
 
     async def _output(self) -> bytes:
         try:
-            # A group of its own, so that what it starts ends with it.
+            # A process group of its own, so that every process that the plugin starts ends with it.
             process = await asyncio.create_subprocess_exec(
                 self._command,
                 *self._arguments,
@@ -99,7 +99,7 @@ class Plugin:
         except TimeoutError:
             raise self._failed(f"has not answered in {LIMIT_SECONDS:g} s and was killed") from None
         finally:
-            # Also where it is over: what it may have left behind in its group.
+            # Also after the plugin's own end: it may have left processes behind in its group.
             children.end(process.pid)
             with suppress(TimeoutError):
                 async with self._clock.timeout(_REAPED_SECONDS):

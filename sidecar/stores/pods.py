@@ -12,19 +12,19 @@ from sidecar.stores.credentials import one_line
 from sidecar.stores.protocol import Busy, Closed, Denied, Missing, Unknown
 
 WATCH_SECONDS: Final = 300
-"""How long the server keeps a watch open; who watches gives up sooner."""
+"""How long the server keeps a watch open; its callers give up sooner."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The Pod as its JSON says."""
+    """The Pod's JSON."""
 
     pod: Any
 
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """The Pod was removed; its last state."""
+    """The Pod was removed; its JSON in its last state."""
 
     pod: Any
 
@@ -34,7 +34,7 @@ PodEvent = Found | Removed | Closed
 
 
 class Pods(Protocol):
-    """Pods by name, each on its own. No call of `watch` has a time limit: who watches closes the generator."""
+    """Pods by name, one at a time. `watch` has no time limit: its caller closes the generator."""
 
     async def read(self, name: str, limit_seconds: float) -> PodOutcome:
         """A quorum read; Unknown where there is no answer in time."""
@@ -44,7 +44,7 @@ class Pods(Protocol):
 
 
 class KubernetesPods(Pods):
-    """Those of a cluster."""
+    """The Pods of one namespace of a cluster."""
 
     def __init__(self, client: Client, namespace: str) -> None:
         self._client, self._namespace = client, namespace
@@ -86,7 +86,7 @@ class KubernetesPods(Pods):
 
 
 def named(found: object) -> str | None:
-    """The name of the Pod that this is; None for what is no Pod."""
+    """The name of the Pod `found`; None where it is no Pod."""
     metadata = found.get("metadata") if isinstance(found, dict) and found.get("kind") == "Pod" else None
     name = metadata.get("name") if isinstance(metadata, dict) else None
     return name if isinstance(name, str) else None

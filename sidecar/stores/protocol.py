@@ -12,14 +12,14 @@ from sidecar.lease import JSON, Record
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """It happened: the Lease as the store holds it now."""
+    """The request was carried out; the Lease as the store holds it now."""
 
     record: Record
 
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """Refused: the version written on is not the newest, or a create found the Lease there (HTTP 409). It may be one's own success (S5)."""
+    """Refused (HTTP 409): the Lease has another version than the write is based on, or exists already. The write may have landed (S5)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +37,16 @@ class Denied:
 
 @dataclass(frozen=True, slots=True)
 class Busy:
-    """Turned away before it was tried (HTTP 429, a lock that another process has)."""
+    """Turned away before the store tried it (HTTP 429, or another process has the lock)."""
 
     retry_after_seconds: float
-    """As the server asks; 0 if it does not."""
+    """As the server asks; 0 where it does not ask."""
     message: str = "turned away: too many requests"
 
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """No telling whether it happened: no answer, half an answer, a server's error (HTTP 5xx)."""
+    """Whether the request was carried out cannot be told: no answer, half an answer, a server's error (HTTP 5xx)."""
 
     message: str
 
@@ -56,12 +56,12 @@ Outcome = Done | Conflict | Missing | Denied | Busy | Unknown
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """The watch stands; what follows is news. It says nothing about the Lease."""
+    """The watch is open, and news will follow. Says nothing about the Lease."""
 
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """The Lease as of some version; the first after `Opened` may be its present state. May be late, never made up."""
+    """The Lease as it was at some version; the first one after `Opened` may be the present state. May be late, never made up."""
 
     record: Record
 
@@ -73,7 +73,7 @@ class Deleted:
 
 @dataclass(frozen=True, slots=True)
 class Alive:
-    """Nothing new, but the stream lives (a bookmark)."""
+    """Nothing new, but the stream is alive (a bookmark)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class Closed:
     """The last event of every watch."""
 
     why: Missing | Denied | Busy | Unknown | None
-    """None: it ended as agreed (the server's time limit)."""
+    """None: it ended normally: timeoutSeconds ran out."""
 
 
 WatchEvent = Opened | Changed | Deleted | Alive | Closed
@@ -100,7 +100,7 @@ class Store(Protocol):
         """Create the Lease from `lease.merge_patch(record, None)`; Conflict if it is there."""
 
     def watch(self) -> AsyncGenerator[WatchEvent, None]:
-        """Opened, then news until Closed. The caller limits silence and closes the generator."""
+        """Opened, then news until Closed. The caller limits how long the watch may be silent, and closes the generator."""
 
     async def close(self) -> None:
-        """Let go of connections and files."""
+        """Close connections and files."""

@@ -1,6 +1,6 @@
-"""What an API server makes of a write to a Lease: the merge of a patch, and what it refuses. Measured on kube-apiserver v1.34.
+"""How an API server treats a write to a Lease: it merges a patch, and refuses what is not valid. Measured on kube-apiserver v1.34.
 
-Here for stores that have no API server; where there is one, it judges itself.
+For stores without an API server.
 """
 
 import re

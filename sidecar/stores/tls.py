@@ -1,4 +1,4 @@
-"""TLS to the API server: what is trusted, how strictly, and what to say of a certificate that is refused for its form."""
+"""TLS to the API server: which certificates to trust, how strictly, and what to tell the user of one that is refused for its form."""
 
 import os
 import ssl
@@ -11,8 +11,8 @@ from typing import Final
 from sidecar.stores.configuration import Configuration
 
 _NOT_IN_FORM: Final = range(79, 94)
-"""What OpenSSL says of a certificate that is not as RFC 5280 asks (openssl/x509_vfy.h, X509_V_ERR_INVALID_CA to
-X509_V_ERR_EXTENSIONS_REQUIRE_VERSION_3). All but the first come up under X509_V_FLAG_X509_STRICT alone."""
+"""OpenSSL's error codes for a certificate that is not as RFC 5280 asks (openssl/x509_vfy.h, X509_V_ERR_INVALID_CA to
+X509_V_ERR_EXTENSIONS_REQUIRE_VERSION_3). All but the first need X509_V_FLAG_X509_STRICT."""
 
 
 _WEAK: Final = (66, 67)
@@ -24,10 +24,11 @@ _INVALID_PURPOSE: Final = 26
 
 
 def context(configuration: Configuration, *, strict: bool) -> ssl.SSLContext:
-    """From what the configuration names and holds, as it is now.
+    """A TLS context from the configuration's files and data, as they are now.
 
-    OSError (ssl.SSLError is one) where it is no good. `strict`: certificates must be as RFC 5280 asks, and keys as long as OpenSSL asks. An
-    intermediate CA in the bundle is trusted without its root, as in Go. All are said here, since Python's own defaults changed with 3.13.
+    Raises OSError (ssl.SSLError is one) where they cannot be used. `strict`: certificates must be as RFC 5280 asks, and keys as long as
+    OpenSSL asks. An intermediate CA in the bundle is trusted without its root, as in Go. Every flag is set here, since Python's defaults
+    changed with 3.13.
     """
     authority = configuration.ca_data
     made = ssl.create_default_context(
@@ -45,7 +46,7 @@ def context(configuration: Configuration, *, strict: bool) -> ssl.SSLContext:
 
 
 def unusable(configuration: Configuration) -> str:
-    """What is wrong with the client certificate and its key; empty for nothing, or for none."""
+    """What is wrong with the client certificate and its key; "" where nothing is, or where there is no certificate."""
     try:
         _show(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), configuration)
     except (OSError, ValueError) as error:
@@ -54,12 +55,12 @@ def unusable(configuration: Configuration) -> str:
 
 
 def _show(made: ssl.SSLContext, configuration: Configuration) -> None:
-    """Load the client certificate, if there is one. OpenSSL takes files alone: what is data becomes one that no cleaner can delete."""
+    """Load the client certificate, if there is one. OpenSSL reads only files: data is put into a file that no clean-up can delete."""
     with ExitStack() as stack:
         certificate = stack.enter_context(_as_file(configuration.cert_data)) if configuration.cert_data else configuration.cert_file
         key = stack.enter_context(_as_file(configuration.key_data)) if configuration.key_data else configuration.key_file
         if certificate:
-            # Without a password it would ask at the terminal for that of an encrypted key.
+            # Without a password OpenSSL would ask at the terminal for an encrypted key's.
             made.load_cert_chain(certificate, keyfile=key, password="")
 
 
@@ -80,7 +81,7 @@ def _as_file(data: bytes) -> Iterator[str]:
 
 
 def complaint(error: Exception) -> str:
-    """What to tell the user of a certificate that a strict context refuses for its form; empty where it is refused for anything else."""
+    """What to tell the user of a certificate that is refused for its form; "" where it is refused for another reason."""
     if not isinstance(error, ssl.SSLCertVerificationError):
         return ""
     if error.verify_code == _INVALID_PURPOSE:

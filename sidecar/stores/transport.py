@@ -1,7 +1,7 @@
-"""The way to the API server: requests of JSON over aiohttp's sessions.
+"""Sends requests to the API server: JSON over aiohttp's sessions.
 
-Not by kubernetes_asyncio's client: it costs memory in every Pod, its session reads .netrc in a thread for each request, obeys the image's
-proxy variables, sets no keepalive and is built once, with the CA certificates of that moment.
+Not by kubernetes_asyncio's client, which costs memory in every Pod. Its session reads .netrc in a thread for each request, obeys the
+image's proxy variables, sets no keepalive, and is built once, with the CA certificates of that moment.
 """
 
 import json
@@ -25,13 +25,13 @@ from sidecar.stores.credentials import Access
 
 MAX_CONNECTIONS: Final = 8
 MAX_BODY_BYTES: Final = 4 * 2**20
-"""etcd holds no object above 1.5 MiB; what is larger is no Lease, and must not fill the memory of a sidecar."""
+"""etcd holds no object above 1.5 MiB. A larger body is no Lease, and must not fill the sidecar's memory."""
 
 _log = logging.getLogger(__name__)
 
 
 class BrokenAnswerError(Exception):
-    """There is no answer, or none that can be taken in."""
+    """There is no answer, or one that cannot be read."""
 
 
 class UntrustedError(Exception):
@@ -42,16 +42,16 @@ class UntrustedError(Exception):
 class _Request:
     method: str
     path: str
-    """With its query."""
+    """The path, with its query."""
     headers: dict[str, str]
     data: str | None
 
 
 class _Line:
-    """A session, and what is under way on it. One request on the wire per call, neither repeated nor redirected."""
+    """A session, and the requests under way on it. Each call sends one request, neither repeated nor redirected."""
 
     def __init__(self, session: aiohttp.ClientSession) -> None:
-        # aiohttp sends an idempotent request again by itself when the connection breaks (facts that count, S3: when it was sent).
+        # aiohttp repeats an idempotent request by itself when the connection breaks: not counted (L2), at a moment that nobody knows (S3).
         if hasattr(session, "_retry_connection"):
             session._retry_connection = False  # noqa: SLF001 - no public switch in aiohttp 3.14
         self.session = session
@@ -61,10 +61,10 @@ class _Line:
 
     async def close(self) -> None:
         if isinstance(self.session.connector, aiohttp.TCPConnector):
-            await self.session.connector.close(abort_ssl=True)  # no farewell to wait for: the process may be about to end
+            await self.session.connector.close(abort_ssl=True)  # abort TLS without close_notify: the process may be ending
         await self.session.close()
         for response in list(self.answers):
-            # Wakes whoever reads it; the end of its session alone does not.
+            # Wakes the reader of the response; to close the session alone does not.
             response.close()
 
     async def close_if_idle(self) -> None:
@@ -73,9 +73,9 @@ class _Line:
 
 
 class Transport:
-    """Sends requests as the sidecar; follows its token and its certificates.
+    """Sends the sidecar's requests, and follows changes of its token and its certificates.
 
-    `tcp_timeout_seconds`: data or a keepalive probe that stays unacknowledged for so long breaks the connection (TCP_USER_TIMEOUT).
+    `tcp_timeout_seconds`: a connection breaks when data or a keepalive probe stays unacknowledged for so long (TCP_USER_TIMEOUT).
     """
 
     def __init__(self, access: Access, tcp_timeout_seconds: float) -> None:
@@ -91,11 +91,11 @@ class Transport:
 
     @classmethod
     async def open(cls, access: Access, tcp_timeout_seconds: float) -> "Transport":
-        """Connects nothing yet."""
+        """A transport; no connection is made yet."""
         return cls(access, tcp_timeout_seconds)
 
     async def exchange(self, method: str, path: str, body: JSON | None = None, content_type: str = "application/json") -> Answer:
-        """One request and its whole answer. A 401 is asked once more, with other credentials, if there are any."""
+        """Send one request, and read its whole answer. After a 401 send it once more, if there are other credentials."""
         async with self.stream(method, path, body=body, content_type=content_type) as response:
             return await read(response)
 
@@ -110,7 +110,7 @@ class Transport:
         content_type: str = "application/json",
         alone: bool = False,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """The same, its body to be read by the caller; `alone`: on a connection of its own, which ends with it."""
+        """As `exchange`, but the caller reads the body; `alone`: on a connection of its own, which ends with the answer."""
         headers = {
             "Accept": "application/json",
             "Accept-Encoding": "identity",
@@ -125,17 +125,17 @@ class Transport:
             if response.status != UNAUTHORIZED or not await self._access.renew(shown):
                 yield response
                 return
-        # Refused before it was carried out, so this is still the one time that it is.
+        # The 401 came before the request was carried out, so the request is carried out once at most.
         async with self._send(request, alone=alone) as response:
             yield response
 
     @property
     def trouble(self) -> str:
-        """Why the credentials may be no good any more; empty while nothing is wrong."""
+        """Why the credentials may have become useless; "" while nothing is wrong."""
         return self._access.trouble
 
     async def close(self) -> None:
-        """Break off whatever is under way, watches too; what is asked after that fails."""
+        """Break off every request under way, watches too; later requests fail."""
         self._closed = True
         await self._access.close()
         for line in {self._shared, *self._in_use}:
@@ -174,7 +174,7 @@ class Transport:
                 raise UntrustedError(said) from error
             raise
         finally:
-            # Half an answer must not be taken for the beginning of the next one.
+            # The rest of this answer must not be taken for the beginning of the next one.
             if response is not None and not response.content.at_eof():
                 response.close()
             line.answers.discard(response)
@@ -184,9 +184,10 @@ class Transport:
             await line.close_if_idle()
 
     def _of_certificates(self, error: BaseException) -> bool:
-        """Whether the API server's certificate, or the one that is shown to it, may be the reason.
+        """Whether the API server's certificate, or the client's, may be the reason of `error`.
 
-        In TLS 1.3 a server refuses a client's certificate after the handshake (RFC 8446 appendix E.1.2): nothing may be seen but an end.
+        In TLS 1.3 a server refuses a client's certificate after the handshake (RFC 8446 appendix E.1.2): the client may see no more than
+        that the connection ends.
         """
         if not self._secure or isinstance(error, aiohttp.ClientConnectorDNSError):
             return False
@@ -218,7 +219,7 @@ class Transport:
             ssl=self._tls if self._tls is not None else True,
             socket_factory=self._socket,
         )
-        # No limit of aiohttp's: the caller cancels, at a deadline that is not rounded up.
+        # Without aiohttp's time limit: the caller cancels, at a deadline that is not rounded up.
         session = aiohttp.ClientSession(
             connector=connector, trust_env=False, cookie_jar=aiohttp.DummyCookieJar(), timeout=aiohttp.ClientTimeout(total=None)
         )
@@ -235,7 +236,7 @@ class Transport:
             ("TCP_KEEPCNT", 2),
             ("TCP_USER_TIMEOUT", round(seconds * 1000)),
         ):
-            # Linux has them all; elsewhere, those that there are.
+            # Linux has all of these options; other systems have some.
             with suppress(AttributeError, OSError):
                 made.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), max(value, 1))
         return made

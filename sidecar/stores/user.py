@@ -1,4 +1,4 @@
-"""A kubeconfig's user: what the sidecar shows, in kubectl's order (client-go clientcmd, rest and transport)."""
+"""A kubeconfig's user: the credentials to show, in kubectl's order (client-go clientcmd, rest and transport)."""
 
 import base64
 from typing import Final
@@ -14,11 +14,11 @@ from sidecar.stores.oidc import id_token
 from sidecar.stores.plugin import Plugin
 
 _IN_A_HEADERS_NAME: Final = "!#$&'*+^`|"
-"""What stays as it is there, besides letters, digits, `_.-~`: RFC 9110's tchar but for the percent sign (client-go, headerKeyEscape)."""
+"""Not escaped in a header's name, beside letters, digits, `_.-~`: RFC 9110's tchar but for `%` (client-go, headerKeyEscape)."""
 
 
 class User:
-    """`users[…].user`, checked: what can be wrong in the file is told before anything is run or asked. Raises ConfigurationError."""
+    """`users[…].user`, checked: faults of the file are told before a plugin runs or an issuer is asked. Raises ConfigurationError."""
 
     def __init__(self, user: Fields, cluster: Fields, configuration: Configuration, clock: Clock) -> None:
         self._user = user
@@ -39,7 +39,7 @@ class User:
         self.plugin = Plugin(run, info(cluster, configuration), clock) if run else None
         self._oidc = _oidc(provider) if provider else None
         if not self._secure:
-            # kubectl: nobody is told over plain HTTP, as anyone on the way could read it.
+            # As kubectl: no credentials over plain HTTP, where anyone on the way could read them.
             self.plugin, self.token_file, self._oidc, self._basic, self._token = None, None, None, "", ""
             configuration.cert_file = configuration.key_file = configuration.cert_data = configuration.key_data = None
         elif self._basic or self._token or self.token_file or configuration.cert_data or configuration.cert_file:
@@ -49,7 +49,7 @@ class User:
             raise user.refused("", "gives nothing to show to the API server: a token, a client certificate, exec or the like is needed")
 
     async def show(self) -> None:
-        """Put what is to be shown into the configuration; runs the plugin. Raises ConfigurationError."""
+        """Put the credentials into the configuration, and run the plugin for that. Raises ConfigurationError."""
         shown = self._basic or (f"Bearer {self._token}" if self._token else "")
         if self.token_file is not None:
             token = self.token_file.read()
@@ -88,7 +88,7 @@ class User:
             raise user.refused(field, f"and its client-key cannot be used: {one_line(problem, 200)}")
 
     def _username_and_password(self) -> str:
-        """The header of RFC 7617."""
+        """The header's value by RFC 7617; "" without a user name."""
         name, password = self._user.text("username"), self._user.text("password")
         if (name or password) and self._user.text("token"):
             raise self._user.refused("username", "and a token are both given: kubectl takes one of them alone")
@@ -106,7 +106,7 @@ def _oidc(provider: Fields) -> Fields:
 
 
 def _impersonation(user: Fields) -> tuple[tuple[str, str], ...]:
-    """Kubernetes documentation, "User impersonation"."""
+    """The headers for the user to act as (Kubernetes documentation, "User impersonation")."""
     name, uid, groups, extra = user.text("as"), user.text("as-uid"), user.texts("as-groups"), user.within("as-user-extra")
     headers = [("Impersonate-User", user.header("as", name))]
     if uid:

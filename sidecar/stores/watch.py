@@ -1,7 +1,7 @@
-"""One watch on the one Lease: a single GET whose answer is read line by line until the first oddity.
+"""One watch on the one Lease: a single GET, whose answer is read line by line until the first line that is not as it should be.
 
-Kubernetes API concepts, "Efficient detection of changes" and "Watch bookmarks". Without a resourceVersion it begins with ADDED of the
-present state, so nothing is carried over from one watch to the next, and 410 Gone needs no care of its own.
+Kubernetes API concepts, "Efficient detection of changes" and "Watch bookmarks". Without a resourceVersion a watch begins with ADDED and the
+present state. So nothing is carried over from one watch to the next, and 410 Gone needs no handling.
 """
 
 from collections.abc import AsyncGenerator, Callable
@@ -19,14 +19,14 @@ from sidecar.stores.transport import BrokenAnswerError, Transport, read
 
 SHORTEST_SECONDS: Final = 240
 LONGEST_SECONDS: Final = 480
-"""How long the server keeps a watch open: spread, so that a group does not come back all at once."""
+"""How long the server keeps a watch open: random between the two, so that a group's watches do not end together."""
 MAX_LINE_BYTES: Final = 4 * 2**20
 
 Why = Missing | Denied | Busy | Unknown | None
 
 
 async def watch(transport: Transport, lease: Resource, dice: Callable[[], float]) -> AsyncGenerator[WatchEvent, None]:
-    """Opened, news, Closed. `dice` draws from [0, 1). Silence is the caller's to limit."""
+    """Opened, news, Closed. `path` is the collection's; `dice` draws from [0, 1). The caller limits how long the watch may be silent."""
     query = {
         "fieldSelector": f"metadata.name={lease.name}",
         "watch": "1",
@@ -54,7 +54,7 @@ async def watch(transport: Transport, lease: Resource, dice: Callable[[], float]
 
 
 def refused(resource: Resource, answer: Answer) -> Why:
-    """Why there is no watch."""
+    """Why the API server opens no watch."""
     if answer.status == NOT_FOUND:
         return Missing()
     if answer.status in (UNAUTHORIZED, FORBIDDEN, TOO_MANY_REQUESTS):
@@ -63,7 +63,7 @@ def refused(resource: Resource, answer: Answer) -> Why:
 
 
 def news(line: bytes, resource: Resource) -> Changed | Deleted | Alive | Unknown | None:
-    """One line of the stream; None for what concerns another Lease, Unknown for what no API server sends in a good stream."""
+    """The event in one line; None where it is about another Lease, Unknown where it is none that an API server sends."""
     event = decode(line)
     kind, found = (event.get("type"), event.get("object")) if isinstance(event, dict) else (None, None)
     metadata = found.get("metadata") if isinstance(found, dict) else None
@@ -82,7 +82,7 @@ def news(line: bytes, resource: Resource) -> Changed | Deleted | Alive | Unknown
 
 
 async def lines(content: aiohttp.StreamReader) -> AsyncGenerator[bytes, None]:
-    """The lines of a stream without their ends; BrokenAnswerError for one that is too long, or has no end."""
+    """The lines of a stream, without their ends. Raises BrokenAnswerError for a line that is too long, or has no end."""
     rest = bytearray()
     async for chunk in content.iter_any():
         begin = len(rest)

@@ -1,4 +1,4 @@
-"""A Lease that is marked as another group's is never contended for (design §3): several instances of one product share a namespace."""
+"""A Lease that is marked as another group's is never contended for (§3): several instances of one product share a namespace."""
 
 import hashlib
 import logging

@@ -1,4 +1,4 @@
-"""`/resign`, `/campaign` and a named successor: who goes first, who holds back, and for how long (design §3)."""
+"""`/resign`, `/campaign` and a named successor: who goes first, who holds back, and for how long (§3)."""
 
 import pytest
 

@@ -206,7 +206,7 @@ def test_a_create_that_finds_no_namespace_brings_no_storm() -> None:
 
 
 def test_a_retry_after_is_honoured_by_a_follower_up_to_a_lease_duration_and_by_a_holder_up_to_its_retry_period() -> None:
-    """(§4)."""
+    """Nobody is kept from a free Lease, and no renewal is late (L2)."""
     world = leading()
     a, b = world["A"], world["B"]
     world.pass_(2)
