@@ -14,7 +14,7 @@ BEGIN, END = "<!-- transitions -->", "<!-- /transitions -->"
 def diagram() -> str:
     """The table as a Mermaid state diagram, states and causes in the words of `transitions.py`."""
     sys.path.insert(0, str(ROOT))
-    from sidecar.transitions import TRANSITIONS, Cause  # noqa: PLC0415 - found from any folder
+    from sidecar.election.transitions import TRANSITIONS, Cause  # noqa: PLC0415 - found from any folder
 
     def words(name: str) -> str:
         return name.lower().replace("_", " ")

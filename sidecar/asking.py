@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from sidecar.clock import Clock, ns, seconds
+from sidecar.election.record import JSON
+from sidecar.election.requests import Candidate
+from sidecar.election.store import Busy, Denied, Unknown
 from sidecar.identity import Pod
-from sidecar.lease import JSON
 from sidecar.status import Status
 from sidecar.stores.answers import Conflicted, NotFound, Received
 from sidecar.stores.client import MERGE_PATCH, Client
-from sidecar.stores.protocol import Busy, Denied, Unknown
 from sidecar.stores.resource import Resource
-from sidecar.writes import Candidate
 
 LONGEST_PAUSE_PERIODS: Final = 4
 """Repeats are ever further apart, up to this many retry periods: after an outage it is soon right again."""

@@ -4,12 +4,12 @@ import random
 from dataclasses import dataclass
 
 from sidecar.clock import Clock
+from sidecar.election.requests import Candidate
+from sidecar.election.store import Store
 from sidecar.history import History
 from sidecar.leadership import Leadership
 from sidecar.rate_limiter import RateLimiter
 from sidecar.status import Status
-from sidecar.stores.protocol import Store
-from sidecar.writes import Candidate
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,12 @@ from typing import Final
 
 from sidecar import proof
 from sidecar.clock import MIN_SLEEP_SECONDS, seconds
-from sidecar.events import Ended
-from sidecar.lease import HolderPod
+from sidecar.election.events import Ended
+from sidecar.election.record import HolderPod
+from sidecar.election.store import Busy, Closed, Denied, Unknown
 from sidecar.logs import move as log_move
 from sidecar.runner import Runner
 from sidecar.stores.pods import Found, PodEvent, Pods, Removed
-from sidecar.stores.protocol import Busy, Closed, Denied, Unknown
 
 _log: Final = logging.getLogger(__name__)
 

@@ -13,11 +13,11 @@ from typing import Any, Final
 
 from sidecar.clock import ns, seconds
 from sidecar.context import Context
-from sidecar.election import Election
-from sidecar.events import Answered, Due, Event, Moment, StepDown, Tick
-from sidecar.situation import Situation
-from sidecar.stores.protocol import Outcome, Unknown
-from sidecar.writes import Kind, Request
+from sidecar.election.events import Answered, Due, Event, Moment, StepDown, Tick
+from sidecar.election.machine import Election
+from sidecar.election.requests import Kind, Request
+from sidecar.election.situation import Situation
+from sidecar.election.store import Outcome, Unknown
 
 HOLD_SECONDS: Final = 0.2
 """How long a release waits until the Pod says that it leads no more: some twenty times what a patch takes; the next leader comes within

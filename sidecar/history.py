@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from sidecar.lease import SENTINEL, Record, format_time, pod_name
+from sidecar.election.record import SENTINEL, Record, format_time, pod_name
 
 KEPT: Final = 100
 """So many terms are kept, the newest."""

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from sidecar.clock import NS_PER_SECOND, Clock, ns, seconds
-from sidecar.lease import format_time, pod_name
-from sidecar.view import State, View
+from sidecar.election.record import format_time, pod_name
+from sidecar.election.view import State, View
 
 VACANT_SECONDS: Final = 0.05
 """Hold back "no leader" for 50 ms: usually the next one has acquired by then, so waiting clients wake once."""

@@ -10,7 +10,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from sidecar.durations import parse_seconds
-from sidecar.lease import pod_name
+from sidecar.election.record import pod_name
 from sidecar.listen import named_twice
 from sidecar.resolved import Resolved, own_pod
 from sidecar.settings import MAX_LEASE_NAME_CHARS, PREFIX, Settings, check_identity, check_label, check_subdomain, variable

@@ -5,11 +5,11 @@ from typing import Any, Final, Protocol
 
 from sidecar.asking import Asking, Refused
 from sidecar.clock import ns, seconds
+from sidecar.election.record import JSON, format_time
+from sidecar.election.store import Unknown
 from sidecar.leadership import Leadership
-from sidecar.lease import JSON, format_time
 from sidecar.stores import resource
 from sidecar.stores.client import STRATEGIC_MERGE_PATCH
-from sidecar.stores.protocol import Unknown
 
 LABEL: Final = "leader-sidecar/role"
 LEADER: Final = "leader"

@@ -7,8 +7,8 @@ from typing import Final
 
 from sidecar.asking import Asking
 from sidecar.clock import ns
+from sidecar.election.record import JSON
 from sidecar.identity import Pod
-from sidecar.lease import JSON
 from sidecar.marks import Condition, Kind, Label, Mark
 from sidecar.recorder import Recorder
 from sidecar.runner import Runner

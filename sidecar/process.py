@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Final
 from sidecar import __version__, checking, children, identity, lean, listen, logs, stopping, watchdog
 from sidecar.beside import works
 from sidecar.clock import SystemClock, ns
+from sidecar.election.store import Store
 from sidecar.leadership import Leadership, Names
 from sidecar.resolved import EXIT_UNUSABLE, Resolved, Unusable, holder_pod, own_pod
 from sidecar.runner import Runner
 from sidecar.status import stuck_seconds
 from sidecar.stores.configuration import service_account_namespace
-from sidecar.stores.protocol import Store
 
 if TYPE_CHECKING:
     from sidecar.stores.credentials import Access

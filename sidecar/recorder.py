@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from sidecar.asking import Asking, Clash, Refused
-from sidecar.election import Election
-from sidecar.lease import JSON, format_time
+from sidecar.election.machine import Election
+from sidecar.election.record import JSON, format_time
+from sidecar.election.store import Denied
+from sidecar.election.view import State
 from sidecar.shown import cut_bytes, plain
 from sidecar.stores import resource
-from sidecar.stores.protocol import Denied
 from sidecar.stores.resource import Resource
-from sidecar.view import State
 
 CONTROLLER: Final = "leader-sidecar"
 WHAT: Final = "events"

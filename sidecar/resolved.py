@@ -9,9 +9,9 @@ from typing import Final, Literal
 
 from sidecar import streams
 from sidecar.durations import format_seconds
+from sidecar.election.record import HolderPod
+from sidecar.election.requests import Candidate
 from sidecar.identity import Pod
-from sidecar.lease import HolderPod
-from sidecar.writes import Candidate
 
 EXIT_UNUSABLE: Final = 2
 """The exit code for faults that an edit of the Pod heals; never for those that heal by themselves."""

@@ -14,8 +14,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from sidecar.election.record import parse_time
 from sidecar.json_values import mapping, string
-from sidecar.lease import parse_time
 
 DEPLOYMENT_REVISION: Final = "deployment.kubernetes.io/revision"
 REVISION_HASH: Final = "controller-revision-hash"

@@ -8,19 +8,19 @@ from typing import ClassVar
 from sidecar import stopping
 from sidecar.clock import Clock
 from sidecar.context import Context
+from sidecar.election.events import Campaign, Health, StepDown
+from sidecar.election.record import pod_name
+from sidecar.election.requests import Candidate
+from sidecar.election.situation import Situation
+from sidecar.election.store import Store
+from sidecar.election.view import State
 from sidecar.elector import Elector
-from sidecar.events import Campaign, Health, StepDown
 from sidecar.history import History
 from sidecar.leadership import Leadership
-from sidecar.lease import pod_name
 from sidecar.rate_limiter import RateLimiter
-from sidecar.situation import Situation
 from sidecar.standby import StandBy
 from sidecar.status import Status
-from sidecar.stores.protocol import Store
-from sidecar.view import State
 from sidecar.watching import Watcher
-from sidecar.writes import Candidate
 
 
 class OutOfSeason(Exception):  # noqa: N818 - said to a client, not a fault

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 from sidecar import health_url
 from sidecar.addresses import LISTEN, PROBE_LISTEN
 from sidecar.durations import parse_seconds
-from sidecar.lease import SENTINEL
+from sidecar.election.record import SENTINEL
 from sidecar.listen import parse_listen
 
 PREFIX: Final = "LEADER_"

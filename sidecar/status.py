@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from sidecar.clock import seconds
-from sidecar.election import Election
-from sidecar.lease import GROUP_ANNOTATION, pod_name
+from sidecar.election.machine import Election
+from sidecar.election.record import GROUP_ANNOTATION, pod_name
+from sidecar.election.requests import Candidate, Kind, Request
+from sidecar.election.store import Busy, Denied, Done, Outcome, Unknown
+from sidecar.election.view import State
 from sidecar.logs import event as log_event
 from sidecar.logs import move as log_move
 from sidecar.shown import cut
-from sidecar.stores.protocol import Busy, Denied, Done, Outcome, Unknown
-from sidecar.view import State
-from sidecar.writes import Candidate, Kind, Request
 
 _log: Final = logging.getLogger(__name__)
 

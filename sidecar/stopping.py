@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from sidecar.clock import Clock, ns, seconds
-from sidecar.situation import Situation
+from sidecar.election.situation import Situation
 
 QUIET_SECONDS: Final = 0.5
 """After so long without a sign of life the application has ended. A living one asks again sooner: the answer to its poll makes it ask."""

@@ -13,16 +13,16 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 from sidecar import revisions
+from sidecar.election.record import JSON, format_time, parse_time
+from sidecar.election.store import Busy, Denied, Unknown
 from sidecar.identity import Pod
 from sidecar.json_values import strict_loads
-from sidecar.lease import JSON, format_time, parse_time
 from sidecar.logs import move as log_move
 from sidecar.revisions import Owner, Waiting
 from sidecar.runner import OutOfSeason, Runner
 from sidecar.stores import resource
 from sidecar.stores.answers import Answer, Received
 from sidecar.stores.client import Client
-from sidecar.stores.protocol import Busy, Denied, Unknown
 from sidecar.stores.resource import Resource
 
 YIELDED_ANNOTATION: Final = "leader-sidecar/yielded"

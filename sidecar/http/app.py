@@ -6,15 +6,15 @@ from http import HTTPStatus
 from aiohttp import hdrs, web
 
 from sidecar.clock import Clock
+from sidecar.election.record import pod_name
+from sidecar.election.view import State
 from sidecar.http import commands, health, metrics, openapi
 from sidecar.http.answers import HEADERS, is_leader_response, json_response, named
 from sidecar.http.errors import MAX_BODY_BYTES, as_json
 from sidecar.http.page import page_response
 from sidecar.http.waiting import Waiting
-from sidecar.lease import pod_name
 from sidecar.runner import Runner
 from sidecar.shown import plain
-from sidecar.view import State
 
 
 def application(runner: Runner, clock: Clock, waiting: Waiting) -> web.Application:

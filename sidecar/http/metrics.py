@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 
 from sidecar.clock import Clock
+from sidecar.election.view import State
 from sidecar.http.answers import HEADERS
 from sidecar.http.waiting import Waiting
 from sidecar.runner import Runner
 from sidecar.status import Histogram
-from sidecar.view import State
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric

@@ -10,11 +10,11 @@ from aiohttp import web
 
 from sidecar import __version__
 from sidecar.durations import SHAPE
+from sidecar.election.record import MAX_TOKEN
+from sidecar.election.view import State
 from sidecar.http.answers import HEADERS
 from sidecar.http.commands import MAX_NAME_CHARS, NAME
-from sidecar.lease import MAX_TOKEN
 from sidecar.shown import to_json
-from sidecar.view import State
 
 JSON = dict[str, Any]
 

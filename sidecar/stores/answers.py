@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
-from sidecar.lease import JSON, Record, parse
+from sidecar.election.record import JSON, Record, parse
+from sidecar.election.store import Busy, Denied, Unknown
 from sidecar.stores.credentials import one_line
-from sidecar.stores.protocol import Busy, Denied, Unknown
 from sidecar.stores.resource import LEASES, Resource
 
 OK: Final = 200

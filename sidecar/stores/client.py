@@ -7,11 +7,11 @@ from dataclasses import replace
 from typing import Any, Final, Self
 from urllib.parse import urlencode
 
-from sidecar.lease import JSON
+from sidecar.election.record import JSON
+from sidecar.election.store import Denied, Unknown, WatchEvent
 from sidecar.stores import watch
 from sidecar.stores.answers import OK, Answer, Received, Reply, decode, meaning
 from sidecar.stores.credentials import Access, one_line
-from sidecar.stores.protocol import Denied, Unknown, WatchEvent
 from sidecar.stores.resource import Resource
 from sidecar.stores.transport import Transport, read
 

@@ -5,12 +5,12 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Final, Self
 
-from sidecar.lease import JSON
+from sidecar.election.record import JSON
+from sidecar.election.store import Closed, Conflict, Done, Missing, Outcome, Store, Unknown, WatchEvent
 from sidecar.stores import resource
 from sidecar.stores.answers import Conflicted, NotFound, Received, body_of_create, lease_in
 from sidecar.stores.client import Client
 from sidecar.stores.credentials import Access, one_line
-from sidecar.stores.protocol import Closed, Conflict, Done, Missing, Outcome, Store, Unknown, WatchEvent
 from sidecar.stores.resource import Resource
 
 TCP_TIMEOUT_SECONDS: Final = 10.0

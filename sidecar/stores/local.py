@@ -22,10 +22,8 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from sidecar.clock import Clock
-from sidecar.lease import JSON, parse
-from sidecar.shown import cut
-from sidecar.stores.lease_file import GoneError, LeaseFile, StoreUnusable, UncertainError, is_busy, said
-from sidecar.stores.protocol import (
+from sidecar.election.record import JSON, parse
+from sidecar.election.store import (
     Alive,
     Busy,
     Changed,
@@ -41,6 +39,8 @@ from sidecar.stores.protocol import (
     Unknown,
     WatchEvent,
 )
+from sidecar.shown import cut
+from sidecar.stores.lease_file import GoneError, LeaseFile, StoreUnusable, UncertainError, is_busy, said
 from sidecar.stores.rules import complaint, merged
 
 __all__ = ["LocalStore", "StoreUnusable"]

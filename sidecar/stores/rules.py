@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from sidecar.lease import parse_time
+from sidecar.election.record import parse_time
 from sidecar.shown import cut
 
 MAX_ANNOTATION_BYTES: Final = 256 * 1024

@@ -18,7 +18,7 @@ import aiohttp
 from multidict import CIMultiDict
 
 from sidecar import __version__
-from sidecar.lease import JSON
+from sidecar.election.record import JSON
 from sidecar.stores import tls
 from sidecar.stores.answers import UNAUTHORIZED, Answer
 from sidecar.stores.credentials import Access

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from sidecar.lease import GROUP_ANNOTATION, JSON, STANDBY_ANNOTATION, SUCCESSOR_ANNOTATION, TERM_ANNOTATION
+from sidecar.election.record import GROUP_ANNOTATION, JSON, STANDBY_ANNOTATION, SUCCESSOR_ANNOTATION, TERM_ANNOTATION
 from sidecar.yielding import YIELDED_ANNOTATION
 
 LETTERS: Final = '{}[]":,\\0123456789eE+-.nulltruefals \t\n\r\0\x0b\x7f\u00a0\u2028\ufeffé٣'

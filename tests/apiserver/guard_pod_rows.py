@@ -4,7 +4,7 @@
 
 from typing import Any
 
-from sidecar.lease import JSON
+from sidecar.election.record import JSON
 from sidecar.marks import Condition, Label
 from tests.apiserver.guard_rows import Row
 from tests.apiserver.guard_stage import APPLY, JSON_PATCH, PUT, STRATEGIC, WALL_US, Stage

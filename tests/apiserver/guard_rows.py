@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sidecar.lease import GROUP_ANNOTATION, JSON, SENTINEL, STANDBY_ANNOTATION
+from sidecar.election.record import GROUP_ANNOTATION, JSON, SENTINEL, STANDBY_ANNOTATION
 from sidecar.yielding import YIELDED_ANNOTATION
 from tests.apiserver.guard_stage import (
     APPLY,

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sidecar import writes
-from sidecar.lease import JSON, TERM_ANNOTATION, HolderPod, Record, merge_patch, parse
-from sidecar.writes import Candidate, Held
+from sidecar.election import requests
+from sidecar.election.record import JSON, TERM_ANNOTATION, HolderPod, Record, merge_patch, parse
+from sidecar.election.requests import Candidate, Held
 from tests.apiserver.guarded import Guarded, made
 from tests.apiserver.kustomized import MERGE, BoundPod
 from tests.apiserver.server import ApiServer
@@ -78,21 +78,21 @@ class Stage:
 
     def acquired(self, pod: BoundPod) -> JSON:
         """A new term of that Pod's, as its sidecar patches it."""
-        return self._patch(writes.acquire(self.candidate(pod), self.record, token_of(self.record), 15, self._later_us()))
+        return self._patch(requests.acquire(self.candidate(pod), self.record, token_of(self.record), 15, self._later_us()))
 
     def renewed(self, pod: BoundPod, token: int | None = None) -> JSON:
         """A renewal by that Pod; of the term with `token`, else of the one that stands there."""
         record = self.record
         held = Held(token if token is not None else record.token or 0, record.acquire_time_us or WALL_US, record.transitions, 0)
-        return self._patch(writes.renew(self.candidate(pod), record, held, 15, self._later_us()))
+        return self._patch(requests.renew(self.candidate(pod), record, held, 15, self._later_us()))
 
     def released(self, pod: BoundPod, successor: str = "") -> JSON:
         """A release by that Pod."""
-        return self._patch(writes.release(self.candidate(pod), self.record, None, self._later_us(), successor))
+        return self._patch(requests.release(self.candidate(pod), self.record, None, self._later_us(), successor))
 
     def sentinel(self, token: int | None = None) -> JSON:
         """The body of the create where the Lease is missing."""
-        body = merge_patch(writes.sentinel(self.candidate(self.second), 0, token, None, WALL_US), None)
+        body = merge_patch(requests.sentinel(self.candidate(self.second), 0, token, None, WALL_US), None)
         body["metadata"]["name"] = "web"
         return body
 
@@ -100,7 +100,7 @@ class Stage:
         return merge_patch(record, record.version)
 
     def _later_us(self) -> int:
-        return writes.next_time_us(WALL_US, self.record, 0)
+        return requests.next_time_us(WALL_US, self.record, 0)
 
     def administer(self, patch: JSON) -> None:
         """The administrator's merge patch, which is stored."""
@@ -209,7 +209,7 @@ def behind_a_sentinel(there: Stage) -> None:
     """It was deleted, and web-1 has made it anew."""
     token = token_of(there.record)
     there.server.delete_lease(there.guarded.namespace)
-    body = merge_patch(writes.sentinel(there.candidate(there.second), 0, token, None, WALL_US), None)
+    body = merge_patch(requests.sentinel(there.candidate(there.second), 0, token, None, WALL_US), None)
     status, found = there.server.request("POST", there.second.leases(), with_metadata(body, name="web"), token=there.second.token)
     assert status == 201, found
 

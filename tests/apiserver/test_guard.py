@@ -8,7 +8,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from sidecar.lease import STANDBY_ANNOTATION, TERM_ANNOTATION
+from sidecar.election.record import STANDBY_ANNOTATION, TERM_ANNOTATION
 from tests.apiserver.conftest import SHORT
 from tests.apiserver.guard_stage import Stage, with_spec
 from tests.apiserver.guarded import Guarded, enforced, made, refused

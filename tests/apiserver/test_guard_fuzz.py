@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.json_values import strict_loads
-from sidecar.lease import (
+from sidecar.election.record import (
     GROUP_ANNOTATION,
     JSON,
     MAX_DURATION_SECONDS,
@@ -25,6 +24,7 @@ from sidecar.lease import (
     parse,
     standby_patch,
 )
+from sidecar.json_values import strict_loads
 from sidecar.yielding import YIELDED_ANNOTATION
 from tests.apiserver import guard_stage
 from tests.apiserver.guard_mutations import mutated

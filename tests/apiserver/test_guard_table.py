@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.lease import GROUP_ANNOTATION, STANDBY_ANNOTATION
+from sidecar.election.record import GROUP_ANNOTATION, STANDBY_ANNOTATION
 from tests.apiserver import guard_stage
 from tests.apiserver.guard_field_rows import ANNOTATIONS, FIELDS, TOKENS
 from tests.apiserver.guard_pod_rows import BINDINGS, PODS, running

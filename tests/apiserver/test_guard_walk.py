@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from sidecar.lease import JSON, SENTINEL, STANDBY_ANNOTATION, TERM_ANNOTATION, HolderPod, parse, standby_patch
+from sidecar.election.record import JSON, SENTINEL, STANDBY_ANNOTATION, TERM_ANNOTATION, HolderPod, parse, standby_patch
+from sidecar.election.requests import Kind, Request
+from sidecar.election.store import Conflict, Done, Missing, Outcome
 from sidecar.standby import wished
-from sidecar.stores.protocol import Conflict, Done, Missing, Outcome
-from sidecar.writes import Kind, Request
 from sidecar.yielding import YIELDED_ANNOTATION
 from tests.apiserver.guarded import Guarded
 from tests.apiserver.kustomized import MERGE, BoundPod

@@ -4,11 +4,11 @@ import asyncio
 from pathlib import Path
 
 from sidecar.clock import SystemClock
+from sidecar.election.requests import Candidate
 from sidecar.leadership import Leadership, Names
 from sidecar.runner import Runner
 from sidecar.stores import credentials
 from sidecar.stores.kubernetes import KubernetesStore
-from sidecar.writes import Candidate
 from tests.apiserver.conftest import Field, shipped
 
 LEASES = ("web", "batch")

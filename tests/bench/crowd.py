@@ -15,14 +15,14 @@ from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, replace
 
 from sidecar.clock import SystemClock
+from sidecar.election.record import JSON
+from sidecar.election.requests import Candidate
+from sidecar.election.store import Outcome, Store, WatchEvent
+from sidecar.election.view import State, View
 from sidecar.leadership import Leadership, Names
-from sidecar.lease import JSON
 from sidecar.runner import Runner
 from sidecar.stores import credentials
 from sidecar.stores.kubernetes import KubernetesStore
-from sidecar.stores.protocol import Outcome, Store, WatchEvent
-from sidecar.view import State, View
-from sidecar.writes import Candidate
 
 CLOCK = SystemClock()
 

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 
-from sidecar.lease import Record, Term, merge_patch
-from sidecar.stores.protocol import (
+from sidecar.election.record import Record, Term, merge_patch
+from sidecar.election.store import (
     Alive,
     Changed,
     Done,

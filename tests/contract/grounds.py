@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from sidecar.clock import SystemClock
-from sidecar.lease import JSON
+from sidecar.election.record import JSON
+from sidecar.election.store import Done, Store
 from sidecar.stores import credentials
 from sidecar.stores.configuration import Configuration
 from sidecar.stores.credentials import Access
 from sidecar.stores.kubernetes import KubernetesStore
 from sidecar.stores.local import LocalStore
-from sidecar.stores.protocol import Done, Store
 from sidecar.stores.rules import merged
 from tests.apiserver.server import ApiServer
 from tests.simulation.fake_apiserver import FakeApiServer

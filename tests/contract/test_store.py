@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from sidecar.lease import SUCCESSOR_ANNOTATION, TERM_ANNOTATION, Record, merge_patch
-from sidecar.stores.protocol import (
+from sidecar.election.record import SUCCESSOR_ANNOTATION, TERM_ANNOTATION, Record, merge_patch
+from sidecar.election.store import (
     Conflict,
     Denied,
     Done,

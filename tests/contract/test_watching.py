@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import replace
 from statistics import median
 
-from sidecar.stores.protocol import (
+from sidecar.election.store import (
     Closed,
     Deleted,
     Unknown,

@@ -9,6 +9,9 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient
 
 from sidecar.clock import SystemClock, ns
+from sidecar.election.requests import Candidate
+from sidecar.election.situation import Situation
+from sidecar.election.view import State, View
 from sidecar.history import History
 from sidecar.http import app, probes
 from sidecar.http.guards import local_only
@@ -16,11 +19,8 @@ from sidecar.http.protocol import Check, speak
 from sidecar.http.waiting import Waiting
 from sidecar.leadership import Leadership, Names
 from sidecar.runner import OutOfSeason, Runner
-from sidecar.situation import Situation
 from sidecar.status import Status
 from sidecar.stopping import Sign
-from sidecar.view import State, View
-from sidecar.writes import Candidate
 
 if TYPE_CHECKING:
     from tests.http.stand_in import StandIn

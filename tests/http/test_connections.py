@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from sidecar.election.view import State, View
 from sidecar.listen import Address, bind
-from sidecar.view import State, View
 from tests.http.conftest import FakeRunner
 from tests.http.test_serving import Served, Streams, answer
 

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 import pytest
 
 from sidecar import logs
-from sidecar.election import Election
-from sidecar.lease import GROUP_ANNOTATION, STANDBY_ANNOTATION, SUCCESSOR_ANNOTATION, TERM_ANNOTATION, parse, pod_name
-from sidecar.situation import Situation
-from sidecar.stores.protocol import Denied, Unknown
-from sidecar.view import State
+from sidecar.election.machine import Election
+from sidecar.election.record import GROUP_ANNOTATION, STANDBY_ANNOTATION, SUCCESSOR_ANNOTATION, TERM_ANNOTATION, parse, pod_name
+from sidecar.election.situation import Situation
+from sidecar.election.store import Denied, Unknown
+from sidecar.election.view import State
 from tests.http.conftest import ME, Client, FakeRunner
 
 PIECES = (

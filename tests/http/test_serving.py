@@ -11,10 +11,10 @@ from contextlib import AsyncExitStack
 import pytest
 from aiohttp import ClientSession
 
+from sidecar.election.view import State, View
 from sidecar.http import commands, limits, listener
 from sidecar.http.serve import serving
 from sidecar.listen import Address, bind
-from sidecar.view import State, View
 from tests.http.conftest import CLOCK, FakeRunner, as_runner
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from sidecar.election.requests import Candidate
 from sidecar.status import stuck_seconds
 from sidecar.watchdog import _Pauses
-from sidecar.writes import Candidate
 from tests.apiserver.sidecar_process import ROOT, Sidecar, ending, until
 
 TIMES = {"LEADER_LEASE_DURATION": "6s", "LEADER_RENEW_DEADLINE": "4s", "LEADER_RETRY_PERIOD": "1s"}

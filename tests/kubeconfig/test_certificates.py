@@ -11,9 +11,9 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from sidecar.election.store import Missing, Unknown
 from sidecar.stores import credentials
 from sidecar.stores.kubernetes import KubernetesStore
-from sidecar.stores.protocol import Missing, Unknown
 from tests.authority import Authority
 from tests.binaries.build import ensure
 from tests.kubeconfig.echo import Echo, echoing

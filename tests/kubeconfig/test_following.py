@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 import trustme
 
+from sidecar.election.store import Denied, Missing, Outcome, Unknown
 from sidecar.stores import credentials, plugin
 from sidecar.stores.configuration import Configuration
 from sidecar.stores.credentials import Access
 from sidecar.stores.kubernetes import KubernetesStore
-from sidecar.stores.protocol import Denied, Missing, Outcome, Unknown
 from tests.kubeconfig.echo import Echo, echoing
 from tests.kubeconfig.table import V1, config
 from tests.unit.scripted import until

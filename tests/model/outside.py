@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from sidecar.lease import SENTINEL, Record
+from sidecar.election.record import SENTINEL, Record
 
 GO: Final = "go-1"
 

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from sidecar.lease import SENTINEL
-from sidecar.writes import Kind
+from sidecar.election.record import SENTINEL
+from sidecar.election.requests import Kind
 from tests.model.outside import WEBHOOKS
 from tests.model.world import World, forget, start
 

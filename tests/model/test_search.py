@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from sidecar import promise, writes
 from sidecar.clock import ns
-from sidecar.writes import Candidate, Request
+from sidecar.election import expiry, requests
+from sidecar.election.requests import Candidate, Request
 from tests.model.search import CONFIGS, Config, search
 
 
@@ -24,7 +24,7 @@ def test_no_interleaving_breaks_a_rule(name: str) -> None:
 
 def test_the_search_finds_a_deadline_that_is_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two units beyond what S3 allows: the way to two leaders is told step by step."""
-    true = writes.deadline_ns
+    true = requests.deadline_ns
 
     def longer(me: Candidate, request: Request) -> int:
         return true(me, request) + ns(2)

@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 
 from sidecar.clock import NS_PER_SECOND
-from sidecar.election import Election
-from sidecar.events import Answered, Doubted, Event, Moment, StepDown, Tick, Watched
-from sidecar.lease import SENTINEL, Record
-from sidecar.stores.protocol import Conflict, Done, Missing, Outcome, Unknown
-from sidecar.view import State
-from sidecar.writes import Candidate, Kind, Request
+from sidecar.election.events import Answered, Doubted, Event, Moment, StepDown, Tick, Watched
+from sidecar.election.machine import Election
+from sidecar.election.record import SENTINEL, Record
+from sidecar.election.requests import Candidate, Kind, Request
+from sidecar.election.store import Conflict, Done, Missing, Outcome, Unknown
+from sidecar.election.view import State
 from tests.model.outside import KEEPING, WEBHOOKS, held_by_go, released_late
 
 LEASE_SECONDS, RENEW_SECONDS, RETRY_SECONDS = 3, 2, 1

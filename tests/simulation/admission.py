@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from math import ceil
 
-from sidecar.lease import JSON
+from sidecar.election.record import JSON
 from tests.simulation.schedule import Schedule, Step
 
 Admit = Callable[[JSON], JSON]

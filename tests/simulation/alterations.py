@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from sidecar.clock import ns
-from sidecar.lease import SENTINEL, Record, format_time
+from sidecar.election.record import SENTINEL, Record, format_time
 from tests.simulation.life import Life
 from tests.simulation.versions import number
 

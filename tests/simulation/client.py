@@ -12,12 +12,12 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from sidecar.clock import Clock
+from sidecar.election.view import State
 from sidecar.http.app import application
 from sidecar.http.errors import Refused
 from sidecar.http.waiting import Waiting
 from sidecar.leadership import Answer
 from sidecar.runner import Runner
-from sidecar.view import State
 
 AT_ONCE: Final[dict[str, tuple[str, dict[str, str]]]] = {
     "leader": ("/leader", {}),

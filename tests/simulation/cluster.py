@@ -8,9 +8,9 @@ from email.utils import format_datetime
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from sidecar.election.store import Unknown
 from sidecar.stores.answers import Answer
 from sidecar.stores.client import Client
-from sidecar.stores.protocol import Unknown
 from sidecar.stores.rules import merged
 from tests.simulation.memory_store import WAY_SECONDS, MemoryLease
 from tests.workloads import JSON, NOW

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from sidecar.clock import NS_PER_SECOND, ns
-from sidecar.lease import JSON, MAX_DURATION_SECONDS, SENTINEL, Record, format_time
+from sidecar.election.record import JSON, MAX_DURATION_SECONDS, SENTINEL, Record, format_time
+from sidecar.election.store import Conflict, Done, Outcome
 from sidecar.rate_limiter import BURST
-from sidecar.stores.protocol import Conflict, Done, Outcome
 from tests.simulation import alterations
 from tests.simulation.life import MANY, Life
 from tests.simulation.loop import Agenda, Process

@@ -1,11 +1,11 @@
 """What groups, an application's health, a time out and the hold of a release must obey; looked at from outside, as the rest is."""
 
 from sidecar.clock import ns
+from sidecar.election.events import UNHEALTHY_DURATIONS
+from sidecar.election.record import JSON, SENTINEL, Record, format_time
+from sidecar.election.store import Done, Outcome
+from sidecar.election.view import State, View
 from sidecar.elector import HOLD_SECONDS
-from sidecar.events import UNHEALTHY_DURATIONS
-from sidecar.lease import JSON, SENTINEL, Record, format_time
-from sidecar.stores.protocol import Done, Outcome
-from sidecar.view import State, View
 from tests.simulation.commits import Commits
 from tests.simulation.life import MANY, Life
 from tests.simulation.loop import Process

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
-from sidecar.lease import JSON
+from sidecar.election.record import JSON
 from tests.merge_patch import merge
 
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"

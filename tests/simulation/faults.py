@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from sidecar.clock import NS_PER_SECOND, ns
-from sidecar.lease import SENTINEL
+from sidecar.election.record import SENTINEL
 from tests.simulation.admission import webhook
 from tests.simulation.app_faults import AppFaults
 from tests.simulation.judge import Judge

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
-from sidecar.events import UNHEALTHY_DURATIONS
+from sidecar.election.events import UNHEALTHY_DURATIONS
 from tests.simulation.client import AT_ONCE, WAITING
 from tests.simulation.pod import Plan
 from tests.simulation.schedule import Schedule, Step

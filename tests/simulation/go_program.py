@@ -8,8 +8,8 @@ import random
 from collections.abc import Callable
 
 from sidecar.clock import ns
-from sidecar.lease import Record, format_time
-from sidecar.stores.protocol import Done, Outcome
+from sidecar.election.record import Record, format_time
+from sidecar.election.store import Done, Outcome
 from tests.simulation.judge import Judge
 from tests.simulation.life import EPOCH_US
 from tests.simulation.loop import Agenda

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from sidecar.lease import JSON
-from sidecar.stores.protocol import Done, Outcome, Unknown
+from sidecar.election.record import JSON
+from sidecar.election.store import Done, Outcome, Unknown
 from tests.simulation.network import LinkStore
 
 

@@ -4,9 +4,9 @@ Nothing here knows how the election works.
 """
 
 from sidecar.clock import ns
+from sidecar.election.record import SENTINEL, Record
+from sidecar.election.view import State, View
 from sidecar.leadership import Answer
-from sidecar.lease import SENTINEL, Record
-from sidecar.view import State, View
 from tests.simulation import alterations
 from tests.simulation.commits import shown
 from tests.simulation.conduct import FOUND_SECONDS, Conduct

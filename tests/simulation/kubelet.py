@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from sidecar.lease import JSON
+from sidecar.election.record import JSON
 from tests.simulation.loop import Agenda
 
 LAG_NS = 300_000_000

@@ -7,7 +7,7 @@ was released: one that was emptied by hand they would take at once, which design
 import random
 from dataclasses import replace
 
-from sidecar.lease import format_time
+from sidecar.election.record import format_time
 from tests.simulation.go_program import NAME
 from tests.simulation.judge import Judge
 from tests.simulation.life import EPOCH_US

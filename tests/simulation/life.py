@@ -7,12 +7,12 @@ from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sidecar.clock import SystemClock, ns
+from sidecar.election.record import Record
+from sidecar.election.requests import Candidate
+from sidecar.election.view import State, View
 from sidecar.elector import Elector
 from sidecar.leadership import Answer, Leadership
-from sidecar.lease import Record
 from sidecar.runner import Runner
-from sidecar.view import State, View
-from sidecar.writes import Candidate
 from tests.simulation.loop import Agenda, Process
 
 if TYPE_CHECKING:

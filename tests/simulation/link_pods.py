@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import AsyncGenerator
 
-from sidecar.lease import JSON
+from sidecar.election.record import JSON
+from sidecar.election.store import Busy, Closed, Denied, Missing, Unknown
 from sidecar.stores.pods import Found, PodEvent, PodOutcome, Pods, Removed
-from sidecar.stores.protocol import Busy, Closed, Denied, Missing, Unknown
 from tests.simulation.kubelet import Kubelet
 from tests.simulation.loop import Process
 from tests.simulation.network import Link

@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import AsyncGenerator
 
-from sidecar.lease import JSON, Record, parse
-from sidecar.stores.protocol import Changed, Conflict, Done, Missing, Opened, Outcome, Store, WatchEvent
+from sidecar.election.record import JSON, Record, parse
+from sidecar.election.store import Changed, Conflict, Done, Missing, Opened, Outcome, Store, WatchEvent
 from sidecar.stores.rules import merged
 
 WAY_SECONDS = 0.001

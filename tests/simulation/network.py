@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from sidecar.clock import NS_PER_SECOND
-from sidecar.lease import JSON, TERM_ANNOTATION, Record
-from sidecar.stores.protocol import (
+from sidecar.election.record import JSON, TERM_ANNOTATION, Record
+from sidecar.election.store import (
     Busy,
     Changed,
     Closed,

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from sidecar.app_health import Verdict, follow
 from sidecar.clock import ns
 from sidecar.early import EarlyTakeover
+from sidecar.election.record import HolderPod
+from sidecar.election.requests import Candidate
+from sidecar.election.view import State, View
 from sidecar.elector import Elector
 from sidecar.leadership import Names
-from sidecar.lease import HolderPod
 from sidecar.runner import Runner
 from sidecar.standby import StandBy
-from sidecar.view import State, View
-from sidecar.writes import Candidate
 from tests.simulation.application import Application
 from tests.simulation.client import WAITING, Client
 from tests.simulation.connection import Connection

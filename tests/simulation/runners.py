@@ -3,10 +3,10 @@
 import random
 
 from sidecar.clock import Clock
+from sidecar.election.requests import Candidate
+from sidecar.election.store import Store
 from sidecar.leadership import Leadership
 from sidecar.runner import Runner
-from sidecar.stores.protocol import Store
-from sidecar.writes import Candidate
 
 
 class NoStandBy(Runner):

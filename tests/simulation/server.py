@@ -6,8 +6,8 @@ from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
-from sidecar.lease import JSON, SUCCESSOR_ANNOTATION, TERM_ANNOTATION, Record, parse
-from sidecar.stores.protocol import Conflict, Done, Missing, Outcome
+from sidecar.election.record import JSON, SUCCESSOR_ANNOTATION, TERM_ANNOTATION, Record, parse
+from sidecar.election.store import Conflict, Done, Missing, Outcome
 from sidecar.stores.rules import merged
 from tests.simulation.versions import text
 

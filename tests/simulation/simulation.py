@@ -8,8 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from sidecar.clock import NS_PER_SECOND, ns
-from sidecar.situation import OUT, Situation
-from sidecar.view import State
+from sidecar.election.situation import OUT, Situation
+from sidecar.election.view import State
 from tests.simulation.admission import webhook
 from tests.simulation.commits import ViolationError
 from tests.simulation.faults import Faults

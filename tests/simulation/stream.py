@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sidecar.clock import NS_PER_SECOND
-from sidecar.lease import Record
-from sidecar.stores.protocol import Busy, Changed, Closed, Deleted, Denied, Done, Missing, Opened, Unknown, WatchEvent
+from sidecar.election.record import Record
+from sidecar.election.store import Busy, Changed, Closed, Deleted, Denied, Done, Missing, Opened, Unknown, WatchEvent
 from tests.simulation.loop import Process
 
 if TYPE_CHECKING:

@@ -5,11 +5,11 @@ from random import Random
 
 import pytest
 
+from sidecar.election.record import JSON
+from sidecar.election.requests import Candidate
+from sidecar.election.store import Outcome, Store, Unknown
 from sidecar.leadership import Leadership, Names
-from sidecar.lease import JSON
 from sidecar.runner import Runner
-from sidecar.stores.protocol import Outcome, Store, Unknown
-from sidecar.writes import Candidate
 from tests.simulation.memory_store import MemoryLease, MemoryStore
 from tests.simulation.runners import NoStandBy
 from tests.simulation.virtual_time import VirtualClock, run_virtually

@@ -9,8 +9,8 @@ from functools import partial
 from itertools import cycle
 
 from sidecar.clock import ns
-from sidecar.lease import SENTINEL
-from sidecar.view import State
+from sidecar.election.record import SENTINEL
+from sidecar.election.view import State
 from tests.simulation.network import Weather
 from tests.simulation.pod import Plan, Pod
 from tests.simulation.schedule import Schedule

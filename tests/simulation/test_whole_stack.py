@@ -10,6 +10,7 @@ from random import Random
 import aiohttp
 from aiohttp import web
 
+from sidecar.election.requests import Candidate
 from sidecar.http import app
 from sidecar.http.waiting import Waiting
 from sidecar.leadership import Leadership, Names
@@ -17,7 +18,6 @@ from sidecar.runner import Runner
 from sidecar.stores.configuration import Configuration
 from sidecar.stores.credentials import Access
 from sidecar.stores.kubernetes import KubernetesStore
-from sidecar.writes import Candidate
 from tests.simulation.fake_apiserver import FakeApiServer, drop
 from tests.simulation.runners import NoStandBy
 from tests.simulation.virtual_time import VirtualClock, run_virtually

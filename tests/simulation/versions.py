@@ -1,6 +1,6 @@
 """Versions as etcd counts them, whatever a server makes of them for its clients."""
 
-from sidecar.lease import Record
+from sidecar.election.record import Record
 
 
 def text(version: int, *, opaque: bool) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from sidecar.lease import JSON, TERM_ANNOTATION
+from sidecar.election.record import JSON, TERM_ANNOTATION
 
 Admit = Callable[[JSON], JSON]
 

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, field
 
-from sidecar.lease import JSON, Record, parse
-from sidecar.stores.protocol import Conflict, Done, Missing, Outcome
-from sidecar.writes import Kind, Request
+from sidecar.election.record import JSON, Record, parse
+from sidecar.election.requests import Kind, Request
+from sidecar.election.store import Conflict, Done, Missing, Outcome
 from tests.merge_patch import merge
 
 

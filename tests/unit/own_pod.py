@@ -8,15 +8,15 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from sidecar.election.record import JSON
+from sidecar.election.requests import Candidate
+from sidecar.election.store import Outcome, Unknown
 from sidecar.identity import Pod
 from sidecar.leadership import Leadership, Names
-from sidecar.lease import JSON
 from sidecar.pod import OwnPod
 from sidecar.runner import Runner
 from sidecar.stores.answers import Answer
 from sidecar.stores.client import Client
-from sidecar.stores.protocol import Outcome, Unknown
-from sidecar.writes import Candidate
 from tests.simulation.memory_store import MemoryLease, MemoryStore
 from tests.simulation.runners import NoStandBy
 from tests.simulation.virtual_time import VirtualClock

@@ -4,9 +4,9 @@ from dataclasses import replace
 from typing import Any
 
 from sidecar.clock import NS_PER_SECOND
-from sidecar.lease import TERM_ANNOTATION
-from sidecar.view import State
-from sidecar.writes import Kind
+from sidecar.election.record import TERM_ANNOTATION
+from sidecar.election.requests import Kind
+from sidecar.election.view import State
 from tests.unit.world import Actor, World
 
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from sidecar.clock import ns
-from sidecar.lease import TERM_ANNOTATION, HolderPod
-from sidecar.view import State
-from sidecar.writes import Kind
+from sidecar.election.record import TERM_ANNOTATION, HolderPod
+from sidecar.election.requests import Kind
+from sidecar.election.view import State
 from tests.unit.admission import Admit, adds_a_field, removes_annotations, retells_the_term, rounds, sets
 from tests.unit.situations import due, leading, stepping_down
 from tests.unit.world import Actor, World

@@ -10,9 +10,9 @@ import pytest
 
 from sidecar import stopping
 from sidecar.clock import seconds
+from sidecar.election.requests import Candidate
 from sidecar.leadership import Leadership, Names
 from sidecar.runner import Runner
-from sidecar.writes import Candidate
 from tests.simulation.memory_store import MemoryLease, MemoryStore
 from tests.simulation.runners import NoStandBy
 from tests.simulation.virtual_time import VirtualClock, run_virtually

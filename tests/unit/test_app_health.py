@@ -10,8 +10,8 @@ import pytest
 
 from sidecar.app_health import MAX_BODY_BYTES, HTTPProbe, Verdict, follow
 from sidecar.clock import SystemClock
+from sidecar.election.requests import Candidate
 from sidecar.leadership import Leadership, Names
-from sidecar.writes import Candidate
 from tests.simulation.memory_store import MemoryLease, MemoryStore
 from tests.simulation.runners import NoStandBy
 from tests.simulation.virtual_time import VirtualClock, run_virtually

@@ -5,12 +5,12 @@ import asyncio
 import pytest
 
 from sidecar.clock import seconds
+from sidecar.election.record import JSON
+from sidecar.election.requests import Candidate, Kind
+from sidecar.election.store import Outcome
+from sidecar.election.view import State
 from sidecar.leadership import VACANT_SECONDS, Leadership, Names
-from sidecar.lease import JSON
 from sidecar.runner import Runner
-from sidecar.stores.protocol import Outcome
-from sidecar.view import State
-from sidecar.writes import Candidate, Kind
 from tests.simulation.memory_store import MemoryLease, MemoryStore
 from tests.simulation.runners import NoStandBy
 from tests.simulation.virtual_time import VirtualClock, run_virtually

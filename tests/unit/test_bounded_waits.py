@@ -2,10 +2,10 @@
 
 import pytest
 
-from sidecar.election import MOST_UNRESOLVED
-from sidecar.events import SPREAD_SECONDS, Health, StepDown
-from sidecar.stores.protocol import Busy, Unknown
-from sidecar.writes import Kind
+from sidecar.election.events import SPREAD_SECONDS, Health, StepDown
+from sidecar.election.machine import MOST_UNRESOLVED
+from sidecar.election.requests import Kind
+from sidecar.election.store import Busy, Unknown
 from tests.unit.situations import due, expired, leading
 from tests.unit.world import World
 

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 import trustme
 
-from sidecar.lease import JSON
+from sidecar.election.record import JSON
+from sidecar.election.store import Busy, Denied, Missing, Unknown
 from sidecar.stores import resource
 from sidecar.stores.answers import Answer, Conflicted, NotFound, Received
 from sidecar.stores.client import Client
 from sidecar.stores.configuration import Configuration
 from sidecar.stores.credentials import Access
 from sidecar.stores.kubernetes import KubernetesStore
-from sidecar.stores.protocol import Busy, Denied, Missing, Unknown
 from sidecar.stores.resource import Resource
 
 WEB = resource.lease("shop", "web")

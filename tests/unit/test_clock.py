@@ -5,7 +5,7 @@ import time
 import pytest
 
 from sidecar.clock import SystemClock
-from sidecar.lease import format_time, parse_time
+from sidecar.election.record import format_time, parse_time
 
 
 def test_a_time_zone_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,9 +3,9 @@
 import pytest
 
 from sidecar.clock import ns
-from sidecar.stores.protocol import Busy, Conflict, Denied, Missing, Unknown
-from sidecar.view import State
-from sidecar.writes import Kind
+from sidecar.election.requests import Kind
+from sidecar.election.store import Busy, Conflict, Denied, Missing, Unknown
+from sidecar.election.view import State
 from tests.unit.situations import due, leading
 from tests.unit.world import World
 

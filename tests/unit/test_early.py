@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from sidecar.events import Ended
-from sidecar.lease import SENTINEL, TERM_ANNOTATION, HolderPod, Term, parse
-from sidecar.writes import Kind
+from sidecar.election.events import Ended
+from sidecar.election.record import SENTINEL, TERM_ANNOTATION, HolderPod, Term, parse
+from sidecar.election.requests import Kind
 from tests.unit.situations import led_by_a
 from tests.unit.world import Actor, World
 

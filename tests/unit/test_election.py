@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from sidecar.election import Election
-from sidecar.events import Campaign, Confirmed, Doubted, Moment, StepDown, Tick, Watched
-from sidecar.transitions import TRANSITIONS, Cause
-from sidecar.view import State
-from sidecar.writes import Kind
+from sidecar.election.events import Campaign, Confirmed, Doubted, Moment, StepDown, Tick, Watched
+from sidecar.election.machine import Election
+from sidecar.election.requests import Kind
+from sidecar.election.transitions import TRANSITIONS, Cause
+from sidecar.election.view import State
 from tests.unit.admission import sets
 from tests.unit.situations import expired, in_conflict, leading, resigned, stepping_down, twin_writes
 from tests.unit.walk import perform, steps

@@ -2,9 +2,9 @@
 
 import pytest
 
-from sidecar.events import SPREAD_SECONDS
-from sidecar.lease import JSON, TERM_ANNOTATION
-from sidecar.writes import Kind
+from sidecar.election.events import SPREAD_SECONDS
+from sidecar.election.record import JSON, TERM_ANNOTATION
+from sidecar.election.requests import Kind
 from tests.unit.situations import due
 from tests.unit.world import World
 

@@ -5,8 +5,8 @@ from itertools import pairwise
 
 import pytest
 
-from sidecar import writes
 from sidecar.clock import ns
+from sidecar.election import requests
 from sidecar.rate_limiter import BURST, KEPT_REQUESTS
 from sidecar.watching import LONGEST_PROOF_PERIODS
 from tests.simulation.virtual_time import VirtualClock, run_virtually
@@ -197,7 +197,7 @@ def test_a_poll_holds_up_no_acquisition_that_waits_for_the_budget() -> None:
         await it.crash()
         while (due := it.follower.situation().due(clock.boottime_ns())) is None or due.at_ns - clock.boottime_ns() > ns(0.02):  # noqa: ASYNC110 - until a moment, no event
             await asyncio.sleep(0.01)
-        assert due.kind is writes.Kind.ACQUIRE
+        assert due.kind is requests.Kind.ACQUIRE
         while it.follower.rate_limiter.opens_ns() < clock.boottime_ns() + ns(1.5 * DEFAULT.retry):  # a poll comes before that
             it.follower.rate_limiter.spend(clock.boottime_ns())
         before = len(it.store.asked)

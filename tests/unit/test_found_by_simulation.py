@@ -1,10 +1,10 @@
 """What the simulator found in the election, each as the smallest schedule that shows it."""
 
-from sidecar.lease import Record, Term
-from sidecar.promise import seen
-from sidecar.stores.protocol import Done
-from sidecar.view import State
-from sidecar.writes import Kind
+from sidecar.election.expiry import seen
+from sidecar.election.record import Record, Term
+from sidecar.election.requests import Kind
+from sidecar.election.store import Done
+from sidecar.election.view import State
 from tests.unit.world import World
 
 LONG = {"lease_duration_seconds": 60, "renew_deadline_seconds": 40.0, "retry_period_seconds": 8.0, "drain_timeout_seconds": 40.0}

@@ -3,10 +3,10 @@
 import pytest
 
 from sidecar.clock import ns
-from sidecar.events import StepDown
-from sidecar.lease import TERM_ANNOTATION, merge_patch
-from sidecar.stores.protocol import Denied
-from sidecar.writes import Kind
+from sidecar.election.events import StepDown
+from sidecar.election.record import TERM_ANNOTATION, merge_patch
+from sidecar.election.requests import Kind
+from sidecar.election.store import Denied
 from tests.unit.situations import cut, led_by_a
 
 

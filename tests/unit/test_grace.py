@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from sidecar.election.store import Denied, Missing, Unknown
 from sidecar.grace import Grace
 from sidecar.identity import Pod
 from sidecar.loading import load
 from sidecar.stores.pods import Found, PodOutcome
-from sidecar.stores.protocol import Denied, Missing, Unknown
 from tests.simulation.virtual_time import run_virtually
 from tests.unit.own_pod import stage
 from tests.unit.test_app_ends_first import stage as leading

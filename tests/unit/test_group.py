@@ -6,11 +6,11 @@ import subprocess
 
 import pytest
 
-from sidecar.lease import GROUP_ANNOTATION, parse
+from sidecar.election.record import GROUP_ANNOTATION, parse
+from sidecar.election.requests import Kind
+from sidecar.election.view import State
 from sidecar.loading import load
 from sidecar.status import Status
-from sidecar.view import State
-from sidecar.writes import Kind
 from tests.unit.situations import due, leading
 from tests.unit.world import World
 

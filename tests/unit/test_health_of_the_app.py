@@ -4,10 +4,10 @@ import pytest
 
 from sidecar.app_health import Verdict
 from sidecar.clock import ns
-from sidecar.election import Election
-from sidecar.events import UNHEALTHY_DURATIONS, Health
-from sidecar.view import State
-from sidecar.writes import Kind
+from sidecar.election.events import UNHEALTHY_DURATIONS, Health
+from sidecar.election.machine import Election
+from sidecar.election.requests import Kind
+from sidecar.election.view import State
 from tests.unit.situations import due, led_by_a
 from tests.unit.world import Actor, World
 

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from sidecar.events import SPREAD_SECONDS
-from sidecar.lease import SENTINEL, TERM_ANNOTATION, Term
-from sidecar.view import State
-from sidecar.writes import Kind
+from sidecar.election.events import SPREAD_SECONDS
+from sidecar.election.record import SENTINEL, TERM_ANNOTATION, Term
+from sidecar.election.requests import Kind
+from sidecar.election.view import State
 from tests.unit.situations import due, expired, in_conflict, leading, twin_writes
 
 

@@ -7,10 +7,10 @@ import threading
 
 import pytest
 
-from sidecar.lease import Record, merge_patch
+from sidecar.election.record import Record, merge_patch
+from sidecar.election.store import Busy, Conflict, Denied, Done, Missing, Outcome, Unknown
 from sidecar.stores.answers import LONGEST_RETRY_AFTER_SECONDS
 from sidecar.stores.kubernetes import KubernetesStore
-from sidecar.stores.protocol import Busy, Conflict, Denied, Done, Missing, Outcome, Unknown
 from sidecar.stores.transport import MAX_BODY_BYTES
 from tests.unit.scripted import LEASE, Reply, connected, refusal, reply, scripted, served, stream, until
 

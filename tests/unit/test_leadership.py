@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.clock import MAX_SLEEP_SECONDS, NS_PER_SECOND, SystemClock, ns
+from sidecar.election.view import State, View
 from sidecar.leadership import Answer, Leadership, Names
-from sidecar.view import State, View
 
 NAMES = Names(identity="web-0_uid", lease="web", namespace="shop", boot="b1")
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sidecar.lease import (
+from sidecar.election.record import (
     MAX_DURATION_SECONDS,
     MAX_TOKEN,
     MAX_TRANSITIONS,

@@ -5,13 +5,13 @@ import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+from sidecar.election.record import JSON
+from sidecar.election.requests import Candidate
+from sidecar.election.store import Outcome
+from sidecar.election.view import State
 from sidecar.elector import HOLD_SECONDS
 from sidecar.leadership import Leadership, Names
-from sidecar.lease import JSON
 from sidecar.runner import Runner
-from sidecar.stores.protocol import Outcome
-from sidecar.view import State
-from sidecar.writes import Candidate
 from tests.simulation.memory_store import MemoryLease, MemoryStore
 from tests.simulation.runners import NoStandBy
 from tests.simulation.virtual_time import VirtualClock, run_virtually

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from sidecar.clock import SystemClock
-from sidecar.lease import merge_patch
+from sidecar.election.record import merge_patch
+from sidecar.election.store import Changed, Closed, Conflict, Deleted, Denied, Done, Missing, Opened, Unknown
 from sidecar.stores.lease_file import GoneError, LeaseFile
-from sidecar.stores.protocol import Changed, Closed, Conflict, Deleted, Denied, Done, Missing, Opened, Unknown
 from tests.unit.local_stores import FREE, HELD, close_all, done, on, opened, record, until_changed
 
 

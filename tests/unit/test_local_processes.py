@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.lease import merge_patch
+from sidecar.election.record import merge_patch
+from sidecar.election.store import Busy, Changed, Opened
 from sidecar.stores.local import BUSY_SECONDS
-from sidecar.stores.protocol import Busy, Changed, Opened
 from tests.unit.local_stores import HELD, close_all, done, on, opened, record, spawn, until_changed
 
 
@@ -89,9 +89,9 @@ async def test_a_file_that_is_locked_at_the_start_is_opened_later(path: Path) ->
 COUNT = """if True:
     import asyncio, dataclasses, sys
     from sidecar.clock import SystemClock
-    from sidecar.lease import merge_patch
+    from sidecar.election.record import merge_patch
     from sidecar.stores.local import LocalStore
-    from sidecar.stores.protocol import Conflict, Done
+    from sidecar.election.store import Conflict, Done
     async def main():
         store = LocalStore(sys.argv[1], "shop", "web", SystemClock())
         print("ready", flush=True)

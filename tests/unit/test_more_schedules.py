@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from sidecar.clock import ns
+from sidecar.election.record import MAX_TRANSITIONS
+from sidecar.election.requests import Kind
+from sidecar.election.view import State
 from sidecar.leadership import Leadership, Names
-from sidecar.lease import MAX_TRANSITIONS
 from sidecar.runner import OutOfSeason
-from sidecar.view import State
-from sidecar.writes import Kind
 from tests.simulation.runners import NoStandBy
 from tests.unit.fake_lease import Api
 from tests.unit.situations import cut, led_by_a

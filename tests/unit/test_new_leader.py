@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.election import Election
+from sidecar.election.machine import Election
 from sidecar.status import Status
 from tests.unit.situations import leading
 from tests.unit.world import Actor, World

@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
+from sidecar.election.events import StepDown
+from sidecar.election.record import JSON, TERM_ANNOTATION
+from sidecar.election.requests import Candidate, Kind
+from sidecar.election.store import Conflict, Done, Outcome
+from sidecar.election.view import State
 from sidecar.elector import Elector
-from sidecar.events import StepDown
 from sidecar.leadership import Leadership, Names
-from sidecar.lease import JSON, TERM_ANNOTATION
 from sidecar.runner import Runner
 from sidecar.standby import wished
-from sidecar.stores.protocol import Conflict, Done, Outcome
 from sidecar.stores.rules import merged
-from sidecar.view import State
-from sidecar.writes import Candidate, Kind
 from tests.simulation.client import Client
 from tests.simulation.eager import start_here
 from tests.simulation.memory_store import MemoryLease, MemoryStore

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from sidecar.election.store import Busy, Closed, Denied, Missing, Unknown
 from sidecar.stores.client import Client
 from sidecar.stores.configuration import Configuration
 from sidecar.stores.credentials import Access
 from sidecar.stores.pods import Found, KubernetesPods, Removed
-from sidecar.stores.protocol import Busy, Closed, Denied, Missing, Unknown
 
 POD = {"kind": "Pod", "metadata": {"name": "web-0", "uid": "u"}}
 GONE = {"kind": "Status", "reason": "NotFound", "message": 'pods "web-0" not found'}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.lease import JSON
+from sidecar.election.record import JSON
 from sidecar.proof import has_ended
 
 UID = "9f6c"

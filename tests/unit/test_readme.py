@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
+from sidecar.election.view import State
 from sidecar.leadership import Answer
 from sidecar.loading import load
 from sidecar.settings import Settings, variable
-from sidecar.view import State
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()

@@ -3,9 +3,9 @@
 import pytest
 
 from sidecar.clock import ns
-from sidecar.events import HOLD_BACK_SECONDS, SPREAD_SECONDS, Campaign, StepDown
-from sidecar.view import State
-from sidecar.writes import Kind
+from sidecar.election.events import HOLD_BACK_SECONDS, SPREAD_SECONDS, Campaign, StepDown
+from sidecar.election.requests import Kind
+from sidecar.election.view import State
 from tests.unit.situations import due, leading, resigned
 from tests.unit.world import Actor, World
 

@@ -9,14 +9,14 @@ from itertools import pairwise
 import pytest
 
 from sidecar.early import EarlyTakeover
+from sidecar.election.record import HolderPod, parse
+from sidecar.election.requests import Candidate
+from sidecar.election.situation import Situation
+from sidecar.election.store import Busy, Closed
 from sidecar.leadership import Leadership, Names
-from sidecar.lease import HolderPod, parse
 from sidecar.runner import Runner
-from sidecar.situation import Situation
 from sidecar.standby import AGAIN_SECONDS
 from sidecar.stores.pods import PodEvent, PodOutcome, Pods
-from sidecar.stores.protocol import Busy, Closed
-from sidecar.writes import Candidate
 from tests.simulation.memory_store import MemoryLease, MemoryStore
 from tests.simulation.runners import NoStandBy
 from tests.simulation.virtual_time import VirtualClock, run_virtually

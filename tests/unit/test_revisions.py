@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar import revisions
-from sidecar.lease import parse_time
+from sidecar.election.record import parse_time
 from sidecar.revisions import Owner, Waiting
 from tests.workloads import (
     JSON,

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 import trustme
 
+from sidecar.election.store import Closed, Denied, Done, Opened, Unknown
 from sidecar.stores import credentials
 from sidecar.stores.credentials import Access
-from sidecar.stores.protocol import Closed, Denied, Done, Opened, Unknown
 from tests.unit.accounts import in_pod, make_service_account, port_of, server_context, tokens, write_kubeconfig
 from tests.unit.scripted import LEASE, Server, connected, refusal, reply, scripted, stream, until
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from sidecar.clock import SystemClock
+from sidecar.election.requests import Candidate
+from sidecar.election.store import Done, Store
+from sidecar.election.view import State
 from sidecar.leadership import Leadership, Names
 from sidecar.runner import OutOfSeason, Runner
 from sidecar.stores.local import LocalStore
-from sidecar.stores.protocol import Done, Store
-from sidecar.view import State
-from sidecar.writes import Candidate
 from tests.simulation.memory_store import MemoryLease, MemoryStore
 from tests.simulation.virtual_time import VirtualClock, run_virtually
 

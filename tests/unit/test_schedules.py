@@ -6,9 +6,9 @@ Times are seconds at 15/10/2; A leads unless said. q and v are met in test_leade
 import pytest
 
 from sidecar.clock import ns
-from sidecar.lease import SENTINEL
-from sidecar.view import State
-from sidecar.writes import Kind
+from sidecar.election.record import SENTINEL
+from sidecar.election.requests import Kind
+from sidecar.election.view import State
 from tests.unit.situations import cut, led_by_a
 
 # ---- an empty Lease ----------------------------------------------------------------------------------------------------------------

@@ -9,13 +9,20 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from sidecar.events import HOLD_BACK_SECONDS, LATE_SPREAD_SECONDS, SPREAD_SECONDS, STANDBY_LEAD_SECONDS, STANDBY_STEP_SECONDS, StepDown
+from sidecar.election.events import (
+    HOLD_BACK_SECONDS,
+    LATE_SPREAD_SECONDS,
+    SPREAD_SECONDS,
+    STANDBY_LEAD_SECONDS,
+    STANDBY_STEP_SECONDS,
+    StepDown,
+)
+from sidecar.election.record import JSON, STANDBY_ANNOTATION, Record, parse
+from sidecar.election.requests import Candidate, Kind
+from sidecar.election.store import Denied, Outcome, Unknown
 from sidecar.leadership import Leadership, Names
-from sidecar.lease import JSON, STANDBY_ANNOTATION, Record, parse
 from sidecar.runner import Runner
 from sidecar.standby import AGAIN_SECONDS, LAST_SECONDS, MOST, VOLUNTEER_SECONDS, wished
-from sidecar.stores.protocol import Denied, Outcome, Unknown
-from sidecar.writes import Candidate, Kind
 from tests.simulation.memory_store import MemoryLease, MemoryStore
 from tests.simulation.virtual_time import VirtualClock, run_virtually
 from tests.unit.situations import due, leading, resigned

@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 
 from sidecar.clock import ns
-from sidecar.events import SPREAD_SECONDS, Answered, Moment, StepDown
-from sidecar.lease import TERM_ANNOTATION, Record
-from sidecar.stores.protocol import Busy, Done, Missing
-from sidecar.view import State
-from sidecar.writes import Kind
+from sidecar.election.events import SPREAD_SECONDS, Answered, Moment, StepDown
+from sidecar.election.record import TERM_ANNOTATION, Record
+from sidecar.election.requests import Kind
+from sidecar.election.store import Busy, Done, Missing
+from sidecar.election.view import State
 from tests.unit.situations import due, leading, resigned, stepping_down
 from tests.unit.world import MS, World
 

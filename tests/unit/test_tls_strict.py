@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import trustme
 
+from sidecar.election.store import Closed, Done, Unknown
 from sidecar.stores import credentials
 from sidecar.stores.credentials import Access
-from sidecar.stores.protocol import Closed, Done, Unknown
 from tests.authority import Authority
 from tests.unit.accounts import in_pod, make_service_account, port_of, write_kubeconfig
 from tests.unit.scripted import LEASE, Server, connected, reply, scripted

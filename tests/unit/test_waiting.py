@@ -2,9 +2,9 @@
 
 import pytest
 
-from sidecar.events import SPREAD_SECONDS
-from sidecar.lease import MAX_TOKEN, SENTINEL, TERM_ANNOTATION, Term
-from sidecar.writes import Kind
+from sidecar.election.events import SPREAD_SECONDS
+from sidecar.election.record import MAX_TOKEN, SENTINEL, TERM_ANNOTATION, Term
+from sidecar.election.requests import Kind
 from tests.unit.situations import due, leading, resigned
 from tests.unit.world import World
 

@@ -8,9 +8,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from sidecar.lease import parse
+from sidecar.election.record import parse
+from sidecar.election.store import Alive, Busy, Changed, Closed, Deleted, Denied, Done, Missing, Opened, Unknown, WatchEvent
 from sidecar.stores import watch
-from sidecar.stores.protocol import Alive, Busy, Changed, Closed, Deleted, Denied, Done, Missing, Opened, Unknown, WatchEvent
 from tests.unit.scripted import LEASE, Reply, connected, refusal, reply, scripted, served, stream, until
 
 

@@ -7,11 +7,11 @@ emptied before a candidate that never saw a holder. A step that does not fit the
 import random
 from collections.abc import Callable, Sequence
 
-from sidecar.events import Campaign, StepDown
-from sidecar.lease import SENTINEL
-from sidecar.stores.protocol import Busy, Conflict, Denied
-from sidecar.view import State
-from sidecar.writes import Kind
+from sidecar.election.events import Campaign, StepDown
+from sidecar.election.record import SENTINEL
+from sidecar.election.requests import Kind
+from sidecar.election.store import Busy, Conflict, Denied
+from sidecar.election.view import State
 from tests.unit.world import Actor, ViolationError, World
 
 Step = tuple[str, int, int]

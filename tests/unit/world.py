@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from sidecar.clock import NS_PER_SECOND, SystemClock, ns
-from sidecar.election import Election
-from sidecar.events import Answered, Doubted, Event, Moment, StepDown, Tick, Watched
-from sidecar.lease import JSON, SENTINEL, Record
+from sidecar.election.events import Answered, Doubted, Event, Moment, StepDown, Tick, Watched
+from sidecar.election.machine import Election
+from sidecar.election.record import JSON, SENTINEL, Record
+from sidecar.election.requests import Candidate, Kind, Request
+from sidecar.election.store import Outcome, Unknown
+from sidecar.election.view import State
 from sidecar.rate_limiter import RateLimiter
-from sidecar.stores.protocol import Outcome, Unknown
-from sidecar.view import State
-from sidecar.writes import Candidate, Kind, Request
 from tests.unit.fake_lease import Api
 
 MS = NS_PER_SECOND // 1000

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Final
 
-from sidecar.view import State
+from sidecar.election.view import State
 
 
 class Cause(StrEnum):

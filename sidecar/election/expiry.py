@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from sidecar.clock import ns
-from sidecar.lease import SENTINEL, Record, Term
+from sidecar.election.record import SENTINEL, Record, Term
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,15 +7,15 @@ as under way. At most one request is under way at a time. Rules: docs/rules.md.
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sidecar import promise, writes
 from sidecar.clock import ns
-from sidecar.events import Answered, Campaign, Confirmed, Doubted, Ended, Event, Health, Moment, StepDown, Tick, Watched
-from sidecar.lease import MAX_TOKEN, SENTINEL, Record, version_number
-from sidecar.situation import OUT, Situation
-from sidecar.stores.protocol import Busy, Conflict, Denied, Done, Missing, Outcome
-from sidecar.transitions import TRANSITIONS, Cause
-from sidecar.view import State
-from sidecar.writes import Held, Kind, Request
+from sidecar.election import expiry, requests
+from sidecar.election.events import Answered, Campaign, Confirmed, Doubted, Ended, Event, Health, Moment, StepDown, Tick, Watched
+from sidecar.election.record import MAX_TOKEN, SENTINEL, Record, version_number
+from sidecar.election.requests import Held, Kind, Request
+from sidecar.election.situation import OUT, Situation
+from sidecar.election.store import Busy, Conflict, Denied, Done, Missing, Outcome
+from sidecar.election.transitions import TRANSITIONS, Cause
+from sidecar.election.view import State
 
 MOST_UNRESOLVED = 16
 """So many own writes of unknown outcome are remembered, the newest: where every write ends in 5xx, their number would grow for ever."""
@@ -136,9 +136,7 @@ class Election(Situation):
             learned_ns=at.now_ns,
             since_ns=self.since_ns if self.record is not None and self.record.same_renewal(record) else at.now_ns,
             confirmed_ns=at.now_ns,
-            last=promise.seen(
-                record, self.record, self.last, self.last_token, now_ns=at.now_ns, own_seconds=self.me.lease_duration_seconds
-            ),
+            last=expiry.seen(record, self.record, self.last, self.last_token, now_ns=at.now_ns, own_seconds=self.me.lease_duration_seconds),
             unresolved=() if self.leaving else tuple(write for write in self.unresolved if write.base == record.version),
         )
         known = replace(known, asked_ns=min(known.asked_ns, at.now_ns + ns(known.longest_wait_seconds())))  # L2
@@ -166,7 +164,7 @@ class Election(Situation):
     def _gone(self, at: Moment) -> "Election":
         """Take in that the Lease is missing: that does not make it free (S7)."""
         known = self if self.state is not State.STARTING else self._move(Cause.SEEN, "the Lease is missing")
-        last = promise.missing(self.last, at.now_ns, self.me.lease_duration_seconds)
+        last = expiry.missing(self.last, at.now_ns, self.me.lease_duration_seconds)
         return replace(
             known,
             record=None,
@@ -199,7 +197,7 @@ class Election(Situation):
 
     def _holds(self, write: Request, at: Moment) -> "Election":
         """Lead, or lead on, by the own write `write`, which stands in the Lease."""
-        deadline_ns = writes.deadline_ns(self.me, write)  # S3
+        deadline_ns = requests.deadline_ns(self.me, write)  # S3
         if self.held is not None:  # S3: the newest write counts, also where it ends earlier than the one before
             return replace(self, held=replace(self.held, deadline_ns=deadline_ns))
         # S3: a renewal revives no term that has ended; an acquisition or a resumption that proves itself in time begins one.
@@ -215,9 +213,9 @@ class Election(Situation):
         altered = write.altered(record)
         if write.kind in (Kind.RELEASE, Kind.SENTINEL):
             return replace(self, altered=altered, spoilt=None if write.is_outcome(record) else record.renewal)
-        if writes.is_renewal(self.me, write, altered, record.duration_seconds):
+        if requests.is_renewal(self.me, write, altered, record.duration_seconds):
             return replace(self, altered=altered, spoilt=None)
-        last = promise.missing(self.last, at.now_ns, self.me.lease_duration_seconds)  # the altered record may not name a holder at all
+        last = expiry.missing(self.last, at.now_ns, self.me.lease_duration_seconds)  # the altered record may not name a holder at all
         spoilt = replace(self, altered=altered, spoilt=record.renewal, last=last, landed=None, wrote=write, fresh=False)
         why = f"what stands in the Lease is not what was written: {', '.join(altered)}"
         return (spoilt._move(Cause.ALTERED, why, held=None) if spoilt.held is not None else spoilt)._schedule(None, at)
@@ -231,7 +229,7 @@ class Election(Situation):
             return self
         landed = self.landed.standing(record)
         if held is not None:
-            held = replace(held, deadline_ns=min(held.deadline_ns, writes.deadline_ns(self.me, landed)))
+            held = replace(held, deadline_ns=min(held.deadline_ns, requests.deadline_ns(self.me, landed)))
         return replace(self, landed=landed, held=held, curtailed=True)
 
     def _is_twin(self, record: Record, before: Record | None) -> bool:
@@ -311,7 +309,7 @@ class Election(Situation):
     def send(self, kind: Kind, at: Moment) -> "Election":
         """The state with a request of that kind under way (`flight`). Send it after `at`: its deadline counts from `at` (S3)."""
         if kind is Kind.READ:
-            return replace(self, flight=writes.read(at.now_ns), doubt=False, raced=False)
+            return replace(self, flight=requests.read(at.now_ns), doubt=False, raced=False)
         record, base = self.compose(kind, at), self.record.version if self.record is not None else None
         request = Request(kind, base, at.now_ns, record)
         renew_ns = at.now_ns + ns(self.me.retry_period_seconds)

@@ -5,9 +5,9 @@ from math import log
 from typing import Final
 
 from sidecar.clock import ns
-from sidecar.lease import Record
-from sidecar.stores.protocol import Outcome
-from sidecar.writes import Kind
+from sidecar.election.record import Record
+from sidecar.election.requests import Kind
+from sidecar.election.store import Outcome
 
 LARGEST_GROUP: Final = 1000
 SPREAD_SECONDS: Final = 0.05

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from sidecar.clock import ns
-from sidecar.lease import (
+from sidecar.election.record import (
     GROUP_ANNOTATION,
     JSON,
     MAX_TOKEN,

@@ -3,9 +3,9 @@
 from dataclasses import dataclass, replace
 from typing import Final
 
-from sidecar import promise, writes
 from sidecar.clock import ns
-from sidecar.events import (
+from sidecar.election import expiry, requests
+from sidecar.election.events import (
     HOLD_BACK_SECONDS,
     LATE_SPREAD_SECONDS,
     STANDBY_LEAD_SECONDS,
@@ -14,11 +14,11 @@ from sidecar.events import (
     Due,
     Moment,
 )
-from sidecar.lease import SENTINEL, HolderPod, Record, pod_name
-from sidecar.promise import Promise
-from sidecar.stores.protocol import Busy
-from sidecar.view import State, View
-from sidecar.writes import Candidate, Held, Kind, Request
+from sidecar.election.expiry import Promise
+from sidecar.election.record import SENTINEL, HolderPod, Record, pod_name
+from sidecar.election.requests import Candidate, Held, Kind, Request
+from sidecar.election.store import Busy
+from sidecar.election.view import State, View
 
 OUT: Final = frozenset({State.RESIGNED, State.CONFLICT})
 
@@ -118,12 +118,12 @@ class Situation:
         assert self.record is not None  # noqa: S101
         if self.is_mine() or self.may_resume() or self.last is None or self.is_over():
             return 0
-        if not self.record.holder and promise.is_free(self.record, self.last, self.last_token):
+        if not self.record.holder and expiry.is_free(self.record, self.last, self.last_token):
             return 0
         if not self.record.holder and self.landed is not None and self.landed.kind is not Kind.RELEASE:
             # S7: the former holder may take an emptied Lease anew, if it was emptied inside the deadline of its last write: until then
             # nobody else can have held it.
-            return 0 if self.since_ns < writes.deadline_ns(self.me, self.landed) else self.last.end_ns
+            return 0 if self.since_ns < requests.deadline_ns(self.me, self.landed) else self.last.end_ns
         return self.last.end_ns
 
     def is_over(self) -> bool:
@@ -246,22 +246,24 @@ class Situation:
     def compose(self, kind: Kind, at: Moment) -> Record:
         """The record that a write of that kind would leave now."""
         me, base, last = self.me, self.record, self.last
-        time_us = writes.next_time_us(at.wall_us, base, self.sent_us)
+        time_us = requests.next_time_us(at.wall_us, base, self.sent_us)
         if kind is Kind.SENTINEL or base is None:
             assert base is None and kind is Kind.SENTINEL, "a create names no candidate"  # noqa: S101, PT018
-            return writes.sentinel(me, last.seconds if last else 0, self.last_token, self.held.transitions if self.held else None, time_us)
+            return requests.sentinel(
+                me, last.seconds if last else 0, self.last_token, self.held.transitions if self.held else None, time_us
+            )
         seconds = me.lease_duration_seconds
         if self.former is not None and at.now_ns < self.former.end_ns:  # S9 b: a restart shortens no promise of the former process
             seconds = max(seconds, self.former.seconds)
         if kind is Kind.RELEASE:
-            return writes.release(me, base, self.landed.record.token if self.landed else None, time_us, self.successor)
+            return requests.release(me, base, self.landed.record.token if self.landed else None, time_us, self.successor)
         if kind is Kind.ACQUIRE:
-            return writes.acquire(me, base, self.last_token, seconds, time_us)
+            return requests.acquire(me, base, self.last_token, seconds, time_us)
         held = self.held
         if held is None:  # S9 b: take over the former process's term as it stands
             assert kind is Kind.RESUME and base.token is not None  # noqa: S101, PT018
             held = Held(base.token, base.acquire_time_us, base.transitions, 0)
-        return writes.renew(me, base, held, seconds, time_us)
+        return requests.renew(me, base, held, seconds, time_us)
 
     def view(self) -> View:
         """What HTTP may answer, and until when."""

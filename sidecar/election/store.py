@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Protocol
 
-from sidecar.lease import JSON, Record
+from sidecar.election.record import JSON, Record
 
 
 @dataclass(frozen=True, slots=True)
