@@ -14,7 +14,7 @@ import aiohttp
 from sidecar import __version__
 from sidecar.clock import Clock, ns, seconds
 from sidecar.logs import event as log_event
-from sidecar.runner import Runner
+from sidecar.runtime.runner import Runner
 from sidecar.stores.credentials import one_line
 
 MAX_BODY_BYTES: Final = 10 * 1024

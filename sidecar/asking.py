@@ -8,8 +8,8 @@ from sidecar.clock import Clock, ns, seconds
 from sidecar.election.record import JSON
 from sidecar.election.requests import Candidate
 from sidecar.election.store import Busy, Denied, Unknown
-from sidecar.identity import Pod
-from sidecar.status import Status
+from sidecar.runtime.identity import Pod
+from sidecar.runtime.status import Status
 from sidecar.stores.answers import Conflicted, NotFound, Received
 from sidecar.stores.client import MERGE_PATCH, Client
 from sidecar.stores.resource import Resource

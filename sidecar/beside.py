@@ -4,9 +4,9 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
-from sidecar.identity import Pod
 from sidecar.resolved import Resolved
-from sidecar.runner import Runner
+from sidecar.runtime.identity import Pod
+from sidecar.runtime.runner import Runner
 
 if TYPE_CHECKING:
     from sidecar.stores.credentials import Access

@@ -15,7 +15,7 @@ from sidecar.election.events import Ended
 from sidecar.election.record import HolderPod
 from sidecar.election.store import Busy, Closed, Denied, Unknown
 from sidecar.logs import move as log_move
-from sidecar.runner import Runner
+from sidecar.runtime.runner import Runner
 from sidecar.stores.pods import Found, PodEvent, Pods, Removed
 
 _log: Final = logging.getLogger(__name__)

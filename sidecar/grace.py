@@ -9,9 +9,9 @@ from math import ceil
 from typing import Any, Final
 
 from sidecar import proof
-from sidecar.identity import Pod
 from sidecar.logs import move as log_move
-from sidecar.runner import Runner
+from sidecar.runtime.identity import Pod
+from sidecar.runtime.runner import Runner
 from sidecar.stores.pods import Found, Pods
 
 _log: Final = logging.getLogger(__name__)

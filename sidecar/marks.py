@@ -7,7 +7,7 @@ from sidecar.asking import Asking, Refused
 from sidecar.clock import ns, seconds
 from sidecar.election.record import JSON, format_time
 from sidecar.election.store import Unknown
-from sidecar.leadership import Leadership
+from sidecar.runtime.leadership import Leadership
 from sidecar.stores import resource
 from sidecar.stores.client import STRATEGIC_MERGE_PATCH
 

@@ -8,10 +8,10 @@ from typing import Final
 from sidecar.asking import Asking
 from sidecar.clock import ns
 from sidecar.election.record import JSON
-from sidecar.identity import Pod
 from sidecar.marks import Condition, Kind, Label, Mark
 from sidecar.recorder import Recorder
-from sidecar.runner import Runner
+from sidecar.runtime.identity import Pod
+from sidecar.runtime.runner import Runner
 from sidecar.stores import resource
 from sidecar.stores.client import Client
 

@@ -13,14 +13,15 @@ from concurrent.futures import ThreadPoolExecutor
 from types import FrameType
 from typing import TYPE_CHECKING, Final
 
-from sidecar import __version__, checking, children, identity, lean, listen, logs, stopping, watchdog
+from sidecar import __version__, checking, children, lean, listen, logs, watchdog
 from sidecar.beside import works
 from sidecar.clock import SystemClock, ns
 from sidecar.election.store import Store
-from sidecar.leadership import Leadership, Names
 from sidecar.resolved import EXIT_UNUSABLE, Resolved, Unusable, holder_pod, own_pod
-from sidecar.runner import Runner
-from sidecar.status import stuck_seconds
+from sidecar.runtime import identity, stopping
+from sidecar.runtime.leadership import Leadership, Names
+from sidecar.runtime.runner import Runner
+from sidecar.runtime.status import stuck_seconds
 from sidecar.stores.configuration import service_account_namespace
 
 if TYPE_CHECKING:

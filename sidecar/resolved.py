@@ -11,7 +11,7 @@ from sidecar import streams
 from sidecar.durations import format_seconds
 from sidecar.election.record import HolderPod
 from sidecar.election.requests import Candidate
-from sidecar.identity import Pod
+from sidecar.runtime.identity import Pod
 
 EXIT_UNUSABLE: Final = 2
 """The exit code for faults that an edit of the Pod heals; never for those that heal by themselves."""

@@ -15,11 +15,11 @@ from typing import Any, Final
 from sidecar import revisions
 from sidecar.election.record import JSON, format_time, parse_time
 from sidecar.election.store import Busy, Denied, Unknown
-from sidecar.identity import Pod
 from sidecar.json_values import strict_loads
 from sidecar.logs import move as log_move
 from sidecar.revisions import Owner, Waiting
-from sidecar.runner import OutOfSeason, Runner
+from sidecar.runtime.identity import Pod
+from sidecar.runtime.runner import OutOfSeason, Runner
 from sidecar.stores import resource
 from sidecar.stores.answers import Answer, Received
 from sidecar.stores.client import Client

@@ -4,7 +4,7 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from sidecar.leadership import Answer
+from sidecar.runtime.leadership import Answer
 from sidecar.shown import to_json
 
 HEADERS = {"Cache-Control": "no-store"}

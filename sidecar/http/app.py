@@ -13,7 +13,7 @@ from sidecar.http.answers import HEADERS, is_leader_response, json_response, nam
 from sidecar.http.errors import MAX_BODY_BYTES, as_json
 from sidecar.http.page import page_response
 from sidecar.http.waiting import Waiting
-from sidecar.runner import Runner
+from sidecar.runtime.runner import Runner
 from sidecar.shown import plain
 
 

@@ -15,7 +15,7 @@ from sidecar.election.record import format_time
 from sidecar.http.answers import leader_response
 from sidecar.http.connections import Connections
 from sidecar.http.errors import Refused
-from sidecar.runner import OutOfSeason, Runner
+from sidecar.runtime.runner import OutOfSeason, Runner
 from sidecar.shown import cut
 
 MAX_OUT_SECONDS: Final = 24 * 3600.0

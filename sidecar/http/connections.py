@@ -10,7 +10,7 @@ from weakref import WeakSet
 
 from aiohttp import web
 
-from sidecar.leadership import Answer, Leadership
+from sidecar.runtime.leadership import Answer, Leadership
 
 _CLOSED: Final = getattr(select, "POLLRDHUP", 0) | getattr(select, "POLLHUP", 0) | getattr(select, "POLLERR", 0)
 """poll(2): the peer has closed, or its writing half."""

@@ -10,9 +10,9 @@ from aiohttp import web
 
 from sidecar.clock import Clock, ns
 from sidecar.http.answers import HEADERS
-from sidecar.runner import Runner
+from sidecar.runtime.runner import Runner
+from sidecar.runtime.status import stuck_seconds
 from sidecar.shown import plain
-from sidecar.status import stuck_seconds
 
 OVERDUE_SECONDS = 2.0
 

@@ -13,8 +13,8 @@ from sidecar.clock import Clock
 from sidecar.election.view import State
 from sidecar.http.answers import HEADERS
 from sidecar.http.waiting import Waiting
-from sidecar.runner import Runner
-from sidecar.status import Histogram
+from sidecar.runtime.runner import Runner
+from sidecar.runtime.status import Histogram
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric

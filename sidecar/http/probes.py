@@ -7,7 +7,7 @@ from sidecar.http import health, metrics, openapi
 from sidecar.http.answers import is_leader_response
 from sidecar.http.errors import as_json
 from sidecar.http.waiting import Waiting
-from sidecar.runner import Runner
+from sidecar.runtime.runner import Runner
 
 
 def application(runner: Runner, clock: Clock, waiting: Waiting) -> web.Application:

@@ -17,7 +17,7 @@ from sidecar.http.limits import Limits
 from sidecar.http.listener import Listener
 from sidecar.http.protocol import Check, speak
 from sidecar.http.waiting import Waiting
-from sidecar.runner import Runner
+from sidecar.runtime.runner import Runner
 
 SHUTDOWN_SECONDS: Final = 0.5
 """aiohttp waits for up to twice this; waiting clients are woken before, so it does not have to (aiohttp issue 7718)."""

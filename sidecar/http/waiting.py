@@ -14,7 +14,7 @@ from sidecar.http.client_connection import Connection
 from sidecar.http.connections import Connections
 from sidecar.http.errors import Refused
 from sidecar.http.limits import UNBOUNDED, Limits
-from sidecar.leadership import Answer, Leadership
+from sidecar.runtime.leadership import Answer, Leadership
 from sidecar.shown import plain, to_json
 
 DEFAULT_WAIT_SECONDS: Final = 30.0

@@ -15,7 +15,7 @@ import pytest
 from sidecar.election.record import JSON, SENTINEL, STANDBY_ANNOTATION, TERM_ANNOTATION, HolderPod, parse, standby_patch
 from sidecar.election.requests import Kind, Request
 from sidecar.election.store import Conflict, Done, Missing, Outcome
-from sidecar.standby import wished
+from sidecar.runtime.standby import wished
 from sidecar.yielding import YIELDED_ANNOTATION
 from tests.apiserver.guarded import Guarded
 from tests.apiserver.kustomized import MERGE, BoundPod
@@ -132,7 +132,7 @@ class Meddled(World):
 
 
 def _stands_by(world: Meddled, actor: Actor, rng: random.Random) -> None:
-    """As sidecar/standby.py does; at its end it strikes itself off."""
+    """As sidecar/runtime/standby.py does; at its end it strikes itself off."""
     wish, record = wished(actor.election), actor.election.record
     if wish is not None and record is not None:
         world.guard.write(actor.name, "stand by", standby_patch(wish, record.version))

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from sidecar.clock import SystemClock
 from sidecar.election.requests import Candidate
-from sidecar.leadership import Leadership, Names
-from sidecar.runner import Runner
+from sidecar.runtime.leadership import Leadership, Names
+from sidecar.runtime.runner import Runner
 from sidecar.stores import credentials
 from sidecar.stores.kubernetes import KubernetesStore
 from tests.apiserver.conftest import Field, shipped

@@ -19,8 +19,8 @@ from sidecar.election.record import JSON
 from sidecar.election.requests import Candidate
 from sidecar.election.store import Outcome, Store, WatchEvent
 from sidecar.election.view import State, View
-from sidecar.leadership import Leadership, Names
-from sidecar.runner import Runner
+from sidecar.runtime.leadership import Leadership, Names
+from sidecar.runtime.runner import Runner
 from sidecar.stores import credentials
 from sidecar.stores.kubernetes import KubernetesStore
 

@@ -12,15 +12,15 @@ from sidecar.clock import SystemClock, ns
 from sidecar.election.requests import Candidate
 from sidecar.election.situation import Situation
 from sidecar.election.view import State, View
-from sidecar.history import History
 from sidecar.http import app, probes
 from sidecar.http.guards import local_only
 from sidecar.http.protocol import Check, speak
 from sidecar.http.waiting import Waiting
-from sidecar.leadership import Leadership, Names
-from sidecar.runner import OutOfSeason, Runner
-from sidecar.status import Status
-from sidecar.stopping import Sign
+from sidecar.runtime.history import History
+from sidecar.runtime.leadership import Leadership, Names
+from sidecar.runtime.runner import OutOfSeason, Runner
+from sidecar.runtime.status import Status
+from sidecar.runtime.stopping import Sign
 
 if TYPE_CHECKING:
     from tests.http.stand_in import StandIn

@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from sidecar.election.record import SENTINEL, Record, Term
 from sidecar.election.view import State
-from sidecar.history import History
+from sidecar.runtime.history import History
 from tests.http.conftest import Client, FakeRunner
 
 BASE_UNITS = ("_seconds", "_total", "_bytes", "_ratio", "_info")

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.election.requests import Candidate
-from sidecar.status import stuck_seconds
+from sidecar.runtime.status import stuck_seconds
 from sidecar.watchdog import _Pauses
 from tests.apiserver.sidecar_process import ROOT, Sidecar, ending, until
 
@@ -29,7 +29,7 @@ def sleeps_with_the_gil(*_): ctypes.PyDLL(None).sleep(100)
 def computes(*_):
     while True: pass
 def the_election_alone(*_):
-    from sidecar.runner import Elector
+    from sidecar.runtime.runner import Elector
     async def never(*_): await asyncio.sleep(1000)
     Elector._sleep = never
 if "HANG" in os.environ: signal.signal(signal.SIGUSR1, globals()[os.environ["HANG"]])

@@ -4,8 +4,8 @@ import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from sidecar.leadership import Answer
-from sidecar.runner import OutOfSeason, Runner
+from sidecar.runtime.leadership import Answer
+from sidecar.runtime.runner import OutOfSeason, Runner
 from tests.simulation.client import WAITING, Client
 from tests.simulation.connection import Connection
 from tests.simulation.life import Judge, Life, ToldLeadership

@@ -16,8 +16,8 @@ from sidecar.election.view import State
 from sidecar.http.app import application
 from sidecar.http.errors import Refused
 from sidecar.http.waiting import Waiting
-from sidecar.leadership import Answer
-from sidecar.runner import Runner
+from sidecar.runtime.leadership import Answer
+from sidecar.runtime.runner import Runner
 
 AT_ONCE: Final[dict[str, tuple[str, dict[str, str]]]] = {
     "leader": ("/leader", {}),

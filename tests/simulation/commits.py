@@ -11,7 +11,7 @@ from dataclasses import replace
 from sidecar.clock import NS_PER_SECOND, ns
 from sidecar.election.record import JSON, MAX_DURATION_SECONDS, SENTINEL, Record, format_time
 from sidecar.election.store import Conflict, Done, Outcome
-from sidecar.rate_limiter import BURST
+from sidecar.runtime.rate_limiter import BURST
 from tests.simulation import alterations
 from tests.simulation.life import MANY, Life
 from tests.simulation.loop import Agenda, Process

@@ -5,7 +5,7 @@ from sidecar.election.events import UNHEALTHY_DURATIONS
 from sidecar.election.record import JSON, SENTINEL, Record, format_time
 from sidecar.election.store import Done, Outcome
 from sidecar.election.view import State, View
-from sidecar.elector import HOLD_SECONDS
+from sidecar.runtime.elector import HOLD_SECONDS
 from tests.simulation.commits import Commits
 from tests.simulation.life import MANY, Life
 from tests.simulation.loop import Process

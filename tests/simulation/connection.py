@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from sidecar.leadership import Answer
+from sidecar.runtime.leadership import Answer
 
 
 class Connection:

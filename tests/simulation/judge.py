@@ -6,7 +6,7 @@ Nothing here knows how the election works.
 from sidecar.clock import ns
 from sidecar.election.record import SENTINEL, Record
 from sidecar.election.view import State, View
-from sidecar.leadership import Answer
+from sidecar.runtime.leadership import Answer
 from tests.simulation import alterations
 from tests.simulation.commits import shown
 from tests.simulation.conduct import FOUND_SECONDS, Conduct

@@ -10,9 +10,9 @@ from sidecar.clock import SystemClock, ns
 from sidecar.election.record import Record
 from sidecar.election.requests import Candidate
 from sidecar.election.view import State, View
-from sidecar.elector import Elector
-from sidecar.leadership import Answer, Leadership
-from sidecar.runner import Runner
+from sidecar.runtime.elector import Elector
+from sidecar.runtime.leadership import Answer, Leadership
+from sidecar.runtime.runner import Runner
 from tests.simulation.loop import Agenda, Process
 
 if TYPE_CHECKING:

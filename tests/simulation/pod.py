@@ -10,10 +10,10 @@ from sidecar.early import EarlyTakeover
 from sidecar.election.record import HolderPod
 from sidecar.election.requests import Candidate
 from sidecar.election.view import State, View
-from sidecar.elector import Elector
-from sidecar.leadership import Names
-from sidecar.runner import Runner
-from sidecar.standby import StandBy
+from sidecar.runtime.elector import Elector
+from sidecar.runtime.leadership import Names
+from sidecar.runtime.runner import Runner
+from sidecar.runtime.standby import StandBy
 from tests.simulation.application import Application
 from tests.simulation.client import WAITING, Client
 from tests.simulation.connection import Connection

@@ -5,8 +5,8 @@ import random
 from sidecar.clock import Clock
 from sidecar.election.requests import Candidate
 from sidecar.election.store import Store
-from sidecar.leadership import Leadership
-from sidecar.runner import Runner
+from sidecar.runtime.leadership import Leadership
+from sidecar.runtime.runner import Runner
 
 
 class NoStandBy(Runner):

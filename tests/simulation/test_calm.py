@@ -8,8 +8,8 @@ import pytest
 from sidecar.election.record import JSON
 from sidecar.election.requests import Candidate
 from sidecar.election.store import Outcome, Store, Unknown
-from sidecar.leadership import Leadership, Names
-from sidecar.runner import Runner
+from sidecar.runtime.leadership import Leadership, Names
+from sidecar.runtime.runner import Runner
 from tests.simulation.memory_store import MemoryLease, MemoryStore
 from tests.simulation.runners import NoStandBy
 from tests.simulation.virtual_time import VirtualClock, run_virtually

@@ -13,8 +13,8 @@ from aiohttp import web
 from sidecar.election.requests import Candidate
 from sidecar.http import app
 from sidecar.http.waiting import Waiting
-from sidecar.leadership import Leadership, Names
-from sidecar.runner import Runner
+from sidecar.runtime.leadership import Leadership, Names
+from sidecar.runtime.runner import Runner
 from sidecar.stores.configuration import Configuration
 from sidecar.stores.credentials import Access
 from sidecar.stores.kubernetes import KubernetesStore

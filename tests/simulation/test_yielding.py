@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from sidecar.election.requests import Candidate
-from sidecar.identity import Pod
-from sidecar.leadership import Leadership, Names
-from sidecar.rate_limiter import BURST
-from sidecar.runner import Runner
+from sidecar.runtime.identity import Pod
+from sidecar.runtime.leadership import Leadership, Names
+from sidecar.runtime.rate_limiter import BURST
+from sidecar.runtime.runner import Runner
 from sidecar.yielding import AGAIN_SECONDS, YIELDED_ANNOTATION, Yielding, is_barred
 from tests.simulation.cluster import Cluster
 from tests.simulation.memory_store import MemoryLease, MemoryStore

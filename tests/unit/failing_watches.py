@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from sidecar.election.requests import Candidate
 from sidecar.election.store import Alive, Busy, Changed, Closed, Denied, Missing, Opened, Outcome, Unknown, WatchEvent
-from sidecar.leadership import Leadership, Names
-from sidecar.runner import Runner
+from sidecar.runtime.leadership import Leadership, Names
+from sidecar.runtime.runner import Runner
 from tests.simulation.memory_store import MemoryLease, MemoryStore
 from tests.simulation.runners import NoStandBy
 from tests.simulation.virtual_time import VirtualClock

@@ -11,10 +11,10 @@ from typing import Any
 from sidecar.election.record import JSON
 from sidecar.election.requests import Candidate
 from sidecar.election.store import Outcome, Unknown
-from sidecar.identity import Pod
-from sidecar.leadership import Leadership, Names
 from sidecar.pod import OwnPod
-from sidecar.runner import Runner
+from sidecar.runtime.identity import Pod
+from sidecar.runtime.leadership import Leadership, Names
+from sidecar.runtime.runner import Runner
 from sidecar.stores.answers import Answer
 from sidecar.stores.client import Client
 from tests.simulation.memory_store import MemoryLease, MemoryStore

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from sidecar import stopping
 from sidecar.clock import seconds
 from sidecar.election.requests import Candidate
-from sidecar.leadership import Leadership, Names
-from sidecar.runner import Runner
+from sidecar.runtime import stopping
+from sidecar.runtime.leadership import Leadership, Names
+from sidecar.runtime.runner import Runner
 from tests.simulation.memory_store import MemoryLease, MemoryStore
 from tests.simulation.runners import NoStandBy
 from tests.simulation.virtual_time import VirtualClock, run_virtually

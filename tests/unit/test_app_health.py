@@ -11,7 +11,7 @@ import pytest
 from sidecar.app_health import MAX_BODY_BYTES, HTTPProbe, Verdict, follow
 from sidecar.clock import SystemClock
 from sidecar.election.requests import Candidate
-from sidecar.leadership import Leadership, Names
+from sidecar.runtime.leadership import Leadership, Names
 from tests.simulation.memory_store import MemoryLease, MemoryStore
 from tests.simulation.runners import NoStandBy
 from tests.simulation.virtual_time import VirtualClock, run_virtually

@@ -9,8 +9,8 @@ from sidecar.election.record import JSON
 from sidecar.election.requests import Candidate, Kind
 from sidecar.election.store import Outcome
 from sidecar.election.view import State
-from sidecar.leadership import VACANT_SECONDS, Leadership, Names
-from sidecar.runner import Runner
+from sidecar.runtime.leadership import VACANT_SECONDS, Leadership, Names
+from sidecar.runtime.runner import Runner
 from tests.simulation.memory_store import MemoryLease, MemoryStore
 from tests.simulation.runners import NoStandBy
 from tests.simulation.virtual_time import VirtualClock, run_virtually

@@ -12,8 +12,8 @@ from sidecar.election.record import JSON, TERM_ANNOTATION, standby_patch
 from sidecar.election.requests import Candidate, Kind
 from sidecar.election.store import Busy, Closed, WatchEvent
 from sidecar.election.view import State
-from sidecar.leadership import Leadership, Names
-from sidecar.status import ALTERED, Status
+from sidecar.runtime.leadership import Leadership, Names
+from sidecar.runtime.status import ALTERED, Status
 from tests.merge_patch import merge
 from tests.simulation.memory_store import MemoryLease, MemoryStore
 from tests.simulation.runners import NoStandBy

@@ -7,8 +7,8 @@ import pytest
 
 from sidecar.clock import ns
 from sidecar.election import requests
-from sidecar.rate_limiter import BURST, KEPT_REQUESTS
-from sidecar.watching import LONGEST_PROOF_PERIODS
+from sidecar.runtime.rate_limiter import BURST, KEPT_REQUESTS
+from sidecar.runtime.watcher import LONGEST_PROOF_PERIODS
 from tests.simulation.virtual_time import VirtualClock, run_virtually
 from tests.unit.failing_watches import (
     COARSE,

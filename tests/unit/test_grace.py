@@ -8,8 +8,8 @@ import pytest
 
 from sidecar.election.store import Denied, Missing, Unknown
 from sidecar.grace import Grace
-from sidecar.identity import Pod
 from sidecar.loading import load
+from sidecar.runtime.identity import Pod
 from sidecar.stores.pods import Found, PodOutcome
 from tests.simulation.virtual_time import run_virtually
 from tests.unit.own_pod import stage

@@ -10,7 +10,7 @@ from sidecar.election.record import GROUP_ANNOTATION, parse
 from sidecar.election.requests import Kind
 from sidecar.election.view import State
 from sidecar.loading import load
-from sidecar.status import Status
+from sidecar.runtime.status import Status
 from tests.unit.situations import due, leading
 from tests.unit.world import World
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar import identity
+from sidecar.runtime import identity
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="abstract sockets are Linux's")
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sidecar.clock import MAX_SLEEP_SECONDS, NS_PER_SECOND, SystemClock, ns
 from sidecar.election.view import State, View
-from sidecar.leadership import Answer, Leadership, Names
+from sidecar.runtime.leadership import Answer, Leadership, Names
 
 NAMES = Names(identity="web-0_uid", lease="web", namespace="shop", boot="b1")
 

@@ -9,9 +9,9 @@ from sidecar.election.record import JSON
 from sidecar.election.requests import Candidate
 from sidecar.election.store import Outcome
 from sidecar.election.view import State
-from sidecar.elector import HOLD_SECONDS
-from sidecar.leadership import Leadership, Names
-from sidecar.runner import Runner
+from sidecar.runtime.elector import HOLD_SECONDS
+from sidecar.runtime.leadership import Leadership, Names
+from sidecar.runtime.runner import Runner
 from tests.simulation.memory_store import MemoryLease, MemoryStore
 from tests.simulation.runners import NoStandBy
 from tests.simulation.virtual_time import VirtualClock, run_virtually

@@ -9,8 +9,8 @@ from sidecar.clock import ns
 from sidecar.election.record import MAX_TRANSITIONS
 from sidecar.election.requests import Kind
 from sidecar.election.view import State
-from sidecar.leadership import Leadership, Names
-from sidecar.runner import OutOfSeason
+from sidecar.runtime.leadership import Leadership, Names
+from sidecar.runtime.runner import OutOfSeason
 from tests.simulation.runners import NoStandBy
 from tests.unit.fake_lease import Api
 from tests.unit.situations import cut, led_by_a

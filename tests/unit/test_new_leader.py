@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sidecar.election.machine import Election
-from sidecar.status import Status
+from sidecar.runtime.status import Status
 from tests.unit.situations import leading
 from tests.unit.world import Actor, World
 

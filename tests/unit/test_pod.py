@@ -7,9 +7,9 @@ from itertools import pairwise
 import pytest
 
 from sidecar.asking import LIMIT_SECONDS, LONGEST_PAUSE_PERIODS
-from sidecar.elector import HOLD_SECONDS
 from sidecar.marks import SETTLE_SECONDS
 from sidecar.pod import LAST_SECONDS
+from sidecar.runtime.elector import HOLD_SECONDS
 from tests.simulation.virtual_time import run_virtually
 from tests.unit.own_pod import Stage, now_seconds, stage
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from sidecar.clock import NS_PER_SECOND, SystemClock, ns
 from sidecar.election.requests import Kind
-from sidecar.rate_limiter import BURST, KEPT_REQUESTS, RateLimiter
+from sidecar.runtime.rate_limiter import BURST, KEPT_REQUESTS, RateLimiter
 from tests.simulation.virtual_time import VirtualClock, run_virtually
 from tests.unit.world import World
 

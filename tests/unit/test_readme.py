@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from sidecar.election.view import State
-from sidecar.leadership import Answer
 from sidecar.loading import load
+from sidecar.runtime.leadership import Answer
 from sidecar.settings import Settings, variable
 
 ROOT = Path(__file__).resolve().parents[2]

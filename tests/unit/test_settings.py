@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from sidecar.command_line import checked, configured
-from sidecar.identity import Pod
 from sidecar.resolved import Resolved, own_pod
+from sidecar.runtime.identity import Pod
 from sidecar.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -20,9 +20,9 @@ from sidecar.election.events import (
 from sidecar.election.record import JSON, STANDBY_ANNOTATION, Record, parse
 from sidecar.election.requests import Candidate, Kind
 from sidecar.election.store import Denied, Outcome, Unknown
-from sidecar.leadership import Leadership, Names
-from sidecar.runner import Runner
-from sidecar.standby import AGAIN_SECONDS, LAST_SECONDS, MOST, VOLUNTEER_SECONDS, wished
+from sidecar.runtime.leadership import Leadership, Names
+from sidecar.runtime.runner import Runner
+from sidecar.runtime.standby import AGAIN_SECONDS, LAST_SECONDS, MOST, VOLUNTEER_SECONDS, wished
 from tests.simulation.memory_store import MemoryLease, MemoryStore
 from tests.simulation.virtual_time import VirtualClock, run_virtually
 from tests.unit.situations import due, leading, resigned

@@ -9,7 +9,7 @@ import pytest
 
 from sidecar.election.requests import Candidate
 from sidecar.election.store import Closed, Denied, Opened, Outcome, Unknown, WatchEvent
-from sidecar.leadership import Leadership, Names
+from sidecar.runtime.leadership import Leadership, Names
 from tests.simulation.memory_store import MemoryLease, MemoryStore
 from tests.simulation.runners import NoStandBy
 from tests.simulation.virtual_time import VirtualClock, run_virtually

@@ -15,7 +15,7 @@ from sidecar.election.record import JSON, SENTINEL, Record
 from sidecar.election.requests import Candidate, Kind, Request
 from sidecar.election.store import Outcome, Unknown
 from sidecar.election.view import State
-from sidecar.rate_limiter import RateLimiter
+from sidecar.runtime.rate_limiter import RateLimiter
 from tests.unit.fake_lease import Api
 
 MS = NS_PER_SECOND // 1000

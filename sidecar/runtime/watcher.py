@@ -11,12 +11,12 @@ from contextlib import aclosing
 from typing import Any, Final
 
 from sidecar.clock import ns
-from sidecar.context import Context
 from sidecar.election.events import Confirmed, Doubted, Watched
 from sidecar.election.record import Record
 from sidecar.election.requests import Kind
 from sidecar.election.store import Alive, Changed, Closed, Deleted, Denied, Opened, Unknown, WatchEvent
-from sidecar.elector import Elector
+from sidecar.runtime.context import Context
+from sidecar.runtime.elector import Elector
 
 POLL_PERIODS: Final = (1.0, 1.4)
 """Between two polls, in retry periods (L1: within 1.5)."""

@@ -9,13 +9,13 @@ import random
 from collections.abc import Coroutine
 from typing import Any, Final
 
-from sidecar.context import Context
 from sidecar.election.events import spread_seconds
 from sidecar.election.record import SENTINEL, standby_patch
 from sidecar.election.situation import Situation
 from sidecar.election.store import Conflict, Done, Outcome, Unknown
 from sidecar.election.view import State
-from sidecar.elector import Elector
+from sidecar.runtime.context import Context
+from sidecar.runtime.elector import Elector
 
 MOST: Final = 2
 """Stand-bys: one that takes the Lease, and one that is there when both go at once."""

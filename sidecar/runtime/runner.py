@@ -5,22 +5,22 @@ import random
 from collections.abc import Callable
 from typing import ClassVar
 
-from sidecar import stopping
 from sidecar.clock import Clock
-from sidecar.context import Context
 from sidecar.election.events import Campaign, Health, StepDown
 from sidecar.election.record import pod_name
 from sidecar.election.requests import Candidate
 from sidecar.election.situation import Situation
 from sidecar.election.store import Store
 from sidecar.election.view import State
-from sidecar.elector import Elector
-from sidecar.history import History
-from sidecar.leadership import Leadership
-from sidecar.rate_limiter import RateLimiter
-from sidecar.standby import StandBy
-from sidecar.status import Status
-from sidecar.watching import Watcher
+from sidecar.runtime import stopping
+from sidecar.runtime.context import Context
+from sidecar.runtime.elector import Elector
+from sidecar.runtime.history import History
+from sidecar.runtime.leadership import Leadership
+from sidecar.runtime.rate_limiter import RateLimiter
+from sidecar.runtime.standby import StandBy
+from sidecar.runtime.status import Status
+from sidecar.runtime.watcher import Watcher
 
 
 class OutOfSeason(Exception):  # noqa: N818 - said to a client, not a fault

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from sidecar.clock import Clock
 from sidecar.election.requests import Candidate
 from sidecar.election.store import Store
-from sidecar.history import History
-from sidecar.leadership import Leadership
-from sidecar.rate_limiter import RateLimiter
-from sidecar.status import Status
+from sidecar.runtime.history import History
+from sidecar.runtime.leadership import Leadership
+from sidecar.runtime.rate_limiter import RateLimiter
+from sidecar.runtime.status import Status
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,12 @@ from dataclasses import replace
 from typing import Any, Final
 
 from sidecar.clock import ns, seconds
-from sidecar.context import Context
 from sidecar.election.events import Answered, Due, Event, Moment, StepDown, Tick
 from sidecar.election.machine import Election
 from sidecar.election.requests import Kind, Request
 from sidecar.election.situation import Situation
 from sidecar.election.store import Outcome, Unknown
+from sidecar.runtime.context import Context
 
 HOLD_SECONDS: Final = 0.2
 """How long a release waits until the Pod says that it leads no more: some twenty times what a patch takes; the next leader comes within
