@@ -108,7 +108,7 @@ def _to_the_end(check: checking.Check, dog: watchdog.Watchdog) -> int:
 async def _open_store(settings: Resolved, clock: SystemClock) -> "tuple[Store, Access | None]":
     """The store, and the access to its API server for other objects (None for a local store). Sends nothing yet. Raises Unusable."""
     if settings.store.startswith("local:"):
-        from sidecar.stores.local import LocalStore, StoreUnusable  # noqa: PLC0415 - sqlite only where it is used
+        from sidecar.local.store import LocalStore, StoreUnusable  # noqa: PLC0415 - sqlite only where it is used
 
         try:
             return LocalStore(settings.store.removeprefix("local:"), settings.lease_namespace, settings.lease, clock), None

@@ -15,12 +15,12 @@ from typing import Any, Protocol
 from sidecar.clock import SystemClock
 from sidecar.election.record import JSON
 from sidecar.election.store import Done, Store
+from sidecar.local.store import LocalStore
+from sidecar.local.validation import merged
 from sidecar.stores import credentials
 from sidecar.stores.configuration import Configuration
 from sidecar.stores.credentials import Access
 from sidecar.stores.kubernetes import KubernetesStore
-from sidecar.stores.local import LocalStore
-from sidecar.stores.rules import merged
 from tests.apiserver.server import ApiServer
 from tests.simulation.fake_apiserver import FakeApiServer
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 
 from sidecar.election.record import JSON, Record, parse
 from sidecar.election.store import Changed, Conflict, Done, Missing, Opened, Outcome, Store, WatchEvent
-from sidecar.stores.rules import merged
+from sidecar.local.validation import merged
 
 WAY_SECONDS = 0.001
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from sidecar.election.record import JSON, SUCCESSOR_ANNOTATION, TERM_ANNOTATION, Record, parse
 from sidecar.election.store import Conflict, Done, Missing, Outcome
-from sidecar.stores.rules import merged
+from sidecar.local.validation import merged
 from tests.simulation.versions import text
 
 Stream = Callable[[Record | None], None]

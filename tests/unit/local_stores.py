@@ -9,7 +9,7 @@ from typing import Any
 from sidecar.clock import SystemClock
 from sidecar.election.record import Record, merge_patch
 from sidecar.election.store import Alive, Changed, Done, Outcome, WatchEvent
-from sidecar.stores.local import LocalStore
+from sidecar.local.store import LocalStore
 
 ROOT = Path(__file__).parents[2]
 HELD = Record(version="", holder="web-0_u1", duration_seconds=15, acquire_time_us=1, renew_time_us=2, transitions=0)

@@ -17,7 +17,7 @@ import pytest
 from sidecar.clock import SystemClock
 from sidecar.election.record import merge_patch
 from sidecar.election.store import Changed, Closed, Conflict, Deleted, Denied, Done, Missing, Opened, Unknown
-from sidecar.stores.lease_file import GoneError, LeaseFile
+from sidecar.local.file import GoneError, LeaseFile
 from tests.unit.local_stores import FREE, HELD, close_all, done, on, opened, record, until_changed
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from sidecar.election.record import merge_patch
 from sidecar.election.store import Busy, Changed, Opened
-from sidecar.stores.local import BUSY_SECONDS
+from sidecar.local.store import BUSY_SECONDS
 from tests.unit.local_stores import HELD, close_all, done, on, opened, record, spawn, until_changed
 
 
@@ -90,7 +90,7 @@ COUNT = """if True:
     import asyncio, dataclasses, sys
     from sidecar.clock import SystemClock
     from sidecar.election.record import merge_patch
-    from sidecar.stores.local import LocalStore
+    from sidecar.local.store import LocalStore
     from sidecar.election.store import Conflict, Done
     async def main():
         store = LocalStore(sys.argv[1], "shop", "web", SystemClock())

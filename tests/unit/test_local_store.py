@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from sidecar.clock import SystemClock
-from sidecar.stores.local import StoreUnusable
+from sidecar.local.store import StoreUnusable
 from tests.unit.local_stores import FREE, ROOT, close_all, done, on, opened, record, spawn
 
 
@@ -65,7 +65,7 @@ def test_processes_that_start_at_once_share_one_free_lease(path: Path) -> None:
     code = """if True:
         import asyncio, sys
         from sidecar.clock import SystemClock
-        from sidecar.stores.local import LocalStore
+        from sidecar.local.store import LocalStore
         print("ready", flush=True)
         sys.stdin.readline()
         store = LocalStore(sys.argv[1], "shop", "web", SystemClock())

@@ -14,11 +14,11 @@ from sidecar.election.record import JSON, TERM_ANNOTATION
 from sidecar.election.requests import Candidate, Kind
 from sidecar.election.store import Conflict, Done, Outcome
 from sidecar.election.view import State
+from sidecar.local.validation import merged
 from sidecar.runtime.elector import Elector
 from sidecar.runtime.leadership import Leadership, Names
 from sidecar.runtime.runner import Runner
 from sidecar.runtime.standby import wished
-from sidecar.stores.rules import merged
 from tests.simulation.client import Client
 from tests.simulation.eager import start_here
 from tests.simulation.memory_store import MemoryLease, MemoryStore

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.stores.rules import MAX_ANNOTATION_BYTES, complaint, merged
+from sidecar.local.validation import MAX_ANNOTATION_BYTES, complaint, merged
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),

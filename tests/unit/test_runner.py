@@ -9,9 +9,9 @@ from sidecar.clock import SystemClock
 from sidecar.election.requests import Candidate
 from sidecar.election.store import Done, Store
 from sidecar.election.view import State
+from sidecar.local.store import LocalStore
 from sidecar.runtime.leadership import Leadership, Names
 from sidecar.runtime.runner import OutOfSeason, Runner
-from sidecar.stores.local import LocalStore
 from tests.simulation.memory_store import MemoryLease, MemoryStore
 from tests.simulation.virtual_time import VirtualClock, run_virtually
 

@@ -39,9 +39,9 @@ from sidecar.election.store import (
     Unknown,
     WatchEvent,
 )
+from sidecar.local.file import GoneError, LeaseFile, StoreUnusable, UncertainError, is_busy, said
+from sidecar.local.validation import complaint, merged
 from sidecar.shown import cut
-from sidecar.stores.lease_file import GoneError, LeaseFile, StoreUnusable, UncertainError, is_busy, said
-from sidecar.stores.rules import complaint, merged
 
 __all__ = ["LocalStore", "StoreUnusable"]
 
