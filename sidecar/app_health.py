@@ -13,9 +13,9 @@ import aiohttp
 
 from sidecar import __version__
 from sidecar.clock import Clock, ns, seconds
+from sidecar.kubernetes.config import one_line
 from sidecar.logs import event as log_event
 from sidecar.runtime.runner import Runner
-from sidecar.stores.credentials import one_line
 
 MAX_BODY_BYTES: Final = 10 * 1024
 """So much of an answer is read, as by a kubelet (kubernetes/pkg/probe/http)."""

@@ -8,11 +8,11 @@ from sidecar.clock import Clock, ns, seconds
 from sidecar.election.record import JSON
 from sidecar.election.requests import Candidate
 from sidecar.election.store import Busy, Denied, Unknown
+from sidecar.kubernetes.client import MERGE_PATCH, Client
+from sidecar.kubernetes.resource import Resource
+from sidecar.kubernetes.responses import Conflicted, NotFound, Received
 from sidecar.runtime.identity import Pod
 from sidecar.runtime.status import Status
-from sidecar.stores.answers import Conflicted, NotFound, Received
-from sidecar.stores.client import MERGE_PATCH, Client
-from sidecar.stores.resource import Resource
 
 LONGEST_PAUSE_PERIODS: Final = 4
 """Repeats are ever further apart, up to this many retry periods: after an outage it is soon right again."""

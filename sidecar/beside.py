@@ -9,7 +9,7 @@ from sidecar.runtime.identity import Pod
 from sidecar.runtime.runner import Runner
 
 if TYPE_CHECKING:
-    from sidecar.stores.credentials import Access
+    from sidecar.kubernetes.config import Access
 
 Work = Coroutine[Any, Any, None]
 
@@ -33,7 +33,7 @@ async def works(
     drains_long = settings.drains_long and bool(pod.namespace and pod.name and pod.uid)
     if access is None or not (settings.asks_for_pods or drains_long):
         return loops, last
-    from sidecar.stores.client import Client  # noqa: PLC0415 - likewise
+    from sidecar.kubernetes.client import Client  # noqa: PLC0415 - likewise
 
     client = await Client.connect(access, settings.renew_deadline)
     stack.push_async_callback(client.close)
@@ -41,7 +41,7 @@ async def works(
 
     grace = Grace(pod, runner.candidate.drain_timeout_seconds)
     if drains_long and not (settings.pod_label or settings.pod_condition):  # which see the Pod anyway
-        from sidecar.stores.pods import KubernetesPods  # noqa: PLC0415 - likewise
+        from sidecar.kubernetes.pods import KubernetesPods  # noqa: PLC0415 - likewise
 
         loops.append(grace.look_once(runner, KubernetesPods(client, pod.namespace)))
     if settings.follows:
@@ -53,7 +53,7 @@ async def works(
         last.append(own.finish)
     if settings.early_takeover or settings.yield_:
         from sidecar import deletion  # noqa: PLC0415 - likewise
-        from sidecar.stores.pods import KubernetesPods  # noqa: PLC0415
+        from sidecar.kubernetes.pods import KubernetesPods  # noqa: PLC0415
 
         own_pods = KubernetesPods(client, pod.namespace)  # the rights of both allow this read
         loops.append(deletion.look_once(runner, own_pods, pod))

@@ -4,10 +4,10 @@ import os
 from collections.abc import Sequence
 
 from sidecar import __version__, flags, listen, older, streams
+from sidecar.kubernetes.in_cluster import service_account_namespace
 from sidecar.loading import foreign_variables, load
 from sidecar.resolved import EXIT_UNUSABLE, Resolved, Unusable
 from sidecar.settings import Settings, flag, variable
-from sidecar.stores.configuration import service_account_namespace
 
 
 def checked(arguments: Sequence[str]) -> tuple[bytes, int]:

@@ -14,9 +14,9 @@ from sidecar.clock import MIN_SLEEP_SECONDS, seconds
 from sidecar.election.events import Ended
 from sidecar.election.record import HolderPod
 from sidecar.election.store import Busy, Closed, Denied, Unknown
+from sidecar.kubernetes.pods import Found, PodEvent, Pods, Removed
 from sidecar.logs import move as log_move
 from sidecar.runtime.runner import Runner
-from sidecar.stores.pods import Found, PodEvent, Pods, Removed
 
 _log: Final = logging.getLogger(__name__)
 

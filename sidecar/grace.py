@@ -9,10 +9,10 @@ from math import ceil
 from typing import Any, Final
 
 from sidecar import proof
+from sidecar.kubernetes.pods import Found, Pods
 from sidecar.logs import move as log_move
 from sidecar.runtime.identity import Pod
 from sidecar.runtime.runner import Runner
-from sidecar.stores.pods import Found, Pods
 
 _log: Final = logging.getLogger(__name__)
 

@@ -7,9 +7,9 @@ from sidecar.asking import Asking, Refused
 from sidecar.clock import ns, seconds
 from sidecar.election.record import JSON, format_time
 from sidecar.election.store import Unknown
+from sidecar.kubernetes import resource
+from sidecar.kubernetes.client import STRATEGIC_MERGE_PATCH
 from sidecar.runtime.leadership import Leadership
-from sidecar.stores import resource
-from sidecar.stores.client import STRATEGIC_MERGE_PATCH
 
 LABEL: Final = "leader-sidecar/role"
 LEADER: Final = "leader"

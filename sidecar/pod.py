@@ -8,12 +8,12 @@ from typing import Final
 from sidecar.asking import Asking
 from sidecar.clock import ns
 from sidecar.election.record import JSON
+from sidecar.kubernetes import resource
+from sidecar.kubernetes.client import Client
 from sidecar.marks import Condition, Kind, Label, Mark
 from sidecar.recorder import Recorder
 from sidecar.runtime.identity import Pod
 from sidecar.runtime.runner import Runner
-from sidecar.stores import resource
-from sidecar.stores.client import Client
 
 _log: Final = logging.getLogger(__name__)
 

@@ -17,15 +17,15 @@ from sidecar import __version__, checking, children, lean, listen, logs, watchdo
 from sidecar.beside import works
 from sidecar.clock import SystemClock, ns
 from sidecar.election.store import Store
+from sidecar.kubernetes.in_cluster import service_account_namespace
 from sidecar.resolved import EXIT_UNUSABLE, Resolved, Unusable, holder_pod, own_pod
 from sidecar.runtime import identity, stopping
 from sidecar.runtime.leadership import Leadership, Names
 from sidecar.runtime.runner import Runner
 from sidecar.runtime.status import stuck_seconds
-from sidecar.stores.configuration import service_account_namespace
 
 if TYPE_CHECKING:
-    from sidecar.stores.credentials import Access
+    from sidecar.kubernetes.config import Access
 
 _log: Final = logging.getLogger("sidecar")
 
@@ -114,12 +114,12 @@ async def _open_store(settings: Resolved, clock: SystemClock) -> "tuple[Store, A
             return LocalStore(settings.store.removeprefix("local:"), settings.lease_namespace, settings.lease, clock), None
         except StoreUnusable as error:
             raise Unusable(str(error)) from None
-    from sidecar.stores import credentials  # noqa: PLC0415 - loaded ahead, while the settings were checked
-    from sidecar.stores.kubernetes import KubernetesStore  # noqa: PLC0415
+    from sidecar.kubernetes import config  # noqa: PLC0415 - loaded ahead, while the settings were checked
+    from sidecar.kubernetes.store import KubernetesStore  # noqa: PLC0415
 
     try:
-        access = await credentials.load(os.environ, tls_strict=settings.tls_strict)
-    except credentials.ConfigurationError as error:
+        access = await config.load(os.environ, tls_strict=settings.tls_strict)
+    except config.ConfigurationError as error:
         raise Unusable(str(error)) from None
     timeout_seconds = settings.renew_deadline
     store = await KubernetesStore.connect(access, settings.lease_namespace, settings.lease, tcp_timeout_seconds=timeout_seconds)

@@ -10,9 +10,9 @@ from sidecar.election.machine import Election
 from sidecar.election.record import JSON, format_time
 from sidecar.election.store import Denied
 from sidecar.election.view import State
+from sidecar.kubernetes import resource
+from sidecar.kubernetes.resource import Resource
 from sidecar.shown import cut_bytes, plain
-from sidecar.stores import resource
-from sidecar.stores.resource import Resource
 
 CONTROLLER: Final = "leader-sidecar"
 WHAT: Final = "events"

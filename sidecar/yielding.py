@@ -16,14 +16,14 @@ from sidecar import revisions
 from sidecar.election.record import JSON, format_time, parse_time
 from sidecar.election.store import Busy, Denied, Unknown
 from sidecar.json_values import strict_loads
+from sidecar.kubernetes import resource
+from sidecar.kubernetes.client import Client
+from sidecar.kubernetes.resource import Resource
+from sidecar.kubernetes.responses import Answer, Received
 from sidecar.logs import move as log_move
 from sidecar.revisions import Owner, Waiting
 from sidecar.runtime.identity import Pod
 from sidecar.runtime.runner import OutOfSeason, Runner
-from sidecar.stores import resource
-from sidecar.stores.answers import Answer, Received
-from sidecar.stores.client import Client
-from sidecar.stores.resource import Resource
 
 YIELDED_ANNOTATION: Final = "leader-sidecar/yielded"
 """On the Lease: JSON `{"to", "revision", "at"}`, the Pod and its revision, and when by the API server's clock."""

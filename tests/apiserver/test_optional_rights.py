@@ -9,7 +9,7 @@ from datetime import datetime
 
 import pytest
 
-from sidecar.stores.answers import CURE
+from sidecar.kubernetes.responses import CURE
 from tests.apiserver.conftest import SHORT, Field, shipped
 from tests.apiserver.gate import Gate
 from tests.apiserver.kustomized import K8S

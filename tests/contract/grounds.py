@@ -15,12 +15,12 @@ from typing import Any, Protocol
 from sidecar.clock import SystemClock
 from sidecar.election.record import JSON
 from sidecar.election.store import Done, Store
+from sidecar.kubernetes import config
+from sidecar.kubernetes.config import Access
+from sidecar.kubernetes.in_cluster import Configuration
+from sidecar.kubernetes.store import KubernetesStore
 from sidecar.local.store import LocalStore
 from sidecar.local.validation import merged
-from sidecar.stores import credentials
-from sidecar.stores.configuration import Configuration
-from sidecar.stores.credentials import Access
-from sidecar.stores.kubernetes import KubernetesStore
 from tests.apiserver.server import ApiServer
 from tests.simulation.fake_apiserver import FakeApiServer
 
@@ -165,7 +165,7 @@ class ApiServerGround:
         self._opened = opened
 
     async def store(self) -> Store:
-        access = await credentials.load({"KUBECONFIG": str(self._kubeconfig)})
+        access = await config.load({"KUBECONFIG": str(self._kubeconfig)})
         return self._opened(await KubernetesStore.connect(access, self._namespace, NAME))
 
     async def lease(self) -> JSON | None:

@@ -9,9 +9,9 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from sidecar.election.store import Unknown
+from sidecar.kubernetes.client import Client
+from sidecar.kubernetes.responses import Answer
 from sidecar.local.validation import merged
-from sidecar.stores.answers import Answer
-from sidecar.stores.client import Client
 from tests.simulation.memory_store import WAY_SECONDS, MemoryLease
 from tests.workloads import JSON, NOW
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 
 from sidecar.election.record import JSON
 from sidecar.election.store import Busy, Closed, Denied, Missing, Unknown
-from sidecar.stores.pods import Found, PodEvent, PodOutcome, Pods, Removed
+from sidecar.kubernetes.pods import Found, PodEvent, PodOutcome, Pods, Removed
 from tests.simulation.kubelet import Kubelet
 from tests.simulation.loop import Process
 from tests.simulation.network import Link

@@ -11,9 +11,9 @@ from aiohttp import web
 
 from sidecar.election.record import Record, merge_patch
 from sidecar.election.store import Alive, Changed, Closed, Conflict, Deleted, Done, Missing, Opened, Outcome, Unknown
-from sidecar.stores.configuration import Configuration
-from sidecar.stores.credentials import Access
-from sidecar.stores.kubernetes import KubernetesStore
+from sidecar.kubernetes.config import Access
+from sidecar.kubernetes.in_cluster import Configuration
+from sidecar.kubernetes.store import KubernetesStore
 from tests.simulation.fake_apiserver import FakeApiServer, drop
 from tests.simulation.virtual_time import run_virtually
 

@@ -13,11 +13,11 @@ from aiohttp import web
 from sidecar.election.requests import Candidate
 from sidecar.http import app
 from sidecar.http.waiting import Waiting
+from sidecar.kubernetes.config import Access
+from sidecar.kubernetes.in_cluster import Configuration
+from sidecar.kubernetes.store import KubernetesStore
 from sidecar.runtime.leadership import Leadership, Names
 from sidecar.runtime.runner import Runner
-from sidecar.stores.configuration import Configuration
-from sidecar.stores.credentials import Access
-from sidecar.stores.kubernetes import KubernetesStore
 from tests.simulation.fake_apiserver import FakeApiServer, drop
 from tests.simulation.runners import NoStandBy
 from tests.simulation.virtual_time import VirtualClock, run_virtually

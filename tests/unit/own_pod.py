@@ -11,12 +11,12 @@ from typing import Any
 from sidecar.election.record import JSON
 from sidecar.election.requests import Candidate
 from sidecar.election.store import Outcome, Unknown
+from sidecar.kubernetes.client import Client
+from sidecar.kubernetes.responses import Answer
 from sidecar.pod import OwnPod
 from sidecar.runtime.identity import Pod
 from sidecar.runtime.leadership import Leadership, Names
 from sidecar.runtime.runner import Runner
-from sidecar.stores.answers import Answer
-from sidecar.stores.client import Client
 from tests.simulation.memory_store import MemoryLease, MemoryStore
 from tests.simulation.runners import NoStandBy
 from tests.simulation.virtual_time import VirtualClock

@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from sidecar.stores.configuration import Configuration
-from sidecar.stores.credentials import Access
-from sidecar.stores.kubernetes import KubernetesStore
+from sidecar.kubernetes.config import Access
+from sidecar.kubernetes.in_cluster import Configuration
+from sidecar.kubernetes.store import KubernetesStore
 
 LEASE = {
     "apiVersion": "coordination.k8s.io/v1",

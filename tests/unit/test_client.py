@@ -9,13 +9,13 @@ import trustme
 
 from sidecar.election.record import JSON
 from sidecar.election.store import Busy, Denied, Missing, Unknown
-from sidecar.stores import resource
-from sidecar.stores.answers import Answer, Conflicted, NotFound, Received
-from sidecar.stores.client import Client
-from sidecar.stores.configuration import Configuration
-from sidecar.stores.credentials import Access
-from sidecar.stores.kubernetes import KubernetesStore
-from sidecar.stores.resource import Resource
+from sidecar.kubernetes import resource
+from sidecar.kubernetes.client import Client
+from sidecar.kubernetes.config import Access
+from sidecar.kubernetes.in_cluster import Configuration
+from sidecar.kubernetes.resource import Resource
+from sidecar.kubernetes.responses import Answer, Conflicted, NotFound, Received
+from sidecar.kubernetes.store import KubernetesStore
 
 WEB = resource.lease("shop", "web")
 POD = resource.pod("shop", "web-0")

@@ -9,9 +9,9 @@ import pytest
 
 from sidecar.deletion import is_deleted, look_once
 from sidecar.election.store import Denied, Missing, Unknown
+from sidecar.kubernetes.pods import Found, PodEvent, PodOutcome
 from sidecar.runtime.identity import Pod
 from sidecar.runtime.rate_limiter import BURST, KEPT_REQUESTS
-from sidecar.stores.pods import Found, PodEvent, PodOutcome
 from tests.simulation.virtual_time import run_virtually
 from tests.unit.test_app_ends_first import CLOCK, Stage, stage
 

@@ -9,9 +9,9 @@ import pytest
 
 from sidecar.election.record import Record, merge_patch
 from sidecar.election.store import Busy, Conflict, Denied, Done, Missing, Outcome, Unknown
-from sidecar.stores.answers import LONGEST_RETRY_AFTER_SECONDS
-from sidecar.stores.kubernetes import KubernetesStore
-from sidecar.stores.transport import MAX_BODY_BYTES
+from sidecar.kubernetes.responses import LONGEST_RETRY_AFTER_SECONDS
+from sidecar.kubernetes.store import KubernetesStore
+from sidecar.kubernetes.transport import MAX_BODY_BYTES
 from tests.unit.scripted import LEASE, Reply, connected, refusal, reply, scripted, served, stream, until
 
 PATCH = merge_patch(Record(version="", holder="web-0", duration_seconds=15), "7")

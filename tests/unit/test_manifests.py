@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from sidecar.stores.answers import MAX_REASON_CHARS
+from sidecar.kubernetes.responses import MAX_REASON_CHARS
 
 K8S = Path(__file__).resolve().parents[2] / "k8s"
 WITH_A_ROLE = sorted(str(path.parent.relative_to(K8S)) for path in K8S.rglob("role.yaml"))

@@ -8,10 +8,10 @@ import pytest
 from aiohttp import web
 
 from sidecar.election.store import Busy, Closed, Denied, Missing, Unknown
-from sidecar.stores.client import Client
-from sidecar.stores.configuration import Configuration
-from sidecar.stores.credentials import Access
-from sidecar.stores.pods import Found, KubernetesPods, Removed
+from sidecar.kubernetes.client import Client
+from sidecar.kubernetes.config import Access
+from sidecar.kubernetes.in_cluster import Configuration
+from sidecar.kubernetes.pods import Found, KubernetesPods, Removed
 
 POD = {"kind": "Pod", "metadata": {"name": "web-0", "uid": "u"}}
 GONE = {"kind": "Status", "reason": "NotFound", "message": 'pods "web-0" not found'}

@@ -13,10 +13,10 @@ from sidecar.election.record import HolderPod, parse
 from sidecar.election.requests import Candidate
 from sidecar.election.situation import Situation
 from sidecar.election.store import Busy, Closed
+from sidecar.kubernetes.pods import PodEvent, PodOutcome, Pods
 from sidecar.runtime.leadership import Leadership, Names
 from sidecar.runtime.runner import Runner
 from sidecar.runtime.standby import AGAIN_SECONDS
-from sidecar.stores.pods import PodEvent, PodOutcome, Pods
 from tests.simulation.memory_store import MemoryLease, MemoryStore
 from tests.simulation.runners import NoStandBy
 from tests.simulation.virtual_time import VirtualClock, run_virtually

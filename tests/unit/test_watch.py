@@ -10,7 +10,7 @@ import pytest
 
 from sidecar.election.record import parse
 from sidecar.election.store import Alive, Busy, Changed, Closed, Deleted, Denied, Done, Missing, Opened, Unknown, WatchEvent
-from sidecar.stores import watch
+from sidecar.kubernetes import watch
 from tests.unit.scripted import LEASE, Reply, connected, refusal, reply, scripted, served, stream, until
 
 

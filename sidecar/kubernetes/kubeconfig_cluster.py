@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
-from sidecar.stores.configuration import Configuration
-from sidecar.stores.credentials import one_line
-from sidecar.stores.fields import Fields
+from sidecar.kubernetes.config import one_line
+from sidecar.kubernetes.in_cluster import Configuration
+from sidecar.kubernetes.kubeconfig_fields import Fields
 
 _EXEC_EXTENSION: Final = "client.authentication.k8s.io/exec"
 """The cluster's extension for credential plugins (client-go clientcmd, clusterExtensionKey)."""

@@ -7,11 +7,11 @@ from typing import Final, Self
 
 from sidecar.election.record import JSON
 from sidecar.election.store import Closed, Conflict, Done, Missing, Outcome, Store, Unknown, WatchEvent
-from sidecar.stores import resource
-from sidecar.stores.answers import Conflicted, NotFound, Received, body_of_create, lease_in
-from sidecar.stores.client import Client
-from sidecar.stores.credentials import Access, one_line
-from sidecar.stores.resource import Resource
+from sidecar.kubernetes import resource
+from sidecar.kubernetes.client import Client
+from sidecar.kubernetes.config import Access, one_line
+from sidecar.kubernetes.resource import Resource
+from sidecar.kubernetes.responses import Conflicted, NotFound, Received, body_of_create, lease_in
 
 TCP_TIMEOUT_SECONDS: Final = 10.0
 """An API server that acknowledges nothing for a renew deadline is gone."""
@@ -50,7 +50,7 @@ class KubernetesStore(Store):
         return await self._ask("create", body_of_create(self._lease, body))
 
     async def watch(self) -> AsyncGenerator[WatchEvent, None]:
-        """See `sidecar.stores.watch`. A second one while the first is open ends at once."""
+        """See `sidecar.kubernetes.watch`. A second one while the first is open ends at once."""
         if self._watching:
             yield Closed(Unknown("watch: one is open already"))
             return

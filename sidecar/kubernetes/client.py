@@ -9,11 +9,11 @@ from urllib.parse import urlencode
 
 from sidecar.election.record import JSON
 from sidecar.election.store import Denied, Unknown, WatchEvent
-from sidecar.stores import watch
-from sidecar.stores.answers import OK, Answer, Received, Reply, decode, meaning
-from sidecar.stores.credentials import Access, one_line
-from sidecar.stores.resource import Resource
-from sidecar.stores.transport import Transport, read
+from sidecar.kubernetes import watch
+from sidecar.kubernetes.config import Access, one_line
+from sidecar.kubernetes.resource import Resource
+from sidecar.kubernetes.responses import OK, Answer, Received, Reply, decode, meaning
+from sidecar.kubernetes.transport import Transport, read
 
 MERGE_PATCH: Final = "application/merge-patch+json"
 """RFC 7386."""
@@ -94,7 +94,7 @@ class Client:
             yield Unknown(one_line(f"{type(error).__name__}: {error}"))
 
     def watch_lease(self, lease: Resource, dice: Callable[[], float]) -> AsyncGenerator[WatchEvent, None]:
-        """See `sidecar.stores.watch`."""
+        """See `sidecar.kubernetes.watch`."""
         return watch.watch(self._transport, lease, dice)
 
     async def close(self) -> None:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from sidecar.election.store import Busy, Closed, Denied, Missing, Unknown
-from sidecar.stores import resource
-from sidecar.stores.answers import Conflicted, NotFound, Received
-from sidecar.stores.client import Client
-from sidecar.stores.credentials import one_line
+from sidecar.kubernetes import resource
+from sidecar.kubernetes.client import Client
+from sidecar.kubernetes.config import one_line
+from sidecar.kubernetes.responses import Conflicted, NotFound, Received
 
 WATCH_SECONDS: Final = 300
 """How long the server keeps a watch open; its callers give up sooner."""

@@ -19,9 +19,9 @@ from multidict import CIMultiDict
 
 from sidecar import __version__
 from sidecar.election.record import JSON
-from sidecar.stores import tls
-from sidecar.stores.answers import UNAUTHORIZED, Answer
-from sidecar.stores.credentials import Access
+from sidecar.kubernetes import tls
+from sidecar.kubernetes.config import Access
+from sidecar.kubernetes.responses import UNAUTHORIZED, Answer
 
 MAX_CONNECTIONS: Final = 8
 MAX_BODY_BYTES: Final = 4 * 2**20

@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Final
 
-from sidecar.stores.configuration import Configuration
+from sidecar.kubernetes.in_cluster import Configuration
 
 _NOT_IN_FORM: Final = range(79, 94)
 """OpenSSL's error codes for a certificate that is not as RFC 5280 asks (openssl/x509_vfy.h, X509_V_ERR_INVALID_CA to

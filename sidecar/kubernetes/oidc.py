@@ -12,8 +12,8 @@ from typing import Any, Final
 from urllib.parse import quote_plus
 
 from sidecar.clock import NS_PER_SECOND, Clock
-from sidecar.stores.credentials import ConfigurationError, one_line
-from sidecar.stores.fields import Fields
+from sidecar.kubernetes.config import ConfigurationError, one_line
+from sidecar.kubernetes.kubeconfig_fields import Fields
 
 LIMIT_SECONDS: Final = 30.0
 _US: Final = NS_PER_SECOND // 1000

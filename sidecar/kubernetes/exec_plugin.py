@@ -15,8 +15,8 @@ from typing import Any, Final
 
 from sidecar import children
 from sidecar.clock import Clock
-from sidecar.stores.credentials import ConfigurationError, one_line
-from sidecar.stores.fields import Fields
+from sidecar.kubernetes.config import ConfigurationError, one_line
+from sidecar.kubernetes.kubeconfig_fields import Fields
 
 LIMIT_SECONDS: Final = 30.0
 """A plugin that has not answered by then is killed: a cloud's plugin takes seconds, and nobody can answer its questions here."""

@@ -5,13 +5,13 @@ from typing import Final
 from urllib.parse import quote
 
 from sidecar.clock import Clock
-from sidecar.stores import tls
-from sidecar.stores.cluster import info
-from sidecar.stores.configuration import Configuration
-from sidecar.stores.credentials import TokenFile, one_line
-from sidecar.stores.fields import Fields
-from sidecar.stores.oidc import id_token
-from sidecar.stores.plugin import Plugin
+from sidecar.kubernetes import tls
+from sidecar.kubernetes.config import TokenFile, one_line
+from sidecar.kubernetes.exec_plugin import Plugin
+from sidecar.kubernetes.in_cluster import Configuration
+from sidecar.kubernetes.kubeconfig_cluster import info
+from sidecar.kubernetes.kubeconfig_fields import Fields
+from sidecar.kubernetes.oidc import id_token
 
 _IN_A_HEADERS_NAME: Final = "!#$&'*+^`|"
 """Not escaped in a header's name, beside letters, digits, `_.-~`: RFC 9110's tchar but for `%` (client-go, headerKeyEscape)."""

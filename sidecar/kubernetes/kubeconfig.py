@@ -14,8 +14,8 @@ from typing import Any, Final
 
 import yaml  # kubernetes_asyncio brings it
 
-from sidecar.stores.credentials import ConfigurationError, one_line, stamp
-from sidecar.stores.fields import Fields
+from sidecar.kubernetes.config import ConfigurationError, one_line, stamp
+from sidecar.kubernetes.kubeconfig_fields import Fields
 
 _Parser: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from sidecar.election.record import JSON, Record, parse
 from sidecar.election.store import Busy, Denied, Unknown
-from sidecar.stores.credentials import one_line
-from sidecar.stores.resource import LEASES, Resource
+from sidecar.kubernetes.config import one_line
+from sidecar.kubernetes.resource import LEASES, Resource
 
 OK: Final = 200
 CREATED: Final = 201

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Final
 
 from sidecar.clock import Clock, SystemClock, ns
-from sidecar.stores import tls
-from sidecar.stores.configuration import SERVICE_ACCOUNT, Configuration
+from sidecar.kubernetes import tls
+from sidecar.kubernetes.in_cluster import SERVICE_ACCOUNT, Configuration
 
 _log = logging.getLogger(__name__)
 
@@ -239,9 +239,9 @@ def _in_cluster(environ: Mapping[str, str], service_account: Path) -> Access:
 
 
 async def _kubeconfig(environ: Mapping[str, str]) -> Access:
-    from sidecar.stores.cluster import configuration  # noqa: PLC0415 - see the top
-    from sidecar.stores.kubeconfig import paths, select  # noqa: PLC0415
-    from sidecar.stores.user import User  # noqa: PLC0415
+    from sidecar.kubernetes.kubeconfig import paths, select  # noqa: PLC0415
+    from sidecar.kubernetes.kubeconfig_cluster import configuration  # noqa: PLC0415 - see the top
+    from sidecar.kubernetes.kubeconfig_user import User  # noqa: PLC0415
 
     files, clock = paths(environ), SystemClock()
 
