@@ -14,9 +14,9 @@ from types import FrameType
 from typing import TYPE_CHECKING, Final
 
 from sidecar import __version__, checking, children, lean, listen, logs, watchdog
-from sidecar.beside import works
 from sidecar.clock import SystemClock, ns
 from sidecar.election.store import Store
+from sidecar.features.enabled import works
 from sidecar.kubernetes.in_cluster import service_account_namespace
 from sidecar.resolved import EXIT_UNUSABLE, Resolved, Unusable, holder_pod, own_pod
 from sidecar.runtime import identity, stopping

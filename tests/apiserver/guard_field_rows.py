@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from sidecar.election.record import GROUP_ANNOTATION, JSON, STANDBY_ANNOTATION, SUCCESSOR_ANNOTATION
-from sidecar.yielding import YIELDED_ANNOTATION
+from sidecar.features.rollout_handover import YIELDED_ANNOTATION
 from tests.apiserver.guard_rows import HOLDER, OTHER, creates, former, names, patches, renewal, standing_by, takeover, yielded
 from tests.apiserver.guard_stage import JSON_PATCH, Stage, term_of, with_annotations, with_metadata, with_spec, with_term, with_token
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from sidecar.election.record import GROUP_ANNOTATION, JSON, STANDBY_ANNOTATION, SUCCESSOR_ANNOTATION, TERM_ANNOTATION
-from sidecar.yielding import YIELDED_ANNOTATION
+from sidecar.features.rollout_handover import YIELDED_ANNOTATION
 
 LETTERS: Final = '{}[]":,\\0123456789eE+-.nulltruefals \t\n\r\0\x0b\x7f\u00a0\u2028\ufeffé٣'
 NUMBERS: Final = (

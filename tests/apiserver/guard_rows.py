@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sidecar.election.record import GROUP_ANNOTATION, JSON, SENTINEL, STANDBY_ANNOTATION
-from sidecar.yielding import YIELDED_ANNOTATION
+from sidecar.features.rollout_handover import YIELDED_ANNOTATION
 from tests.apiserver.guard_stage import (
     APPLY,
     JSON_PATCH,

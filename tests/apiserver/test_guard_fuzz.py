@@ -24,8 +24,8 @@ from sidecar.election.record import (
     parse,
     standby_patch,
 )
+from sidecar.features.rollout_handover import YIELDED_ANNOTATION
 from sidecar.json_values import strict_loads
-from sidecar.yielding import YIELDED_ANNOTATION
 from tests.apiserver import guard_stage
 from tests.apiserver.guard_mutations import mutated
 from tests.apiserver.guard_stage import PUT, Stage, token_of

@@ -15,8 +15,8 @@ import pytest
 from sidecar.election.record import JSON, SENTINEL, STANDBY_ANNOTATION, TERM_ANNOTATION, HolderPod, parse, standby_patch
 from sidecar.election.requests import Kind, Request
 from sidecar.election.store import Conflict, Done, Missing, Outcome
+from sidecar.features.rollout_handover import YIELDED_ANNOTATION
 from sidecar.runtime.standby import wished
-from sidecar.yielding import YIELDED_ANNOTATION
 from tests.apiserver.guarded import Guarded
 from tests.apiserver.kustomized import MERGE, BoundPod
 from tests.unit.fake_lease import Api
@@ -141,7 +141,7 @@ def _stands_by(world: Meddled, actor: Actor, rng: random.Random) -> None:
 
 
 def _yields(world: Meddled, actor: Actor, rng: random.Random) -> None:
-    """As sidecar/yielding.py does: what it has read says that it holds."""
+    """As sidecar/features/rollout_handover.py does: what it has read says that it holds."""
     lease = world.guard.lease
     if lease is None or world.guard.record.holder != actor.me.identity or world.guard.record.own_term is None or not actor.leads:
         return

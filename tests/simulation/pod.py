@@ -4,12 +4,12 @@ import asyncio
 import random
 from dataclasses import dataclass
 
-from sidecar.app_health import Verdict, follow
 from sidecar.clock import ns
-from sidecar.early import EarlyTakeover
 from sidecar.election.record import HolderPod
 from sidecar.election.requests import Candidate
 from sidecar.election.view import State, View
+from sidecar.features.app_health import Verdict, follow
+from sidecar.features.early_takeover import EarlyTakeover
 from sidecar.runtime.elector import Elector
 from sidecar.runtime.leadership import Names
 from sidecar.runtime.runner import Runner

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from sidecar.election.requests import Candidate
+from sidecar.features.rollout_handover import AGAIN_SECONDS, YIELDED_ANNOTATION, Yielding, is_barred
 from sidecar.runtime.identity import Pod
 from sidecar.runtime.leadership import Leadership, Names
 from sidecar.runtime.rate_limiter import BURST
 from sidecar.runtime.runner import Runner
-from sidecar.yielding import AGAIN_SECONDS, YIELDED_ANNOTATION, Yielding, is_barred
 from tests.simulation.cluster import Cluster
 from tests.simulation.memory_store import MemoryLease, MemoryStore
 from tests.simulation.runners import NoStandBy

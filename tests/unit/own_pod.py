@@ -11,9 +11,9 @@ from typing import Any
 from sidecar.election.record import JSON
 from sidecar.election.requests import Candidate
 from sidecar.election.store import Outcome, Unknown
+from sidecar.features.pod_status import OwnPod
 from sidecar.kubernetes.client import Client
 from sidecar.kubernetes.responses import Answer
-from sidecar.pod import OwnPod
 from sidecar.runtime.identity import Pod
 from sidecar.runtime.leadership import Leadership, Names
 from sidecar.runtime.runner import Runner

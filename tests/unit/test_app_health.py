@@ -8,9 +8,9 @@ from random import Random
 
 import pytest
 
-from sidecar.app_health import MAX_BODY_BYTES, HTTPProbe, Verdict, follow
 from sidecar.clock import SystemClock
 from sidecar.election.requests import Candidate
+from sidecar.features.app_health import MAX_BODY_BYTES, HTTPProbe, Verdict, follow
 from sidecar.runtime.leadership import Leadership, Names
 from tests.simulation.memory_store import MemoryLease, MemoryStore
 from tests.simulation.runners import NoStandBy

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from sidecar.deletion import is_deleted, look_once
 from sidecar.election.store import Denied, Missing, Unknown
+from sidecar.features.own_deletion import is_deleted, look_once
 from sidecar.kubernetes.pods import Found, PodEvent, PodOutcome
 from sidecar.runtime.identity import Pod
 from sidecar.runtime.rate_limiter import BURST, KEPT_REQUESTS

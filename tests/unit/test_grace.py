@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sidecar.election.store import Denied, Missing, Unknown
-from sidecar.grace import Grace
+from sidecar.features.grace_period import Grace
 from sidecar.kubernetes.pods import Found, PodOutcome
 from sidecar.loading import load
 from sidecar.runtime.identity import Pod
@@ -56,13 +56,13 @@ def test_the_pod_is_read_once_at_the_start_and_without_the_right_the_need_is_tol
     async def main() -> None:
         pods = Asked(outcome)
         async with leading() as it:
-            with caplog.at_level(logging.INFO, "sidecar.grace"):
+            with caplog.at_level(logging.INFO, "sidecar.features.grace_period"):
                 await Grace(ME, 60).look_once(it.runner, pods)
                 await asyncio.sleep(60)
         assert [name for name, _ in pods.reads] == ["web-0"]
 
     run_virtually(main())
-    said = [record for record in caplog.records if record.name == "sidecar.grace"]
+    said = [record for record in caplog.records if record.name == "sidecar.features.grace_period"]
     assert [record.levelno for record in said] == ([level] if level is not None else [])
     assert all("62" in str(record.fields) for record in said)  # type: ignore[attr-defined]
 
@@ -79,7 +79,7 @@ def test_who_marks_its_pod_sees_it_in_the_answer(caplog: pytest.LogCaptureFixtur
         assert {one["metadata"]["uid"] for one in shown} == {"u0"}
 
     run_virtually(main())
-    assert not [record for record in caplog.records if record.name == "sidecar.grace"]
+    assert not [record for record in caplog.records if record.name == "sidecar.features.grace_period"]
 
 
 @pytest.mark.parametrize(("drain", "long"), [("", False), ("28s", False), ("29s", True), ("1h", True), ("0s", False)])

@@ -2,12 +2,12 @@
 
 import pytest
 
-from sidecar.app_health import Verdict
 from sidecar.clock import ns
 from sidecar.election.events import UNHEALTHY_DURATIONS, Health
 from sidecar.election.machine import Election
 from sidecar.election.requests import Kind
 from sidecar.election.view import State
+from sidecar.features.app_health import Verdict
 from tests.unit.situations import due, led_by_a
 from tests.unit.world import Actor, World
 

@@ -6,9 +6,9 @@ from itertools import pairwise
 
 import pytest
 
-from sidecar.asking import LIMIT_SECONDS, LONGEST_PAUSE_PERIODS
-from sidecar.marks import SETTLE_SECONDS
-from sidecar.pod import LAST_SECONDS
+from sidecar.features.pod_marks import SETTLE_SECONDS
+from sidecar.features.pod_status import LAST_SECONDS
+from sidecar.features.retry import LIMIT_SECONDS, LONGEST_PAUSE_PERIODS
 from sidecar.runtime.elector import HOLD_SECONDS
 from tests.simulation.virtual_time import run_virtually
 from tests.unit.own_pod import Stage, now_seconds, stage

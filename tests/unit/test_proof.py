@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.election.record import JSON
-from sidecar.proof import has_ended
+from sidecar.features.pod_termination import has_ended
 
 UID = "9f6c"
 ENDED = {"terminated": {"exitCode": 137, "reason": "Error"}}

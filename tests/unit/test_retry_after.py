@@ -8,11 +8,11 @@ from itertools import pairwise
 
 import pytest
 
-from sidecar.early import EarlyTakeover
 from sidecar.election.record import HolderPod, parse
 from sidecar.election.requests import Candidate
 from sidecar.election.situation import Situation
 from sidecar.election.store import Busy, Closed
+from sidecar.features.early_takeover import EarlyTakeover
 from sidecar.kubernetes.pods import PodEvent, PodOutcome, Pods
 from sidecar.runtime.leadership import Leadership, Names
 from sidecar.runtime.runner import Runner

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar import revisions
 from sidecar.election.record import parse_time
-from sidecar.revisions import Owner, Waiting
+from sidecar.features import revisions
+from sidecar.features.revisions import Owner, Waiting
 from tests.workloads import (
     JSON,
     ago,

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
-from sidecar.asking import Asking, Refused
 from sidecar.clock import ns, seconds
 from sidecar.election.record import JSON, format_time
 from sidecar.election.store import Unknown
+from sidecar.features.retry import Asking, Refused
 from sidecar.kubernetes import resource
 from sidecar.kubernetes.client import STRATEGIC_MERGE_PATCH
 from sidecar.runtime.leadership import Leadership

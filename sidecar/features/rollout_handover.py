@@ -12,16 +12,16 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
-from sidecar import revisions
 from sidecar.election.record import JSON, format_time, parse_time
 from sidecar.election.store import Busy, Denied, Unknown
+from sidecar.features import revisions
+from sidecar.features.revisions import Owner, Waiting
 from sidecar.json_values import strict_loads
 from sidecar.kubernetes import resource
 from sidecar.kubernetes.client import Client
 from sidecar.kubernetes.resource import Resource
 from sidecar.kubernetes.responses import Answer, Received
 from sidecar.logs import move as log_move
-from sidecar.revisions import Owner, Waiting
 from sidecar.runtime.identity import Pod
 from sidecar.runtime.runner import OutOfSeason, Runner
 

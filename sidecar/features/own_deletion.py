@@ -8,7 +8,7 @@ deletion says nothing either: this one cannot tell which of them is stopped firs
 import logging
 from typing import Any, Final
 
-from sidecar import proof
+from sidecar.features import pod_termination
 from sidecar.kubernetes.pods import Found, Pods
 from sidecar.logs import move as log_move
 from sidecar.runtime.identity import Pod
@@ -29,7 +29,7 @@ async def look_once(runner: Runner, pods: Pods, pod: Pod) -> None:
 
 def is_deleted(pod: Any, uid: str) -> bool:
     """Whether this is the Pod with that uid, it is being deleted, and no native sidecar but this one is in it. Total on any JSON."""
-    if not proof.is_pod(pod, uid) or not pod["metadata"].get("deletionTimestamp"):
+    if not pod_termination.is_pod(pod, uid) or not pod["metadata"].get("deletionTimestamp"):
         return False
     spec = pod.get("spec")
     containers = spec.get("initContainers") if isinstance(spec, dict) else None

@@ -5,11 +5,11 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
-from sidecar.asking import Asking, Clash, Refused
 from sidecar.election.machine import Election
 from sidecar.election.record import JSON, format_time
 from sidecar.election.store import Denied
 from sidecar.election.view import State
+from sidecar.features.retry import Asking, Clash, Refused
 from sidecar.kubernetes import resource
 from sidecar.kubernetes.resource import Resource
 from sidecar.shown import cut_bytes, plain

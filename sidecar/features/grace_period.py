@@ -8,7 +8,7 @@ import logging
 from math import ceil
 from typing import Any, Final
 
-from sidecar import proof
+from sidecar.features import pod_termination
 from sidecar.kubernetes.pods import Found, Pods
 from sidecar.logs import move as log_move
 from sidecar.runtime.identity import Pod
@@ -35,7 +35,7 @@ class Grace:
 
     def look(self, pod: Any) -> None:
         """Warn where the Pod's grace period is too short. Total on any JSON."""
-        if self._looked or not proof.is_pod(pod, self._pod.uid):
+        if self._looked or not pod_termination.is_pod(pod, self._pod.uid):
             return
         spec = pod.get("spec")
         given = spec.get("terminationGracePeriodSeconds") if isinstance(spec, dict) else None

@@ -5,13 +5,13 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from sidecar.asking import Asking
 from sidecar.clock import ns
 from sidecar.election.record import JSON
+from sidecar.features.lease_events import Recorder
+from sidecar.features.pod_marks import Condition, Kind, Label, Mark
+from sidecar.features.retry import Asking
 from sidecar.kubernetes import resource
 from sidecar.kubernetes.client import Client
-from sidecar.marks import Condition, Kind, Label, Mark
-from sidecar.recorder import Recorder
 from sidecar.runtime.identity import Pod
 from sidecar.runtime.runner import Runner
 

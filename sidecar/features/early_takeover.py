@@ -9,11 +9,11 @@ import random
 from contextlib import aclosing
 from typing import Final
 
-from sidecar import proof
 from sidecar.clock import MIN_SLEEP_SECONDS, seconds
 from sidecar.election.events import Ended
 from sidecar.election.record import HolderPod
 from sidecar.election.store import Busy, Closed, Denied, Unknown
+from sidecar.features import pod_termination
 from sidecar.kubernetes.pods import Found, PodEvent, Pods, Removed
 from sidecar.logs import move as log_move
 from sidecar.runtime.runner import Runner
@@ -112,10 +112,10 @@ class EarlyTakeover:
     def _may_be_over(self, pod: HolderPod, event: PodEvent) -> bool:
         """Whether the news calls for a read. What is final stays so, however late it is told."""
         shown = event.pod if isinstance(event, (Found, Removed)) else None
-        if proof.has_ended(shown, pod.uid):
+        if pod_termination.has_ended(shown, pod.uid):
             self._final_uid = pod.uid
             return True
-        gone = isinstance(event, Removed) or not proof.is_pod(shown, pod.uid)
+        gone = isinstance(event, Removed) or not pod_termination.is_pod(shown, pod.uid)
         return gone and self._is_over_if_gone(pod)
 
     def _is_over_if_gone(self, pod: HolderPod) -> bool:
@@ -135,10 +135,10 @@ class EarlyTakeover:
         if isinstance(outcome, (Denied, Busy, Unknown)):
             return self._pause_seconds(Closed(outcome))
         shown = outcome.pod if isinstance(outcome, Found) else None
-        if proof.has_ended(shown, pod.uid):
+        if pod_termination.has_ended(shown, pod.uid):
             self._final_uid = pod.uid
             self._tell(pod, renewal, "it shows a final state")
-        elif not proof.is_pod(shown, pod.uid) and self._is_over_if_gone(pod):
+        elif not pod_termination.is_pod(shown, pod.uid) and self._is_over_if_gone(pod):
             seen = "it was seen in a final state" if self._final_uid == pod.uid else "LEADER_EARLY_TAKEOVER_ON_DELETION counts that"
             self._tell(pod, renewal, f"it is gone, and {seen}")
         return 0
