@@ -229,7 +229,7 @@ async def _serve(
     runner: Runner, clock: SystemClock, app_sockets: list[socket.socket], probe_sockets: list[socket.socket], served: asyncio.Event
 ) -> None:
     """Serve until cancelled. Then every waiting client gets the final state, and the listeners close last."""
-    from sidecar.http.serve import serving  # noqa: PLC0415 - after the settings have been found good
+    from sidecar.http.server import serving  # noqa: PLC0415 - after the settings have been found good
 
     async with serving(runner, clock, app_sockets, probe_sockets):
         served.set()

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from aiohttp import web
 
 from sidecar.clock import Clock, ns
-from sidecar.http.answers import HEADERS
+from sidecar.http.responses import HEADERS
 from sidecar.runtime.runner import Runner
 from sidecar.runtime.status import stuck_seconds
 from sidecar.shown import plain

@@ -11,8 +11,8 @@ from aiohttp import web
 
 from sidecar.clock import Clock
 from sidecar.election.view import State
-from sidecar.http.answers import HEADERS
-from sidecar.http.waiting import Waiting
+from sidecar.http.leader import Waiting
+from sidecar.http.responses import HEADERS
 from sidecar.runtime.runner import Runner
 from sidecar.runtime.status import Histogram
 

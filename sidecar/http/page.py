@@ -7,7 +7,7 @@ from typing import Final
 from aiohttp import web
 
 from sidecar import __version__
-from sidecar.http.answers import HEADERS
+from sidecar.http.responses import HEADERS
 
 _POLICY: Final = (
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; img-src data:; "

@@ -4,9 +4,9 @@ from aiohttp import web
 
 from sidecar.clock import Clock
 from sidecar.http import health, metrics, openapi
-from sidecar.http.answers import is_leader_response
 from sidecar.http.errors import as_json
-from sidecar.http.waiting import Waiting
+from sidecar.http.leader import Waiting
+from sidecar.http.responses import is_leader_response
 from sidecar.runtime.runner import Runner
 
 

@@ -13,9 +13,9 @@ from sidecar.election.requests import Candidate
 from sidecar.election.situation import Situation
 from sidecar.election.view import State, View
 from sidecar.http import app, probes
-from sidecar.http.guards import local_only
+from sidecar.http.leader import Waiting
+from sidecar.http.local_only import local_only
 from sidecar.http.protocol import Check, speak
-from sidecar.http.waiting import Waiting
 from sidecar.runtime.history import History
 from sidecar.runtime.leadership import Leadership, Names
 from sidecar.runtime.runner import OutOfSeason, Runner

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from sidecar.http import waiting
+from sidecar.http import leader
 from tests.http.conftest import Client, FakeRunner
 
 FIELDS = {

@@ -6,7 +6,7 @@ import zlib
 
 import pytest
 
-from sidecar.http import waiting
+from sidecar.http import leader
 from tests.http.raw import Response, exchange, status_of
 from tests.http.test_serving import Served, served
 

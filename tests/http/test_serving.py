@@ -13,7 +13,7 @@ from aiohttp import ClientSession
 
 from sidecar.election.view import State, View
 from sidecar.http import commands, limits, listener
-from sidecar.http.serve import serving
+from sidecar.http.server import serving
 from sidecar.listen import Address, bind
 from tests.http.conftest import CLOCK, FakeRunner, as_runner
 

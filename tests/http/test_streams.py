@@ -6,7 +6,7 @@ import json
 import pytest
 from aiohttp import ClientResponse
 
-from sidecar.http import waiting
+from sidecar.http import leader
 from tests.http.conftest import Client, FakeRunner
 
 

@@ -15,7 +15,7 @@ from sidecar.clock import Clock
 from sidecar.election.view import State
 from sidecar.http.app import application
 from sidecar.http.errors import Refused
-from sidecar.http.waiting import Waiting
+from sidecar.http.leader import Waiting
 from sidecar.runtime.leadership import Answer
 from sidecar.runtime.runner import Runner
 

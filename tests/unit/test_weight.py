@@ -25,7 +25,7 @@ from sidecar.lean import load_aiohttp
 load_aiohttp()
 
 import aiohttp.connector
-from sidecar.http import serve
+from sidecar.http import server
 from sidecar.kubernetes import config
 from sidecar.kubernetes.store import KubernetesStore
 from sidecar.kubernetes.client import Client
@@ -37,7 +37,7 @@ async def ask():
     await store.close()
     return repr(outcome)
 
-serve.serving, process.main, Client.connect
+server.serving, process.main, Client.connect
 said = asyncio.run(ask())
 print(json.dumps({{"said": said, "loaded": sorted(sys.modules), "trusted": len(aiohttp.connector._SSL_CONTEXT_VERIFIED.get_ca_certs())}}))
 """

@@ -12,11 +12,11 @@ from aiohttp.http import HttpProcessingError
 from sidecar.clock import Clock
 from sidecar.http import app, probes
 from sidecar.http.client_connection import LINGERING_SECONDS
-from sidecar.http.guards import local_only
+from sidecar.http.leader import Waiting
 from sidecar.http.limits import Limits
 from sidecar.http.listener import Listener
+from sidecar.http.local_only import local_only
 from sidecar.http.protocol import Check, speak
-from sidecar.http.waiting import Waiting
 from sidecar.runtime.runner import Runner
 
 SHUTDOWN_SECONDS: Final = 0.5
