@@ -26,7 +26,7 @@ def _run() -> int:
     dog = watchdog.Watchdog()
     try:
         dog.begin()
-        from sidecar import checking  # noqa: PLC0415
+        from sidecar.settings import checking  # noqa: PLC0415
 
         check = checking.begin(sys.argv[1:])
     except OSError as error:

@@ -13,16 +13,17 @@ from concurrent.futures import ThreadPoolExecutor
 from types import FrameType
 from typing import TYPE_CHECKING, Final
 
-from sidecar import __version__, checking, children, lean, listen, logs, watchdog
+from sidecar import __version__, children, lean, logs, watchdog
 from sidecar.clock import SystemClock, ns
 from sidecar.election.store import Store
 from sidecar.features.enabled import works
 from sidecar.kubernetes.in_cluster import service_account_namespace
-from sidecar.resolved import EXIT_UNUSABLE, Resolved, Unusable, holder_pod, own_pod
 from sidecar.runtime import identity, stopping
 from sidecar.runtime.leadership import Leadership, Names
 from sidecar.runtime.runner import Runner
 from sidecar.runtime.status import stuck_seconds
+from sidecar.settings import checking, listen
+from sidecar.settings.resolved import EXIT_UNUSABLE, Resolved, Unusable, holder_pod, own_pod
 
 if TYPE_CHECKING:
     from sidecar.kubernetes.config import Access

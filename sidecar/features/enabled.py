@@ -4,9 +4,9 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
-from sidecar.resolved import Resolved
 from sidecar.runtime.identity import Pod
 from sidecar.runtime.runner import Runner
+from sidecar.settings.resolved import Resolved
 
 if TYPE_CHECKING:
     from sidecar.kubernetes.config import Access

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from sidecar.loading import load
+from sidecar.settings.loading import load
 from tests.apiserver.kustomized import K8S, OPTIONS, build, kustomization, only, restricted, sidecar_of, workload
 from tests.apiserver.server import ApiServer
 from tests.apiserver.sidecar_process import until

@@ -14,7 +14,7 @@ from pathlib import Path
 from sidecar import open_files
 from sidecar.clock import NS_PER_SECOND
 from sidecar.http.server import serving
-from sidecar.listen import Address, bind
+from sidecar.settings.listen import Address, bind
 from tests.http.conftest import CLOCK, FakeRunner, as_runner
 
 ROOT = Path(__file__).parents[2]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.election.view import State, View
-from sidecar.listen import Address, bind
+from sidecar.settings.listen import Address, bind
 from tests.http.conftest import FakeRunner
 from tests.http.test_serving import Served, Streams, answer
 

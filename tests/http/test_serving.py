@@ -14,7 +14,7 @@ from aiohttp import ClientSession
 from sidecar.election.view import State, View
 from sidecar.http import commands, limits, listener
 from sidecar.http.server import serving
-from sidecar.listen import Address, bind
+from sidecar.settings.listen import Address, bind
 from tests.http.conftest import CLOCK, FakeRunner, as_runner
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]

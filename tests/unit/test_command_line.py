@@ -2,9 +2,9 @@
 
 import pytest
 
-from sidecar import flags, older
-from sidecar.command_line import checked, configured
-from sidecar.settings import Settings, variable
+from sidecar.settings import flags, legacy_flags
+from sidecar.settings.command_line import checked, configured
+from sidecar.settings.declaration import Settings, variable
 
 GIVEN = ("--lease-name=web", "--lease-namespace=shop", "--identity=web-0_1")
 
@@ -106,7 +106,7 @@ def test_glogs_flags_are_taken_and_ignored(ignored: list[str]) -> None:
 
 
 def test_each_of_glogs_flags_is_taken_in_both_spellings() -> None:
-    for name in older.GLOG:
+    for name in legacy_flags.GLOG:
         for spelt in (name, name.replace("-", "_")):
             assert configured([*GIVEN, f"--{spelt}=1"]) == configured(GIVEN)
 

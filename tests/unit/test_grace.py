@@ -9,8 +9,8 @@ import pytest
 from sidecar.election.store import Denied, Missing, Unknown
 from sidecar.features.grace_period import Grace
 from sidecar.kubernetes.pods import Found, PodOutcome
-from sidecar.loading import load
 from sidecar.runtime.identity import Pod
+from sidecar.settings.loading import load
 from tests.simulation.virtual_time import run_virtually
 from tests.unit.own_pod import stage
 from tests.unit.test_app_ends_first import stage as leading

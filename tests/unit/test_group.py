@@ -9,8 +9,8 @@ import pytest
 from sidecar.election.record import GROUP_ANNOTATION, parse
 from sidecar.election.requests import Kind
 from sidecar.election.view import State
-from sidecar.loading import load
 from sidecar.runtime.status import Status
+from sidecar.settings.loading import load
 from tests.unit.situations import due, leading
 from tests.unit.world import World
 

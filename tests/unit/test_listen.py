@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sidecar import listen
-from sidecar.listen import Address, CannotListen, bind, named_twice, parse_listen
+from sidecar.settings import listen
+from sidecar.settings.listen import Address, CannotListen, bind, named_twice, parse_listen
 
 
 def free_ports(count: int) -> list[int]:

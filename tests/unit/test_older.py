@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from sidecar import older
-from sidecar.command_line import checked, configured
+from sidecar.settings import legacy_flags
+from sidecar.settings.command_line import checked, configured
 
 
 @pytest.fixture(autouse=True)
@@ -99,5 +99,5 @@ def test_the_docs_list_each_flag() -> None:
     text = (Path(__file__).parents[2] / "docs" / "older-sidecars.md").read_text()
     rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `--")]
     listed = {name for row in rows for name in re.findall(r"`--([a-z-]+)`", row)}
-    assert {*older.FLAGS, *older.IGNORED} <= listed
-    assert listed - {*older.FLAGS, *older.IGNORED} <= {*older.GLOG}
+    assert {*legacy_flags.FLAGS, *legacy_flags.IGNORED} <= listed
+    assert listed - {*legacy_flags.FLAGS, *legacy_flags.IGNORED} <= {*legacy_flags.GLOG}

@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from sidecar.election.view import State
-from sidecar.loading import load
 from sidecar.runtime.leadership import Answer
-from sidecar.settings import Settings, variable
+from sidecar.settings.declaration import Settings, variable
+from sidecar.settings.loading import load
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.command_line import checked, configured
-from sidecar.resolved import Resolved, own_pod
 from sidecar.runtime.identity import Pod
-from sidecar.settings import Settings
+from sidecar.settings.command_line import checked, configured
+from sidecar.settings.declaration import Settings
+from sidecar.settings.resolved import Resolved, own_pod
 
 ROOT = Path(__file__).resolve().parents[2]
 UID = uuid.uuid4().hex

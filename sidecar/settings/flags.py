@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Final
 
-from sidecar import older
-from sidecar.settings import BOOLEANS, Settings, flag, variable
+from sidecar.settings import legacy_flags
+from sidecar.settings.declaration import BOOLEANS, Settings, flag, variable
 
 COMMANDS: Final = ("probe",)
 _NEAR: Final = 0.7
@@ -70,18 +70,18 @@ def _read(line: Line, word: str, rest: Rest) -> None:
         line.shows = line.shows or ("version" if name == "version" else "help")
     elif own is not None and Settings.model_fields[own].annotation is bool:
         line.given[own] = value if value is not None else rest.value() or "true"
-    elif own is not None or name in older.FLAGS:
+    elif own is not None or name in legacy_flags.FLAGS:
         found = value if value is not None else rest.value()
         if found is None:
-            line.faults.append(f"--{name} needs a value: --{name}={(own or older.FLAGS[name]).rpartition('_')[2].upper()}")
+            line.faults.append(f"--{name} needs a value: --{name}={(own or legacy_flags.FLAGS[name]).rpartition('_')[2].upper()}")
         else:
             line.given[own or name] = found
-    elif older.is_ignored_switch(name):
+    elif legacy_flags.is_ignored_switch(name):
         rest.boolean()
-    elif older.is_ignored(name):
+    elif legacy_flags.is_ignored(name):
         _ = value if value is not None else rest.value()
     else:
-        line.faults.append(f"{word} is no flag{nearest(name, {key: f'--{key}' for key in (*_OWN, *older.FLAGS)})}")
+        line.faults.append(f"{word} is no flag{nearest(name, {key: f'--{key}' for key in (*_OWN, *legacy_flags.FLAGS)})}")
         if value is None:
             rest.value()  # skip its value, which would be told as another fault
 

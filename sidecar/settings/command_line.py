@@ -3,11 +3,12 @@
 import os
 from collections.abc import Sequence
 
-from sidecar import __version__, flags, listen, older, streams
+from sidecar import __version__, streams
 from sidecar.kubernetes.in_cluster import service_account_namespace
-from sidecar.loading import foreign_variables, load
-from sidecar.resolved import EXIT_UNUSABLE, Resolved, Unusable
-from sidecar.settings import Settings, flag, variable
+from sidecar.settings import flags, legacy_flags, listen
+from sidecar.settings.declaration import Settings, flag, variable
+from sidecar.settings.loading import foreign_variables, load
+from sidecar.settings.resolved import EXIT_UNUSABLE, Resolved, Unusable
 
 
 def checked(arguments: Sequence[str]) -> tuple[bytes, int]:
@@ -25,7 +26,7 @@ def configured(arguments: Sequence[str]) -> Resolved:
     if line.shows:
         streams.tell(f"leader-sidecar {__version__}\n" if line.shows == "version" else _help())
         raise SystemExit(0)
-    given = older.translated(line.given) | {field: text for field, text in line.given.items() if field in Settings.model_fields}
+    given = legacy_flags.translated(line.given) | {field: text for field, text in line.given.items() if field in Settings.model_fields}
     faults = [*line.faults, *map(flags.no_setting, foreign_variables())]
     settings, wrong = load(given, os.environ, service_account_namespace(os.environ))
     faults += wrong
@@ -68,11 +69,11 @@ def _help() -> str:
         else:
             parser.add_argument(flag(field), dest=field, metavar=field.rpartition("_")[2].upper(), help=text)
     group = parser.add_argument_group("flags of the older leader-elector sidecars, so that only the image need change")
-    for name, field in older.FLAGS.items():  # with one dash as well, as Go takes them
+    for name, field in legacy_flags.FLAGS.items():  # with one dash as well, as Go takes them
         means = "the three times in proportion, 15 to 10 to 2" if name == "ttl" else flag(field)
         group.add_argument(f"--{name}", f"-{name}", dest=name, metavar=name.upper(), help=means)
-    for name in older.IGNORED:
+    for name in legacy_flags.IGNORED:
         group.add_argument(f"--{name}", f"-{name}", dest=name, nargs="?", metavar="VALUE", help="accepted, says nothing here")
-    means = f"accepted, as all of glog's, says nothing here: {', '.join(older.GLOG)}"
+    means = f"accepted, as all of glog's, says nothing here: {', '.join(legacy_flags.GLOG)}"
     group.add_argument("--v", "-v", dest="v", metavar="LEVEL", help=means)
     return parser.format_help()

@@ -11,9 +11,9 @@ from pydantic import ValidationError
 
 from sidecar.durations import parse_seconds
 from sidecar.election.record import pod_name
-from sidecar.listen import named_twice
-from sidecar.resolved import Resolved, own_pod
-from sidecar.settings import MAX_LEASE_NAME_CHARS, PREFIX, Settings, check_identity, check_label, check_subdomain, variable
+from sidecar.settings.declaration import MAX_LEASE_NAME_CHARS, PREFIX, Settings, check_identity, check_label, check_subdomain, variable
+from sidecar.settings.listen import named_twice
+from sidecar.settings.resolved import Resolved, own_pod
 
 MIN_CLOCK_RATIO: Final = 1.25
 JITTER_FACTOR: Final = 1.2

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from sidecar.resolved import Resolved
+    from sidecar.settings.resolved import Resolved
 
 _CHUNK_BYTES: Final = 65536
 
@@ -28,7 +28,7 @@ class Check:
 
     def settings(self) -> "Resolved | None":
         """Wait for the settings; None where the user has been told everything: faults, `--help` or `--version`."""
-        from sidecar.resolved import Resolved, Unusable  # noqa: PLC0415 - see the top
+        from sidecar.settings.resolved import Resolved, Unusable  # noqa: PLC0415 - see the top
 
         received = b""
         while chunk := os.read(self._pipe, _CHUNK_BYTES):
@@ -58,7 +58,7 @@ def _checked(arguments: Sequence[str], pipe: int) -> int:
     os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"  # no plugin is used, and to look for them takes a tenth of the time
     gc.disable()
     try:
-        from sidecar.command_line import checked  # noqa: PLC0415 - the validator, here alone
+        from sidecar.settings.command_line import checked  # noqa: PLC0415 - the validator, here alone
 
         found, code = checked(arguments)
         with open(pipe, "wb") as file:

@@ -5,11 +5,11 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
-from sidecar import health_url
 from sidecar.addresses import LISTEN, PROBE_LISTEN
 from sidecar.durations import parse_seconds
 from sidecar.election.record import SENTINEL
-from sidecar.listen import parse_listen
+from sidecar.settings import health_url
+from sidecar.settings.listen import parse_listen
 
 PREFIX: Final = "LEADER_"
 MAX_IDENTITY_CHARS: Final = 512
