@@ -2,13 +2,13 @@
 
 import sys
 
-from sidecar import commands, streams
+from sidecar import commands, standard_streams
 
 
 def main() -> int:
     """Run the command, or the sidecar; the exit code."""
-    streams.stand()
-    return streams.end(_run())
+    standard_streams.stand()
+    return standard_streams.end(_run())
 
 
 def _run() -> int:
@@ -31,7 +31,7 @@ def _run() -> int:
         check = checking.begin(sys.argv[1:])
     except OSError as error:
         why = f"two more processes must be allowed, one that checks the settings and one that watches the loop: {error.strerror}"
-        streams.complain(f"leader-sidecar: cannot start: {why}\n")
+        standard_streams.complain(f"leader-sidecar: cannot start: {why}\n")
         return 1
     from sidecar import process  # noqa: PLC0415 - most of the loading, while the settings are checked
 

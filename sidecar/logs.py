@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Literal, TextIO
 
-from sidecar.shown import MAX_CHARS, cut, plain, to_json
+from sidecar.escaping import MAX_CHARS, cut, plain, to_json
 
 LogFormat = Literal["text", "json"]
 

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from types import FrameType
 from typing import TYPE_CHECKING, Final
 
-from sidecar import __version__, children, lean, logs, watchdog
+from sidecar import __version__, child_processes, logs, preload, watchdog
 from sidecar.clock import SystemClock, ns
 from sidecar.election.store import Store
 from sidecar.features.enabled import works
@@ -53,7 +53,7 @@ def main(check: checking.Check, dog: watchdog.Watchdog) -> int:
     """Run the sidecar until it is told to stop; the exit code."""
     with _stoppable():
         code = dog.code = _to_the_end(check, dog)
-        children.end_all()
+        child_processes.end_all()
     _leave_hung_threads(code)
     return code
 
@@ -66,7 +66,7 @@ def _stoppable() -> Iterator[None]:
     """
 
     def leave(_: int, __: FrameType | None) -> None:
-        children.end_at_once()
+        child_processes.end_at_once()
         with contextlib.suppress(OSError):
             os.write(2, b"leader-sidecar: told to stop before it contended\n")
         os._exit(EXIT_STOPPED)
@@ -91,7 +91,7 @@ def _leave_hung_threads(code: int) -> None:
 
 def _to_the_end(check: checking.Check, dog: watchdog.Watchdog) -> int:
     try:
-        lean.load_ahead()
+        preload.load_ahead()
         settings = check.settings()
         if settings is None:
             return check.code

@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 
-from sidecar import addresses, streams
+from sidecar import addresses, standard_streams
 
 OK = 0
 FAILED = 1
@@ -42,19 +42,19 @@ class ProbeError(Exception):
 def main(arguments: list[str]) -> int:
     """Ask the sidecar and print its answer; the exit code."""
     if "--help" in arguments or "-h" in arguments:
-        streams.tell(USAGE)
+        standard_streams.tell(USAGE)
         return OK
     try:
         route, timeout_seconds, where = _wanted(arguments)
         status, body = ask(where, route, timeout_seconds)
     except UsageError as error:
-        streams.complain(f"leader-sidecar probe: {error}\n")
+        standard_streams.complain(f"leader-sidecar probe: {error}\n")
         return UNUSABLE
     except ProbeError as error:
-        streams.complain(f"leader-sidecar probe: {error}\n")
+        standard_streams.complain(f"leader-sidecar probe: {error}\n")
         return FAILED
     text = body.decode(errors="replace")
-    streams.tell(text if text.endswith("\n") else text + "\n")
+    standard_streams.tell(text if text.endswith("\n") else text + "\n")
     return OK if 200 <= status < 300 else FAILED  # noqa: PLR2004 - 2xx
 
 

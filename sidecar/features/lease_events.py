@@ -9,10 +9,10 @@ from sidecar.election.machine import Election
 from sidecar.election.record import JSON, format_time
 from sidecar.election.store import Denied
 from sidecar.election.view import State
+from sidecar.escaping import cut_bytes, plain
 from sidecar.features.retry import Asking, Clash, Refused
 from sidecar.kubernetes import resource
 from sidecar.kubernetes.resource import Resource
-from sidecar.shown import cut_bytes, plain
 
 CONTROLLER: Final = "leader-sidecar"
 WHAT: Final = "events"

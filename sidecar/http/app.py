@@ -8,13 +8,13 @@ from aiohttp import hdrs, web
 from sidecar.clock import Clock
 from sidecar.election.record import pod_name
 from sidecar.election.view import State
+from sidecar.escaping import plain
 from sidecar.http import commands, health, metrics, openapi
 from sidecar.http.errors import MAX_BODY_BYTES, as_json
 from sidecar.http.leader import Waiting
 from sidecar.http.page import page_response
 from sidecar.http.responses import HEADERS, is_leader_response, json_response, named
 from sidecar.runtime.runner import Runner
-from sidecar.shown import plain
 
 
 def application(runner: Runner, clock: Clock, waiting: Waiting) -> web.Application:

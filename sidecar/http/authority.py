@@ -8,8 +8,8 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
+from sidecar.escaping import plain
 from sidecar.http.errors import Refused
-from sidecar.shown import plain
 
 SCHEME: Final = "http"
 _DEFAULT_PORT: Final = 80

@@ -12,11 +12,11 @@ from aiohttp import web
 from sidecar.clock import Clock, seconds
 from sidecar.durations import ALLOWED, parse_seconds
 from sidecar.election.record import format_time
+from sidecar.escaping import cut
 from sidecar.http.connections import Connections
 from sidecar.http.errors import Refused
 from sidecar.http.responses import leader_response
 from sidecar.runtime.runner import OutOfSeason, Runner
-from sidecar.shown import cut
 
 MAX_OUT_SECONDS: Final = 24 * 3600.0
 BODY_SECONDS: Final = 10.0

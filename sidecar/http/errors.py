@@ -7,7 +7,7 @@ from typing import Final
 
 from aiohttp import web
 
-from sidecar.shown import cut, plain, to_json
+from sidecar.escaping import cut, plain, to_json
 
 _log = logging.getLogger(__name__)
 

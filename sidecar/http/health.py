@@ -9,10 +9,10 @@ from http import HTTPStatus
 from aiohttp import web
 
 from sidecar.clock import Clock, ns
+from sidecar.escaping import plain
 from sidecar.http.responses import HEADERS
 from sidecar.runtime.runner import Runner
 from sidecar.runtime.status import stuck_seconds
-from sidecar.shown import plain
 
 OVERDUE_SECONDS = 2.0
 

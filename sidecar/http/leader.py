@@ -9,13 +9,13 @@ from typing import Final
 from aiohttp import web
 
 from sidecar.durations import ALLOWED, parse_seconds
+from sidecar.escaping import plain, to_json
 from sidecar.http.client_connection import Connection
 from sidecar.http.connections import Connections
 from sidecar.http.errors import Refused
 from sidecar.http.limits import UNBOUNDED, Limits
 from sidecar.http.responses import HEADERS, etag, leader_response, named, not_modified
 from sidecar.runtime.leadership import Answer, Leadership
-from sidecar.shown import plain, to_json
 
 DEFAULT_WAIT_SECONDS: Final = 30.0
 MAX_WAIT_SECONDS: Final = 600.0

@@ -6,9 +6,9 @@ from ipaddress import IPv6Address, ip_address
 
 from aiohttp import hdrs, web
 
+from sidecar.escaping import plain
 from sidecar.http import authority
 from sidecar.http.errors import Refused
-from sidecar.shown import plain
 
 _READING = frozenset({"GET", "HEAD"})
 

@@ -12,9 +12,9 @@ from sidecar import __version__
 from sidecar.durations import SHAPE
 from sidecar.election.record import MAX_TOKEN
 from sidecar.election.view import State
+from sidecar.escaping import to_json
 from sidecar.http.commands import MAX_NAME_CHARS, NAME
 from sidecar.http.responses import HEADERS
-from sidecar.shown import to_json
 
 JSON = dict[str, Any]
 

@@ -4,8 +4,8 @@ from http import HTTPStatus
 
 from aiohttp import web
 
+from sidecar.escaping import to_json
 from sidecar.runtime.leadership import Answer
-from sidecar.shown import to_json
 
 HEADERS = {"Cache-Control": "no-store"}
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from sidecar import children
+from sidecar import child_processes
 from sidecar.clock import Clock
 from sidecar.kubernetes.config import ConfigurationError, one_line
 from sidecar.kubernetes.kubeconfig_fields import Fields
@@ -92,7 +92,7 @@ class Plugin:
             )
         except (OSError, ValueError) as error:
             raise self._failed(f"cannot be run: {getattr(error, 'strerror', None) or error}", self._hint) from None
-        children.started(process.pid)
+        child_processes.started(process.pid)
         try:
             async with self._clock.timeout(LIMIT_SECONDS):
                 output, said = await process.communicate()
@@ -100,7 +100,7 @@ class Plugin:
             raise self._failed(f"has not answered in {LIMIT_SECONDS:g} s and was killed") from None
         finally:
             # Also after the plugin's own end: it may have left processes behind in its group.
-            children.end(process.pid)
+            child_processes.end(process.pid)
             with suppress(TimeoutError):
                 async with self._clock.timeout(_REAPED_SECONDS):
                     await process.wait()

@@ -39,9 +39,9 @@ from sidecar.election.store import (
     Unknown,
     WatchEvent,
 )
+from sidecar.escaping import cut
 from sidecar.local.file import GoneError, LeaseFile, StoreUnusable, UncertainError, is_busy, said
 from sidecar.local.validation import complaint, merged
-from sidecar.shown import cut
 
 __all__ = ["LocalStore", "StoreUnusable"]
 

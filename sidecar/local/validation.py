@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from sidecar.election.record import parse_time
-from sidecar.shown import cut
+from sidecar.escaping import cut
 
 MAX_ANNOTATION_BYTES: Final = 256 * 1024
 """All keys and values of a Lease's annotations together (Kubernetes API, "Annotations")."""

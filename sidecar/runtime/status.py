@@ -13,9 +13,9 @@ from sidecar.election.record import GROUP_ANNOTATION, pod_name
 from sidecar.election.requests import Candidate, Kind, Request
 from sidecar.election.store import Busy, Denied, Done, Outcome, Unknown
 from sidecar.election.view import State
+from sidecar.escaping import cut
 from sidecar.logs import event as log_event
 from sidecar.logs import move as log_move
-from sidecar.shown import cut
 
 _log: Final = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 
-from sidecar import __version__, streams
+from sidecar import __version__, standard_streams
 from sidecar.kubernetes.in_cluster import service_account_namespace
 from sidecar.settings import flags, legacy_flags, listen
 from sidecar.settings.declaration import Settings, flag, variable
@@ -24,7 +24,7 @@ def configured(arguments: Sequence[str]) -> Resolved:
     """The settings of flags and environment. Raises Unusable with every fault at once; ends the process for --help and --version."""
     line = flags.parsed(arguments)
     if line.shows:
-        streams.tell(f"leader-sidecar {__version__}\n" if line.shows == "version" else _help())
+        standard_streams.tell(f"leader-sidecar {__version__}\n" if line.shows == "version" else _help())
         raise SystemExit(0)
     given = legacy_flags.translated(line.given) | {field: text for field, text in line.given.items() if field in Settings.model_fields}
     faults = [*line.faults, *map(flags.no_setting, foreign_variables())]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Final, Literal
 
-from sidecar import streams
+from sidecar import standard_streams
 from sidecar.durations import format_seconds
 from sidecar.election.record import HolderPod
 from sidecar.election.requests import Candidate
@@ -27,7 +27,7 @@ class Unusable(Exception):  # noqa: N818 - said to the user
     def say(self) -> None:
         """Tell the user each fault: there is no log yet, and a traceback does not say what to do."""
         for line in str(self).splitlines():
-            streams.complain(f"leader-sidecar: {line}\n")
+            standard_streams.complain(f"leader-sidecar: {line}\n")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -210,7 +210,7 @@ def test_it_loads_nothing_that_is_installed_and_little_else() -> None:
 
     more = modules(run) - modules("pass")
     assert {name for name in more if name.startswith("sidecar")} == {
-        "sidecar", "sidecar.__main__", "sidecar.addresses", "sidecar.commands", "sidecar.commands.probe", "sidecar.streams",
+        "sidecar", "sidecar.__main__", "sidecar.addresses", "sidecar.commands", "sidecar.commands.probe", "sidecar.standard_streams",
     }  # fmt: skip
     assert not more & {"asyncio", "argparse", "pydantic", "aiohttp", "typing", "re", "http", "dataclasses", "logging", "encodings.idna"}
     assert len(more) < 40

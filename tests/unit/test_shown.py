@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.shown import cut, plain, to_json
+from sidecar.escaping import cut, plain, to_json
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=80)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.lean import load_aiohttp
+from sidecar.preload import load_aiohttp
 from tests.unit.accounts import in_pod, make_service_account
 
 __all__ = ["make_service_account"]
@@ -20,7 +20,7 @@ import asyncio, json, sys
 from pathlib import Path
 
 from sidecar import process
-from sidecar.lean import load_aiohttp
+from sidecar.preload import load_aiohttp
 
 load_aiohttp()
 
