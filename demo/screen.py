@@ -73,7 +73,7 @@ def table(sidecars: list[Sidecar], seats: list[Seat]) -> list[str]:
 
 def _row(sidecar: Sidecar, answer: Answer | None) -> str:
     start = f"  {sidecar.name:8} {f'127.0.0.1:{sidecar.port}':16} "
-    if answer is None or answer.body["identity"] != sidecar.runtime.identity:
+    if answer is None or answer.body["identity"] != sidecar.identity:
         return f"{_DIM}{start}{'starting' if sidecar.pid else 'down':14} -"
     body = answer.body
     token = "-" if body["fencing_token"] is None else str(body["fencing_token"])

@@ -103,7 +103,7 @@ class Story:
         deadline_ns = now_ns() + round(START_SECONDS * 1e9)
         while now_ns() < deadline_ns:
             for sidecar, seat in zip(self.sidecars, self.seats, strict=True):
-                if seat.latest is not None and seat.latest.leads and seat.latest.body["identity"] == sidecar.runtime.identity:
+                if seat.latest is not None and seat.latest.leads and seat.latest.body["identity"] == sidecar.identity:
                     return sidecar
             time.sleep(_LOOK_SECONDS)
         raise Failed("no sidecar leads")
@@ -133,9 +133,7 @@ class Story:
         while now_ns() < deadline_ns:
             here = zip(self.sidecars, self.seats, strict=True)
             answers = [
-                seat.latest
-                for sidecar, seat in here
-                if seat.latest is not None and seat.latest.body["identity"] == sidecar.runtime.identity
+                seat.latest for sidecar, seat in here if seat.latest is not None and seat.latest.body["identity"] == sidecar.identity
             ]
             names = [answer.body["name"] for answer in answers]
             if len(names) == len(self.sidecars) and names[0] and len(set(names)) == 1:

@@ -10,8 +10,8 @@ _SYSTEMS_CERTIFICATES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 _AHEAD: Final = (
     "json", "asyncio.sslproto", "aiohttp.client", "aiohttp.client_proto", "aiohttp.cookiejar", "aiohttp.http_parser", "aiohttp.payload",
     "aiohttp.tcp_helpers", "aiohttp.web_app", "aiohttp.web_exceptions", "aiohttp.web_protocol", "aiohttp.web_runner",
-    "aiohttp.web_urldispatcher", "aiohappyeyeballs.impl", "sidecar.election.machine", "sidecar.runtime.runner", "sidecar.http.server", "sidecar.http.app",
-    "sidecar.http.probes", "sidecar.http.openapi", "sidecar.kubernetes.config", "sidecar.kubernetes.store",
+    "aiohttp.web_urldispatcher", "aiohappyeyeballs.impl", "sidecar.election.machine", "sidecar.runtime.runner", "sidecar.http.server",
+    "sidecar.http.app", "sidecar.http.probes", "sidecar.http.openapi", "sidecar.kubernetes.credentials", "sidecar.kubernetes.store",
     "sidecar.kubernetes.client", "sidecar.kubernetes.transport", "sidecar.kubernetes.watch", "sidecar.kubernetes.responses",
 )  # fmt: skip
 """Modules that every sidecar in a Pod loads sooner or later. A local store does not need those of `sidecar.stores`."""

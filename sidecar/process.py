@@ -26,7 +26,7 @@ from sidecar.settings import checking, listen
 from sidecar.settings.resolved import EXIT_UNUSABLE, Resolved, Unusable, holder_pod, own_pod
 
 if TYPE_CHECKING:
-    from sidecar.kubernetes.config import Access
+    from sidecar.kubernetes.credentials import Access
 
 _log: Final = logging.getLogger("sidecar")
 
@@ -115,12 +115,12 @@ async def _open_store(settings: Resolved, clock: SystemClock) -> "tuple[Store, A
             return LocalStore(settings.store.removeprefix("local:"), settings.lease_namespace, settings.lease, clock), None
         except StoreUnusable as error:
             raise Unusable(str(error)) from None
-    from sidecar.kubernetes import config  # noqa: PLC0415 - loaded ahead, while the settings were checked
+    from sidecar.kubernetes import credentials  # noqa: PLC0415 - loaded ahead, while the settings were checked
     from sidecar.kubernetes.store import KubernetesStore  # noqa: PLC0415
 
     try:
-        access = await config.load(os.environ, tls_strict=settings.tls_strict)
-    except config.ConfigurationError as error:
+        access = await credentials.load(os.environ, tls_strict=settings.tls_strict)
+    except credentials.ConfigurationError as error:
         raise Unusable(str(error)) from None
     timeout_seconds = settings.renew_deadline
     store = await KubernetesStore.connect(access, settings.lease_namespace, settings.lease, tcp_timeout_seconds=timeout_seconds)

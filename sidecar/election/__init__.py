@@ -1,1 +1,1 @@
-""""""
+"""The rules of the election: pure, with no clock, await, network, log or randomness."""

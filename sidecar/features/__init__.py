@@ -1,1 +1,1 @@
-""""""
+"""What runs beside the election only where a setting asks for it."""

@@ -13,7 +13,7 @@ import aiohttp
 
 from sidecar import __version__
 from sidecar.clock import Clock, ns, seconds
-from sidecar.kubernetes.config import one_line
+from sidecar.kubernetes.credentials import one_line
 from sidecar.logs import event as log_event
 from sidecar.runtime.runner import Runner
 

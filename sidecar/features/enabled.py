@@ -9,7 +9,7 @@ from sidecar.runtime.runner import Runner
 from sidecar.settings.resolved import Resolved
 
 if TYPE_CHECKING:
-    from sidecar.kubernetes.config import Access
+    from sidecar.kubernetes.credentials import Access
 
 Work = Coroutine[Any, Any, None]
 

@@ -14,7 +14,7 @@ from typing import Final
 
 from aiohttp import web
 
-from sidecar.http import sockets
+from sidecar.http import client_sockets
 from sidecar.http.client_connection import Connection
 from sidecar.http.intake import Intake
 from sidecar.logs import event as log_event
@@ -70,7 +70,7 @@ class Listener:
         self._server = server
         for listening in sockets:
             listening.settimeout(0)
-            sockets.bound(listening)
+            client_sockets.bound(listening)
             self._sockets.append(listening)
             self._listen(listening)
 
@@ -104,7 +104,7 @@ class Listener:
                 self._exhausted(listening, error)
                 return
             if self._open >= self._bound and not self._make_room():
-                sockets.turn_away(client)
+                client_sockets.turn_away(client)
                 continue
             self._open += 1
             task = asyncio.get_running_loop().create_task(self._connect(client))
@@ -115,7 +115,7 @@ class Listener:
         loop, server = asyncio.get_running_loop(), self._server
         assert server is not None  # noqa: S101 - it accepts
         if client.family == getattr(socket, "AF_UNIX", None):
-            sockets.bound(client)  # a connection over TCP inherits this from the listening socket
+            client_sockets.bound(client)  # a connection over TCP inherits this from the listening socket
         settings = server._kwargs  # noqa: SLF001 - the settings that the runner was given
         try:
             await loop.connect_accepted_socket(lambda: Connection(self, server, loop=loop, **settings), client)
@@ -227,7 +227,7 @@ class Listener:
 
     def _let_go(self, one: Intake) -> None:
         if one in self._unread and (client := _socket(one)) is not None:
-            sockets.drop_unsent(client)  # else the client would see the end only after it has read
+            client_sockets.drop_unsent(client)  # else the client would see the end only after it has read
         self._forget(one)
         if one.wire is not None:
             one.wire.abort()
@@ -255,7 +255,7 @@ class Listener:
 
     def _ask_who_has_gone(self) -> None:
         known = {client.fileno(): one for one in self._paused if (client := _socket(one)) is not None}
-        closed, gone = sockets.hung_up(known)
+        closed, gone = client_sockets.hung_up(known)
         for number in closed:
             known[number].hangs_up()
         for number in gone:

@@ -1,1 +1,1 @@
-""""""
+"""Requests to the API server; knows nothing of the election."""

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from sidecar.election.record import JSON
 from sidecar.election.store import Denied, Unknown, WatchEvent
 from sidecar.kubernetes import watch
-from sidecar.kubernetes.config import Access, one_line
+from sidecar.kubernetes.credentials import Access, one_line
 from sidecar.kubernetes.resource import Resource
 from sidecar.kubernetes.responses import OK, Answer, Received, Reply, decode, meaning
 from sidecar.kubernetes.transport import Transport, read

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from sidecar import child_processes
 from sidecar.clock import Clock
-from sidecar.kubernetes.config import ConfigurationError, one_line
+from sidecar.kubernetes.credentials import ConfigurationError, one_line
 from sidecar.kubernetes.kubeconfig_fields import Fields
 
 LIMIT_SECONDS: Final = 30.0

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import yaml  # kubernetes_asyncio brings it
 
-from sidecar.kubernetes.config import ConfigurationError, one_line, stamp
+from sidecar.kubernetes.credentials import ConfigurationError, one_line, stamp
 from sidecar.kubernetes.kubeconfig_fields import Fields
 
 _Parser: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
-from sidecar.kubernetes.config import one_line
+from sidecar.kubernetes.credentials import one_line
 from sidecar.kubernetes.in_cluster import Configuration
 from sidecar.kubernetes.kubeconfig_fields import Fields
 

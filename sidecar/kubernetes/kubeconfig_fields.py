@@ -5,7 +5,7 @@ import binascii
 from pathlib import Path
 from typing import Any
 
-from sidecar.kubernetes.config import ConfigurationError, one_line
+from sidecar.kubernetes.credentials import ConfigurationError, one_line
 
 
 class Fields:

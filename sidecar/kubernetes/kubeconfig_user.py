@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from sidecar.clock import Clock
 from sidecar.kubernetes import tls
-from sidecar.kubernetes.config import TokenFile, one_line
+from sidecar.kubernetes.credentials import TokenFile, one_line
 from sidecar.kubernetes.exec_plugin import Plugin
 from sidecar.kubernetes.in_cluster import Configuration
 from sidecar.kubernetes.kubeconfig_cluster import info

@@ -12,7 +12,7 @@ from typing import Any, Final
 from urllib.parse import quote_plus
 
 from sidecar.clock import NS_PER_SECOND, Clock
-from sidecar.kubernetes.config import ConfigurationError, one_line
+from sidecar.kubernetes.credentials import ConfigurationError, one_line
 from sidecar.kubernetes.kubeconfig_fields import Fields
 
 LIMIT_SECONDS: Final = 30.0

@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol
 from sidecar.election.store import Busy, Closed, Denied, Missing, Unknown
 from sidecar.kubernetes import resource
 from sidecar.kubernetes.client import Client
-from sidecar.kubernetes.config import one_line
+from sidecar.kubernetes.credentials import one_line
 from sidecar.kubernetes.responses import Conflicted, NotFound, Received
 
 WATCH_SECONDS: Final = 300

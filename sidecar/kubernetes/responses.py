@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from sidecar.election.record import JSON, Record, parse
 from sidecar.election.store import Busy, Denied, Unknown
-from sidecar.kubernetes.config import one_line
+from sidecar.kubernetes.credentials import one_line
 from sidecar.kubernetes.resource import LEASES, Resource
 
 OK: Final = 200

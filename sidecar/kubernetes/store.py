@@ -9,7 +9,7 @@ from sidecar.election.record import JSON
 from sidecar.election.store import Closed, Conflict, Done, Missing, Outcome, Store, Unknown, WatchEvent
 from sidecar.kubernetes import resource
 from sidecar.kubernetes.client import Client
-from sidecar.kubernetes.config import Access, one_line
+from sidecar.kubernetes.credentials import Access, one_line
 from sidecar.kubernetes.resource import Resource
 from sidecar.kubernetes.responses import Conflicted, NotFound, Received, body_of_create, lease_in
 

@@ -20,7 +20,7 @@ from multidict import CIMultiDict
 from sidecar import __version__
 from sidecar.election.record import JSON
 from sidecar.kubernetes import tls
-from sidecar.kubernetes.config import Access
+from sidecar.kubernetes.credentials import Access
 from sidecar.kubernetes.responses import UNAUTHORIZED, Answer
 
 MAX_CONNECTIONS: Final = 8

@@ -12,7 +12,7 @@ import aiohttp
 
 from sidecar.election.store import Alive, Busy, Changed, Closed, Deleted, Denied, Missing, Opened, Unknown, WatchEvent
 from sidecar.escaping import cut
-from sidecar.kubernetes.config import one_line
+from sidecar.kubernetes.credentials import one_line
 from sidecar.kubernetes.resource import Resource
 from sidecar.kubernetes.responses import FORBIDDEN, NOT_FOUND, OK, TOO_MANY_REQUESTS, UNAUTHORIZED, Answer, decode, lease_in, refusal
 from sidecar.kubernetes.transport import BrokenAnswerError, Transport, read

@@ -1,1 +1,1 @@
-""""""
+"""The Lease in an SQLite file."""

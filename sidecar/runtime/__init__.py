@@ -1,1 +1,1 @@
-""""""
+"""One election as it runs: its loops, its answers, its history."""

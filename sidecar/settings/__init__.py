@@ -1,1 +1,1 @@
-""""""
+"""What a user may set, and the checks of it."""

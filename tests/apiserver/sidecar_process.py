@@ -241,7 +241,7 @@ class Witness:
 
     def stopped_acting(self, sidecar: Sidecar, token: int) -> None:
         """The app of this sidecar has stopped now, whatever deadline it was given."""
-        self.drained.setdefault((sidecar.runtime.identity, token), boottime_ns())
+        self.drained.setdefault((sidecar.identity, token), boottime_ns())
 
     def ended(self, sidecar: Sidecar, token: int) -> None:
         """The app of this sidecar's process has ended now: it asks no more, and its connection is closed."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from sidecar.clock import SystemClock
 from sidecar.election.requests import Candidate
-from sidecar.kubernetes import config
+from sidecar.kubernetes import credentials
 from sidecar.kubernetes.store import KubernetesStore
 from sidecar.runtime.leadership import Leadership, Names
 from sidecar.runtime.runner import Runner
@@ -25,7 +25,9 @@ async def test_two_runners_in_one_process_hold_two_leases(ground: Field, tmp_pat
     ground.server.apply(batch | {"metadata": batch["metadata"] | {"name": "batch"}}, namespace=ground.namespace)
     kubeconfig = ground.server.kubeconfig(token, tmp_path / "kubeconfig", None, None, ground.namespace)
     clock, me = SystemClock(), Candidate("web-0_u1", "instance", "place", 15, 10, 2, 10, app_ends_first=True)
-    stores = [await KubernetesStore.connect(await config.load({"KUBECONFIG": str(kubeconfig)}), ground.namespace, name) for name in LEASES]
+    stores = [
+        await KubernetesStore.connect(await credentials.load({"KUBECONFIG": str(kubeconfig)}), ground.namespace, name) for name in LEASES
+    ]
     ones = [
         Runner(store, clock, Leadership(clock, Names(me.identity, name, ground.namespace, "boot")), me)
         for store, name in zip(stores, LEASES, strict=True)

@@ -19,7 +19,7 @@ from sidecar.election.record import JSON
 from sidecar.election.requests import Candidate
 from sidecar.election.store import Outcome, Store, WatchEvent
 from sidecar.election.view import State, View
-from sidecar.kubernetes import config
+from sidecar.kubernetes import credentials
 from sidecar.kubernetes.store import KubernetesStore
 from sidecar.runtime.leadership import Leadership, Names
 from sidecar.runtime.runner import Runner
@@ -137,7 +137,7 @@ class Crowd:
         """One more."""
         self._born += 1
         me = replace(self._model, identity=f"web-{self._born}_crowd", instance=f"{self._born:016x}")
-        access = await config.load(os.environ)
+        access = await credentials.load(os.environ)
         store = Counting(await KubernetesStore.connect(access, self._namespace, self._lease), me.identity, self.kept)
         leadership = Announced(
             Names(me.identity, self._lease, self._namespace, me.instance[-8:]), lambda who, at: self._led.put_nowait((who, at))

@@ -15,8 +15,8 @@ from typing import Any, Protocol
 from sidecar.clock import SystemClock
 from sidecar.election.record import JSON
 from sidecar.election.store import Done, Store
-from sidecar.kubernetes import config
-from sidecar.kubernetes.config import Access
+from sidecar.kubernetes import credentials
+from sidecar.kubernetes.credentials import Access
 from sidecar.kubernetes.in_cluster import Configuration
 from sidecar.kubernetes.store import KubernetesStore
 from sidecar.local.store import LocalStore
@@ -165,7 +165,7 @@ class ApiServerGround:
         self._opened = opened
 
     async def store(self) -> Store:
-        access = await config.load({"KUBECONFIG": str(self._kubeconfig)})
+        access = await credentials.load({"KUBECONFIG": str(self._kubeconfig)})
         return self._opened(await KubernetesStore.connect(access, self._namespace, NAME))
 
     async def lease(self) -> JSON | None:

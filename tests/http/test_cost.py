@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from sidecar import open_files
-from sidecar.http import limits, listener, sockets
+from sidecar.http import client_sockets, limits, listener
 from sidecar.http.limits import Limits
 from tests.http.conftest import FakeRunner
 from tests.http.test_serving import Served, answer
@@ -394,6 +394,6 @@ def test_where_the_limit_allows_it_a_thousand_polls_and_five_hundred_streams_wai
 
 def test_who_is_turned_away_has_json() -> None:
     """As with every error."""
-    start, _, body = sockets.FULL.partition(b"\r\n\r\n")
+    start, _, body = client_sockets.FULL.partition(b"\r\n\r\n")
     assert f"Content-Length: {len(body)}".encode() in start
     assert set(json.loads(body)) == {"error", "message"}

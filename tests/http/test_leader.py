@@ -143,7 +143,7 @@ async def test_a_long_wait_counts_as_ten_minutes(client: Client, runner: FakeRun
 
 async def test_one_poll_too_many_is_told_to_come_back(client: Client, runner: FakeRunner, monkeypatch: pytest.MonkeyPatch) -> None:
     """503 with Retry-After; the parked ones are not disturbed."""
-    monkeypatch.setattr(waiting, "MAX_PARKED", 2)
+    monkeypatch.setattr(leader, "MAX_PARKED", 2)
     polls = [asyncio.create_task(client.get("/leader", params={"since": "boot-1"})) for _ in range(2)]
     await parked(runner, 2)
     response = await client.get("/leader", params={"since": "boot-1"})

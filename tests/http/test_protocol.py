@@ -232,7 +232,7 @@ def assert_dressed(found: Response) -> None:
 
 
 async def test_a_stream_too_many_and_a_fault_of_our_own_are_no_exception(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waiting, "MAX_STREAMS", 0)
+    monkeypatch.setattr(leader, "MAX_STREAMS", 0)
     found = await exchange(port(served), f"GET /leader/events HTTP/1.1\r\n{HOST}\r\n".encode())
     assert found.status == 503
     assert_dressed(found)

@@ -110,14 +110,14 @@ async def test_who_has_the_present_state_is_not_told_it_again(client: Client, ru
 
 async def test_a_comment_comes_where_nothing_else_does(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """So that both sides see that the other is there."""
-    monkeypatch.setattr(waiting, "COMMENT_SECONDS", 0.05)
+    monkeypatch.setattr(leader, "COMMENT_SECONDS", 0.05)
     told = await stream(client)
     await told.data()
     assert await told.next() == {"": ""}
 
 
 async def test_one_stream_too_many_is_told_to_come_back(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waiting, "MAX_STREAMS", 1)
+    monkeypatch.setattr(leader, "MAX_STREAMS", 1)
     first = await stream(client)
     await first.data()
     response = await client.get("/sse")

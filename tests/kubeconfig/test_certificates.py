@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from sidecar.election.store import Missing, Unknown
-from sidecar.kubernetes import config
+from sidecar.kubernetes import credentials
 from sidecar.kubernetes.store import KubernetesStore
 from tests.authority import Authority
 from tests.binaries.build import ensure
@@ -46,7 +46,7 @@ def kubectl_reaches(echo: Echo, environ: dict[str, str]) -> bool:
 
 async def said(environ: dict[str, str], *, strict: bool) -> str:
     """Why the sidecar does not reach the server; empty where it does."""
-    store = await KubernetesStore.connect(await config.load(environ, tls_strict=strict), "shop", "web")
+    store = await KubernetesStore.connect(await credentials.load(environ, tls_strict=strict), "shop", "web")
     found = await store.read()
     await store.close()
     assert isinstance(found, Missing | Unknown)

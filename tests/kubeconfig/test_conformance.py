@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.kubernetes import config
+from sidecar.kubernetes import credentials
 from sidecar.kubernetes.store import KubernetesStore
 from tests.binaries.build import ensure
 from tests.kubeconfig.echo import Echo, Seen, echoing
@@ -48,7 +48,7 @@ class Place:
 
     async def sidecar(self) -> None:
         """A GET by the sidecar's store. Raises ConfigurationError."""
-        store = await KubernetesStore.connect(await config.load(self.environ), "shop", "web")
+        store = await KubernetesStore.connect(await credentials.load(self.environ), "shop", "web")
         try:
             await store.read()
         finally:
@@ -102,7 +102,7 @@ async def test_the_sidecar_shows_what_kubectl_shows_or_says_which_field_of_which
         await here.sidecar()
         assert echo.take() == [row.kubectl]
         return
-    with pytest.raises(config.ConfigurationError) as error:
+    with pytest.raises(credentials.ConfigurationError) as error:
         await here.sidecar()
     assert echo.take() == [], "nothing is asked with what is refused"
     said = str(error.value)

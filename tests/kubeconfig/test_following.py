@@ -13,8 +13,8 @@ import pytest
 import trustme
 
 from sidecar.election.store import Denied, Missing, Outcome, Unknown
-from sidecar.kubernetes import config, exec_plugin
-from sidecar.kubernetes.config import Access
+from sidecar.kubernetes import credentials, exec_plugin
+from sidecar.kubernetes.credentials import Access
 from sidecar.kubernetes.in_cluster import Configuration
 from sidecar.kubernetes.store import KubernetesStore
 from tests.kubeconfig.echo import Echo, echoing
@@ -81,7 +81,7 @@ def runs(folder: Path) -> int:
 
 
 async def connect(environ: dict[str, str]) -> KubernetesStore:
-    return await KubernetesStore.connect(await config.load(environ), "shop", "web")
+    return await KubernetesStore.connect(await credentials.load(environ), "shop", "web")
 
 
 async def in_time(ask: Callable[[], Awaitable[Outcome]], kind: type) -> Outcome:
@@ -122,7 +122,7 @@ async def test_a_plugin_whose_credentials_have_ended_before_they_came_is_not_run
     for _ in range(5):
         assert isinstance(await store.read(), Missing)
     assert runs(tmp_path) <= 2
-    clock.seconds += config.REST_SECONDS
+    clock.seconds += credentials.REST_SECONDS
     await store.read()
     assert runs(tmp_path) == 3
     await store.close()
@@ -244,8 +244,8 @@ async def test_a_plugin_that_hangs_at_the_start_is_killed_at_a_limit_and_named(e
     answers(tmp_path, given="t1")
     environ = with_plugin(tmp_path, echo, "sleep 600")
     clock.limit_seconds = 0.3
-    with pytest.raises(config.ConfigurationError) as error:
-        await config.load(environ)
+    with pytest.raises(credentials.ConfigurationError) as error:
+        await credentials.load(environ)
     for words in ("tok.sh", "users[u].user.exec.command", f"not answered in {exec_plugin.LIMIT_SECONDS:g} s"):
         assert words in str(error.value)
 

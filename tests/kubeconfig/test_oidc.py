@@ -14,8 +14,8 @@ from urllib.parse import parse_qs
 import pytest
 import trustme
 
-from sidecar.kubernetes import config
-from sidecar.kubernetes.config import ConfigurationError
+from sidecar.kubernetes import credentials
+from sidecar.kubernetes.credentials import ConfigurationError
 from tests.kubeconfig.table import config, jwt
 
 NEW = jwt({"exp": 9999999999, "sub": "web"})
@@ -82,7 +82,7 @@ def environment(folder: Path, issuer: Issuer, **fields: str | None) -> dict[str,
 
 
 async def bearer(environ: dict[str, str]) -> str:
-    return (await config.load(environ)).configuration.api_key["BearerToken"]
+    return (await credentials.load(environ)).configuration.api_key["BearerToken"]
 
 
 @pytest.mark.parametrize("in_body", [False, True])

@@ -29,7 +29,7 @@ def test_the_search_finds_a_deadline_that_is_too_long(monkeypatch: pytest.Monkey
     def longer(me: Candidate, request: Request) -> int:
         return true(me, request) + ns(2)
 
-    monkeypatch.setattr(writes, "deadline_ns", longer)
+    monkeypatch.setattr(requests, "deadline_ns", longer)
     found = search(replace(CONFIGS["two candidates, one fault"], units=5))
     print(found.violation)
     assert found.violation.startswith("S1: ")
@@ -38,14 +38,14 @@ def test_the_search_finds_a_deadline_that_is_too_long(monkeypatch: pytest.Monkey
 
 def test_the_search_finds_an_empty_lease_that_is_taken_for_free(monkeypatch: pytest.MonkeyPatch) -> None:
     """S7, schedules a and b."""
-    monkeypatch.setattr(promise, "is_free", lambda record, last, last_token: True)  # noqa: ARG005 - it looks at nothing
+    monkeypatch.setattr(expiry, "is_free", lambda record, last, last_token: True)  # noqa: ARG005 - it looks at nothing
     found = search(Config("AB", 3, 2))
     assert found.violation.startswith("S1: ")
 
 
 def test_the_search_finds_a_late_release_by_client_go_that_is_taken_for_a_release(monkeypatch: pytest.MonkeyPatch) -> None:
     """S7: it empties the Lease under a sidecar that leads, and another one last saw that program."""
-    monkeypatch.setattr(promise, "_came_later", lambda term, last: False)  # noqa: ARG005 - it looks at nothing
+    monkeypatch.setattr(expiry, "_came_later", lambda term, last: False)  # noqa: ARG005 - it looks at nothing
     found = search(CONFIGS["a client-go program's late release, two faults"])
     assert found.violation.startswith("S1: ")
     assert "a client-go program wakes and releases" in found.violation
@@ -55,6 +55,6 @@ def test_the_search_finds_a_webhook_that_is_not_looked_for(monkeypatch: pytest.M
     """S3: what was sent counts, not what stands."""
     monkeypatch.setattr(Request, "altered", lambda self, record: ())  # noqa: ARG005 - likewise
     monkeypatch.setattr(Request, "standing", lambda self, record: self)  # noqa: ARG005 - likewise
-    monkeypatch.setattr(writes, "is_renewal", lambda me, request, altered, seconds: True)  # noqa: ARG005 - likewise
+    monkeypatch.setattr(requests, "is_renewal", lambda me, request, altered, seconds: True)  # noqa: ARG005 - likewise
     found = search(CONFIGS["a webhook shortens the duration, one fault"])
     assert found.violation.startswith("S1: ")

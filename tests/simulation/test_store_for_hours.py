@@ -11,7 +11,7 @@ from aiohttp import web
 
 from sidecar.election.record import Record, merge_patch
 from sidecar.election.store import Alive, Changed, Closed, Conflict, Deleted, Done, Missing, Opened, Outcome, Unknown
-from sidecar.kubernetes.config import Access
+from sidecar.kubernetes.credentials import Access
 from sidecar.kubernetes.in_cluster import Configuration
 from sidecar.kubernetes.store import KubernetesStore
 from tests.simulation.fake_apiserver import FakeApiServer, drop

@@ -13,7 +13,7 @@ from aiohttp import web
 from sidecar.election.requests import Candidate
 from sidecar.http import app
 from sidecar.http.leader import Waiting
-from sidecar.kubernetes.config import Access
+from sidecar.kubernetes.credentials import Access
 from sidecar.kubernetes.in_cluster import Configuration
 from sidecar.kubernetes.store import KubernetesStore
 from sidecar.runtime.leadership import Leadership, Names

@@ -11,7 +11,7 @@ from sidecar.election.record import JSON
 from sidecar.election.store import Busy, Denied, Missing, Unknown
 from sidecar.kubernetes import resource
 from sidecar.kubernetes.client import Client
-from sidecar.kubernetes.config import Access
+from sidecar.kubernetes.credentials import Access
 from sidecar.kubernetes.in_cluster import Configuration
 from sidecar.kubernetes.resource import Resource
 from sidecar.kubernetes.responses import Answer, Conflicted, NotFound, Received

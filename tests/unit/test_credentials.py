@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from sidecar.kubernetes import config
-from sidecar.kubernetes.config import ConfigurationError
+from sidecar.kubernetes import credentials
+from sidecar.kubernetes.credentials import ConfigurationError
 from sidecar.kubernetes.in_cluster import in_cluster_namespace
 from tests.unit.accounts import in_pod, make_service_account, write_kubeconfig
 
@@ -16,7 +16,7 @@ __all__ = ["make_service_account"]
 
 async def refused(environ: dict[str, str], service_account: Path = Path("/nowhere")) -> str:
     with pytest.raises(ConfigurationError) as error:
-        await config.load(environ, service_account)
+        await credentials.load(environ, service_account)
     message = str(error.value)
     assert "\n" not in message
     assert 20 < len(message) < 500
@@ -33,10 +33,10 @@ def test_the_namespace_is_the_service_accounts(service_account: Path) -> None:
 
 async def test_a_pod_has_the_service_account_also_where_a_kubeconfig_is_named(service_account: Path, tmp_path: Path) -> None:
     kubeconfig = write_kubeconfig(tmp_path / "config", user={"token": "other"})
-    access = await config.load(in_pod() | {"KUBECONFIG": str(kubeconfig)}, service_account)
+    access = await credentials.load(in_pod() | {"KUBECONFIG": str(kubeconfig)}, service_account)
     assert access.configuration.host == "https://127.0.0.1:443"
     assert access.configuration.api_key["BearerToken"] == "Bearer first"
-    access = await config.load(in_pod() | {"KUBERNETES_SERVICE_HOST": "fd00::1"}, service_account)
+    access = await credentials.load(in_pod() | {"KUBERNETES_SERVICE_HOST": "fd00::1"}, service_account)
     assert access.configuration.host == "https://[fd00::1]:443"
 
 
@@ -121,10 +121,10 @@ async def test_kubeconfigs_are_merged_as_kubectl_merges_them(tmp_path: Path) -> 
     """Files that are not there are passed over; the first that sets a thing wins; HOME's is taken where none is named."""
     first = write_kubeconfig(tmp_path / "first", server="https://127.0.0.1:2", user={"token": "one"})
     second = write_kubeconfig(tmp_path / "second", server="https://127.0.0.1:3", user={"token": "two"}, current_context="y")
-    access = await config.load({"KUBECONFIG": f"/gone/config:{first}:{second}:"})
+    access = await credentials.load({"KUBECONFIG": f"/gone/config:{first}:{second}:"})
     assert (access.configuration.host, access.configuration.api_key["BearerToken"]) == ("https://127.0.0.1:2", "Bearer one")
     (tmp_path / ".kube").mkdir()
     second.rename(tmp_path / ".kube" / "config")
     write_kubeconfig(tmp_path / ".kube" / "config", server="https://127.0.0.1:4", user={"token": "t"})
-    access = await config.load({"HOME": str(tmp_path), "KUBECONFIG": "", "KUBERNETES_SERVICE_HOST": ""})
+    access = await credentials.load({"HOME": str(tmp_path), "KUBECONFIG": "", "KUBERNETES_SERVICE_HOST": ""})
     assert access.configuration.host == "https://127.0.0.1:4"

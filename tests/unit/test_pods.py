@@ -9,7 +9,7 @@ from aiohttp import web
 
 from sidecar.election.store import Busy, Closed, Denied, Missing, Unknown
 from sidecar.kubernetes.client import Client
-from sidecar.kubernetes.config import Access
+from sidecar.kubernetes.credentials import Access
 from sidecar.kubernetes.in_cluster import Configuration
 from sidecar.kubernetes.pods import Found, KubernetesPods, Removed
 

@@ -15,8 +15,8 @@ import pytest
 import trustme
 
 from sidecar.election.store import Closed, Denied, Done, Opened, Unknown
-from sidecar.kubernetes import config
-from sidecar.kubernetes.config import Access
+from sidecar.kubernetes import credentials
+from sidecar.kubernetes.credentials import Access
 from tests.unit.accounts import in_pod, make_service_account, port_of, server_context, tokens, write_kubeconfig
 from tests.unit.scripted import LEASE, Server, connected, refusal, reply, scripted, stream, until
 
@@ -31,7 +31,7 @@ def replace_file(path: Path, content: str) -> None:
 
 
 async def cluster_access(service_account: Path, server: Server) -> Access:
-    return await config.load(in_pod(port_of(server)), service_account)
+    return await credentials.load(in_pod(port_of(server)), service_account)
 
 
 async def kubeconfig_access(service_account: Path, server: Server) -> Access:
@@ -42,7 +42,7 @@ async def kubeconfig_access(service_account: Path, server: Server) -> Access:
         cluster=cluster,
         user={"tokenFile": "serviceaccount/token", "token": "goes after the file"},
     )
-    return await config.load({"KUBECONFIG": str(path)})
+    return await credentials.load({"KUBECONFIG": str(path)})
 
 
 @pytest.mark.parametrize("access_to", [cluster_access, kubeconfig_access])
@@ -136,7 +136,7 @@ async def test_a_credential_plugin_is_run_again_on_a_401(tmp_path: Path) -> None
     replies = (reply(200, LEASE), refusal(401, "expired"), reply(200, LEASE))
     async with scripted(*replies, tls=server_context(ca)) as server:
         path = write_kubeconfig(tmp_path / "config", server=server.url, cluster=cluster, user={"exec": plugin})
-        async with connected("", await config.load({"KUBECONFIG": str(path)})) as store:
+        async with connected("", await credentials.load({"KUBECONFIG": str(path)})) as store:
             assert isinstance(await store.read(), Done)
             assert isinstance(await store.read(), Done)
     assert tokens(server) == ["Bearer run0", "Bearer run0", "Bearer run1"]
@@ -147,7 +147,7 @@ async def test_a_kubeconfig_that_turns_to_junk_leaves_the_credentials_that_were(
     cluster = {"certificate-authority-data": base64.b64encode(ca.cert_pem.bytes()).decode()}
     async with scripted(refusal(401, "no"), refusal(401, "no"), reply(200, LEASE), tls=server_context(ca)) as server:
         path = write_kubeconfig(tmp_path / "config", server=server.url, cluster=cluster, user={"token": "one"})
-        async with connected("", await config.load({"KUBECONFIG": str(path)})) as store:
+        async with connected("", await credentials.load({"KUBECONFIG": str(path)})) as store:
             path.write_text("junk")
             assert isinstance(await store.read(), Denied)
             write_kubeconfig(path, server=server.url, cluster=cluster, user={"token": "two"})
@@ -261,7 +261,7 @@ async def test_a_client_certificate_is_shown_and_followed_and_verification_can_b
         for cluster in ({"certificate-authority": "ca.crt"}, {"insecure-skip-tls-verify": True}):
             issue(trustme.CA())
             path = write_kubeconfig(tmp_path / "config", server=server.url, cluster=cluster, user=user)
-            async with connected("", await config.load({"KUBECONFIG": str(path)})) as store:
+            async with connected("", await credentials.load({"KUBECONFIG": str(path)})) as store:
                 assert isinstance(await store.read(), Unknown)
                 issue(clients)
                 assert isinstance(await store.read(), Done)

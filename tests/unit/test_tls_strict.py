@@ -10,8 +10,8 @@ import pytest
 import trustme
 
 from sidecar.election.store import Closed, Done, Unknown
-from sidecar.kubernetes import config
-from sidecar.kubernetes.config import Access
+from sidecar.kubernetes import credentials
+from sidecar.kubernetes.credentials import Access
 from tests.authority import Authority
 from tests.unit.accounts import in_pod, make_service_account, port_of, write_kubeconfig
 from tests.unit.scripted import LEASE, Server, connected, reply, scripted
@@ -47,10 +47,10 @@ async def api_server(authority: Authority, service_account: Path, name: str = "1
 
 async def access(server: Server, service_account: Path, *, strict: bool, kubeconfig: bool = False) -> Access:
     if not kubeconfig:
-        return await config.load(in_pod(port_of(server)), service_account, tls_strict=strict)
+        return await credentials.load(in_pod(port_of(server)), service_account, tls_strict=strict)
     cluster = {"certificate-authority": str(service_account / "ca.crt")}
     path = write_kubeconfig(service_account.parent / "config", server=server.url, cluster=cluster, user={"token": "t"})
-    return await config.load({"KUBECONFIG": str(path)}, tls_strict=strict)
+    return await credentials.load({"KUBECONFIG": str(path)}, tls_strict=strict)
 
 
 @IN_POD_AND_OUTSIDE
@@ -156,7 +156,7 @@ async def test_a_strict_sidecar_goes_on_by_itself_when_the_ca_is_replaced(servic
 @pytest.mark.parametrize("strict", [True, False])
 async def test_every_python_asks_for_the_same(service_account: Path, *, strict: bool) -> None:
     """Whatever its own default is."""
-    found = await config.load(in_pod(), service_account, tls_strict=strict)
+    found = await credentials.load(in_pod(), service_account, tls_strict=strict)
     assert bool(found.tls_context().verify_flags & ssl.VERIFY_X509_STRICT) is strict
     assert found.tls_context().verify_mode is ssl.CERT_REQUIRED
     assert found.tls_context().check_hostname

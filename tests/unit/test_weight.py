@@ -26,12 +26,12 @@ load_aiohttp()
 
 import aiohttp.connector
 from sidecar.http import server
-from sidecar.kubernetes import config
+from sidecar.kubernetes import credentials
 from sidecar.kubernetes.store import KubernetesStore
 from sidecar.kubernetes.client import Client
 
 async def ask():
-    access = await config.load({in_pod(1)}, Path(sys.argv[1]))
+    access = await credentials.load({in_pod(1)}, Path(sys.argv[1]))
     store = await KubernetesStore.connect(access, "shop", "web")
     outcome = await store.read()
     await store.close()
