@@ -132,7 +132,7 @@ async def _run(settings: Resolved, dog: watchdog.Watchdog) -> None:
     asyncio.get_running_loop().set_default_executor(_Threads(_MAX_THREADS, _THREADS))
     clock = SystemClock()
     pod = own_pod(os.environ, service_account_namespace(os.environ))
-    me = settings.candidate(identity.instance(), identity.place(), holder_pod(settings, pod))
+    me = settings.candidate(identity.process(), identity.place(), holder_pod(settings, pod))
     async with contextlib.AsyncExitStack() as stack:
         faults, app_sockets, probe_sockets = _take_sockets(settings, me.identity, stack)
         try:
@@ -142,9 +142,9 @@ async def _run(settings: Resolved, dog: watchdog.Watchdog) -> None:
         stack.push_async_callback(store.close)
         if faults:
             raise Unusable("\n".join(faults))
-        names = Names(me.identity, settings.lease, settings.lease_namespace, me.instance[:8])
+        names = Names(me.identity, settings.lease, settings.lease_namespace, me.process[:8])
         runner = Runner(store, clock, Leadership(clock, names), me)
-        _say_start(settings, me.instance, [*app_sockets, *probe_sockets])
+        _say_start(settings, me.process, [*app_sockets, *probe_sockets])
         async with asyncio.TaskGroup() as group:
             served = asyncio.Event()
             server = group.create_task(_serve(runner, clock, app_sockets, probe_sockets, served))
@@ -200,11 +200,11 @@ def _take_sockets(
     return faults, bound[0], bound[1]
 
 
-def _say_start(settings: Resolved, instance: str, sockets: list[socket.socket]) -> None:
+def _say_start(settings: Resolved, process: str, sockets: list[socket.socket]) -> None:
     shown = {field: value for field, value in settings.in_force().items() if field not in {"listen", "probe_listen"}}
     shown = {field.rstrip("_"): value for field, value in shown.items()}
     where = ",".join(listen.name(listener) for listener in sockets)
-    logs.move(_log, logging.INFO, "starting", version=__version__, instance=instance, listens=where, lease=settings.lease, **shown)
+    logs.move(_log, logging.INFO, "starting", version=__version__, process=process, listens=where, lease=settings.lease, **shown)
 
 
 def _on_signals(runner: Runner, clock: SystemClock) -> None:

@@ -241,7 +241,7 @@ class Election(Situation):
         former = version is not None and base is not None and version <= base  # older than our write: a read may be stale
         if former or (before is not None and before.renewal == record.renewal):
             return False
-        return term.holder == self.me.identity and term.instance not in ("", self.me.instance)
+        return term.holder == self.me.identity and term.process not in ("", self.me.process)
 
     def _conflict(self, at: Moment) -> "Election":
         """Stay out for the longer of both durations, counted anew at each write of the twin (S9 d)."""

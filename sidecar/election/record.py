@@ -63,7 +63,7 @@ class Term:
 
     holder: str
     token: int | None = None
-    instance: str = ""
+    process: str = ""
     place: str = ""
     released: bool = False
     pod: HolderPod | None = None
@@ -76,7 +76,7 @@ class Term:
         known: JSON = {
             "holder": self.holder,
             "token": self.token,
-            "instance": self.instance,
+            "process": self.process,
             "place": self.place,
             "released": self.released,
         }
@@ -126,8 +126,8 @@ class Record:
 
     @property
     def renewal(self) -> tuple[str, str, int | None, int | None]:
-        """What tells one renewal from the next (S6): holder, instance, renewTime and transitions as a whole."""
-        return (self.holder, self.term.instance if self.term else "", self.renew_time_us, self.transitions)
+        """What tells one renewal from the next (S6): holder, process, renewTime and transitions as a whole."""
+        return (self.holder, self.term.process if self.term else "", self.renew_time_us, self.transitions)
 
     def standbys_without(self, identity: str) -> tuple[str, ...]:
         """The stand-bys other than `identity`, in their order."""
@@ -255,14 +255,14 @@ def _parse_term(value: object) -> Term | None:
         if not isinstance(found, dict) or not isinstance(found.get("holder"), str):
             return None
         token = integer(found.get("token"))
-        known = {"holder", "token", "instance", "place", "released", "pod"}
+        known = {"holder", "token", "process", "place", "released", "pod"}
         extra = tuple((key, json.dumps(found[key])) for key in found if key not in known)
     except (ValueError, RecursionError):
         return None
     return Term(
         holder=found["holder"],
         token=token if token is not None and 0 <= token <= MAX_TOKEN else None,
-        instance=string(found.get("instance")),
+        process=string(found.get("process")),
         place=string(found.get("place")),
         released=found.get("released") is True,
         pod=_parse_pod(found.get("pod")),

@@ -30,7 +30,7 @@ class Candidate:
     """One contender in one election: its identity, its process, and its three times, named as client-go names them."""
 
     identity: str
-    instance: str
+    process: str
     """A name of this process, new in each process (S9)."""
     place: str
     """Kernel boot id and network namespace: within them the identity's socket excludes a second process. "" where they are not known."""
@@ -190,7 +190,7 @@ def sentinel(me: Candidate, seconds: int, last_token: int | None, transitions: i
         acquire_time_us=time_us,
         renew_time_us=time_us,
         transitions=transitions,
-        term=Term(SENTINEL, token=last_token, instance=me.instance, place=me.place),
+        term=Term(SENTINEL, token=last_token, process=me.process, place=me.place),
         group=me.group,
     )
 
@@ -225,4 +225,4 @@ def _behind(me: Candidate, base: Record) -> tuple[str, ...]:
 def _term(me: Candidate, base: Record, token: int | None, renewed_us: int = 0, *, released: bool = False) -> Term:
     extra = base.term.extra if base.term is not None else ()
     pod = replace(me.pod, renewed_us=renewed_us) if me.pod is not None and not released else None
-    return Term(me.identity, token=token, instance=me.instance, place=me.place, released=released, pod=pod, extra=extra)
+    return Term(me.identity, token=token, process=me.process, place=me.place, released=released, pod=pod, extra=extra)

@@ -43,10 +43,10 @@ class Happening:
 class Recorder:
     """Writes what it hears of one election. Dropped: what the API server refuses, and the oldest where more than QUEUE wait."""
 
-    def __init__(self, lease: Resource, instance: str, asking: Asking) -> None:
+    def __init__(self, lease: Resource, process: str, asking: Asking) -> None:
         self._lease = lease
         self._pod = asking.pod
-        self._instance = instance
+        self._process = process
         self._asking = asking
         self._queue: deque[Happening] = deque(maxlen=QUEUE)
         self._heard = asyncio.Event()
@@ -92,7 +92,7 @@ class Recorder:
     def _put(self, kind: str, reason: str, action: str, note: str) -> None:
         self._count += 1
         base = self._lease.name[:_MAX_BASE_CHARS].rstrip("-.")
-        name = f"{base}.{self._instance}.{self._count}"  # the same again in a repeat: it is written once
+        name = f"{base}.{self._process}.{self._count}"  # the same again in a repeat: it is written once
         self._queue.append(
             Happening(name, self._asking.clock.wall_us(), kind, reason, action, cut_bytes(plain(note, len(note)), _MAX_NOTE_BYTES))
         )

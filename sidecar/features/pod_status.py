@@ -36,7 +36,7 @@ class OwnPod:
         kinds: list[Kind] = [*([Label()] if label else []), *([Condition(f"{names.namespace}/{names.lease}")] if condition else [])]
         told = runner.hold_release(self._is_awaited)
         self._marks = [Mark(kind, asking, runner.leadership, told, seen) for kind in kinds]
-        self._recorder = Recorder(resource.lease(names.namespace, names.lease), me.instance, asking) if events else None
+        self._recorder = Recorder(resource.lease(names.namespace, names.lease), me.process, asking) if events else None
         if self._recorder is not None:
             runner.status.transition_listeners.append(self._recorder.hear)
 

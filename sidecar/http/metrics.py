@@ -1,9 +1,10 @@
 """`/metrics` in Prometheus' text format. prometheus-client is imported at the first scrape: without one it costs no memory.
 
-Names and units follow Prometheus' conventions; `leader_election_…` are client-go's own names, so that dashboards for it fit.
+Names and units follow Prometheus' conventions. Each metric has the label `lease`; but `leader_election_…` are client-go's own names, with
+client-go's label `name`, so that dashboards for client-go fit.
 """
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
@@ -47,29 +48,35 @@ def _metrics(runner: Runner, clock: Clock, waiting: Waiting) -> "Iterator[Metric
         HistogramMetricFamily,
     )
 
+    status, answer = runner.status, runner.leadership.read()
+    lease = answer.lease
+
     def gauge(name: str, text: str, value: float) -> "Metric":
-        return GaugeMetricFamily(name, text, value=value)
+        metric = GaugeMetricFamily(name, text, labels=["lease"])
+        metric.add_metric([lease], value)
+        return metric
+
+    def counter(name: str, text: str, labels: tuple[str, ...], counts: Iterable[tuple[tuple[str, ...], float]]) -> "Metric":
+        metric = CounterMetricFamily(name, text, labels=["lease", *labels])
+        for values, count in counts:
+            metric.add_metric([lease, *values], count)
+        return metric
 
     def histogram(name: str, text: str, of: Histogram) -> "Metric":
+        metric = HistogramMetricFamily(name, text, labels=["lease"])
         bounds = [*map(str, of.bounds), "+Inf"]
-        return HistogramMetricFamily(name, text, buckets=list(zip(bounds, accumulate(of.counts), strict=True)), sum_value=of.sum)
+        metric.add_metric([lease], buckets=list(zip(bounds, accumulate(of.counts), strict=True)), sum_value=of.sum)
+        return metric
 
-    status, answer = runner.status, runner.leadership.read()
-    name = answer.lease
     master = GaugeMetricFamily("leader_election_master_status", "1 while this Pod leads, by Lease; client-go's name.", labels=["name"])
-    master.add_metric([name], float(answer.is_leader))
+    master.add_metric([lease], float(answer.is_leader))
     slow = CounterMetricFamily("leader_election_slowpath_total", "Reads while leading, by Lease; client-go's name.", labels=["name"])
-    slow.add_metric([name], status.slow_paths)
+    slow.add_metric([lease], status.slow_paths)
     yield from (master, slow)
-    transitions = CounterMetricFamily("leader_sidecar_transitions_total", "Moves of this candidate into a state.", labels=["state"])
-    for state in State:
-        transitions.add_metric([state.value], status.moves[state])
-    requests = CounterMetricFamily(
-        "leader_sidecar_requests_total", "Requests to the store, by verb and outcome.", labels=["verb", "outcome"]
-    )
-    for (verb, outcome), count in sorted(status.requests.items()):
-        requests.add_metric([verb, outcome], count)
-    yield from (transitions, requests)
+    moves = [((state.value,), status.moves[state]) for state in State]
+    yield counter("leader_sidecar_transitions_total", "Moves of this candidate into a state.", ("state",), moves)
+    requests = sorted(status.requests.items())
+    yield counter("leader_sidecar_requests_total", "Requests to the store, by verb and outcome.", ("verb", "outcome"), requests)
     yield histogram("leader_sidecar_renewal_duration_seconds", "How long renewals took that landed.", status.renewal)
     yield histogram("leader_sidecar_renewal_margin_seconds", "What was left of the deadline when a renewal landed.", status.margin)
     yield gauge("leader_sidecar_expires_in_seconds", "For how long this Pod certainly leads with no further renewal; 0 if it does not.",

@@ -31,7 +31,7 @@ class Pod:
     """Distinguishes it from an earlier Pod of the same name."""
 
 
-def instance() -> str:
+def process() -> str:
     """A new name for this process: 16 random hex digits."""
     return secrets.token_hex(8)
 

@@ -45,7 +45,7 @@ class Watcher:
         self._elector, self._store, self._clock, self._random = elector, context.store, context.clock, context.random
         self._status, self._rate_limiter = context.status, context.rate_limiter
         self._period_seconds = context.candidate.retry_period_seconds
-        self._patience = random.Random(context.candidate.instance).random()  # noqa: S311 - not for secrets
+        self._patience = random.Random(context.candidate.process).random()  # noqa: S311 - not for secrets
         self._needed, self._relied = asyncio.Event(), asyncio.Event()
         """Polls are needed, or the watch is relied on: one of the two is set."""
         self._needed.set()

@@ -76,11 +76,11 @@ class Resolved:
         """The name of the Lease to contend for."""
         return unique_name(self.lease_name, self.lease_unique_by) if self.lease_unique_by else self.lease_name
 
-    def candidate(self, instance: str, place: str, pod: HolderPod | None = None) -> Candidate:
+    def candidate(self, process: str, place: str, pod: HolderPod | None = None) -> Candidate:
         """This process as a candidate; `pod` is its Pod, where that is known."""
         return Candidate(
             identity=self.identity,
-            instance=instance,
+            process=process,
             place=place,
             lease_duration_seconds=int(self.lease_duration),
             renew_deadline_seconds=self.renew_deadline,

@@ -14,7 +14,7 @@ NUMBERS: Final = (
     "-1", "0", "00", "007", "1", "1e3", "1.0", "null", "true", '"7"', "9007199254740991", "9007199254740992", "4503599627370496", "9" * 400,
 )  # fmt: skip
 PIECES: Final = (
-    '"holder":"web-9_1",', ',"holder":"web-9_1"', '"token":1,', ',"token":null', ',"instance":"x"', ',"place":""', ',"released":true',
+    '"holder":"web-9_1",', ',"holder":"web-9_1"', '"token":1,', ',"token":null', ',"process":"x"', ',"place":""', ',"released":true',
     ',"pod":null', ',"pod":{"name": "web-9", "uid": "1", "renewed": null}', ', "name": "web-9"', '"uid": "1", ', ',"later":1',
     '"later":{"a": [1]},', ',"h\\u006flder":"web-9_1"', "\\u0022", "\ufeff", "\0", "\n", " ", "{", "}", "[", "]", "/*x*/", ",",
 )  # fmt: skip

@@ -67,7 +67,7 @@ class Stage:
         """The sidecar of that Pod."""
         return Candidate(
             identity=pod.identity,
-            instance=pod.uid.replace("-", "")[:16],
+            process=pod.uid.replace("-", "")[:16],
             place=PLACE,
             lease_duration_seconds=15,
             renew_deadline_seconds=10.0,

@@ -105,6 +105,11 @@ class Sidecar:
             self.process = subprocess.Popen([*self.launcher, *self.program], env=environment, stdout=log, stderr=log, cwd=self.folder)
         return self
 
+    def metric(self, name: str) -> float:
+        """The sum of that metric's samples."""
+        lines = self.ask("/metrics").body.decode().splitlines()
+        return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{name}{{"))
+
     def ask(  # noqa: PLR0913 - what a request may carry
         self, path: str = "/leader", *, method: str = "GET", body: object = None, limit_seconds: float = 5, probe: bool = False,
             headers: Mapping[str, str] | None = None) -> "Reply":  # fmt: skip

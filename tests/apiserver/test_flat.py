@@ -28,8 +28,7 @@ def resident_bytes(sidecar: Sidecar) -> int:
 
 def requests(sidecar: Sidecar) -> float:
     """How many it has made of its store."""
-    lines = sidecar.ask("/metrics").body.decode().splitlines()
-    return sum(float(line.split()[-1]) for line in lines if line.startswith("leader_sidecar_requests_total{"))
+    return sidecar.metric("leader_sidecar_requests_total")
 
 
 def grown(sidecars: list[Sidecar], what: Callable[[int], None], times: int) -> float:

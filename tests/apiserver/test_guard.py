@@ -162,7 +162,7 @@ def test_what_a_coordinated_election_goes_by_stays(tmp_path: Path) -> None:
 
 def test_what_the_guard_does_not_know_is_refused_and_the_sidecar_says_what_to_do(guarded: Guarded, tmp_path: Path) -> None:
     """A newer sidecar under an older guard, or one that carries on what a newer one has left; without it somebody leads."""
-    left = {"holder": "", "token": 1, "instance": "i", "place": "p", "released": True, "later": {"a": 1}}
+    left = {"holder": "", "token": 1, "process": "i", "place": "p", "released": True, "later": {"a": 1}}
     guarded.server.patch_lease(guarded.namespace, {"metadata": {"annotations": {TERM_ANNOTATION: json.dumps(left)}}})
     sidecar = guarded.sidecar(guarded.pod("web-0"), tmp_path, SHORT).start().serving()
     said = until(lambda: sidecar.ask("/readyz?verbose").body.decode().partition("leader-sidecar's guard: ")[2], within_seconds=10)

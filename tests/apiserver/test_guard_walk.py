@@ -29,7 +29,7 @@ STEPS = 250
 JUNK = (
     "junk",
     "{}",
-    '{"holder":"x","token":5,"instance":"","place":"","released":false}',
+    '{"holder":"x","token":5,"process":"","place":"","released":false}',
     '{"holder":"a","holder":"b"}',
     '["é\\"x" , "b"]',
 )
@@ -71,7 +71,7 @@ class Guard(Api):
         if request.kind is Kind.READ:
             return Done(self.record) if self.lease is not None else Missing()
         assert request.record.term is not None
-        return self.write(request.record.term.instance[0], request.kind, request.to_json())
+        return self.write(request.record.term.process[0], request.kind, request.to_json())
 
     def write(self, name: str, kind: str, body: JSON) -> Outcome:
         """With the token of that candidate's Pod."""

@@ -89,7 +89,7 @@ JUNK: dict[str, dict[str, object]] = {
     "transitions at the end": {"spec": {"leaseTransitions": 2**31 - 1}},
     "a renewal in the year 9999": {"spec": {"renewTime": "9999-12-31T23:59:59.999999Z"}},
     "no JSON in our annotation": {"metadata": {"annotations": {"leader-sidecar/term": "{{{ nonsense"}}},
-    "other JSON in our annotation": {"metadata": {"annotations": {"leader-sidecar/term": '{"holder": 7, "token": "x", "instance": []}'}}},
+    "other JSON in our annotation": {"metadata": {"annotations": {"leader-sidecar/term": '{"holder": 7, "token": "x", "process": []}'}}},
     "a token beyond 2^53": {"metadata": {"annotations": {"leader-sidecar/term": '{"holder": "x", "token": 9007199254740993}'}}},
     "annotations up to the limit": {"metadata": {"annotations": {"somebody/large": "x" * (256 * 1024 - 600)}}},
 }

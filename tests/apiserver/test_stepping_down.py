@@ -49,7 +49,7 @@ def _follows(sidecar: Sidecar, leader: Sidecar) -> bool:
 
 
 def _is_parked(sidecar: Sidecar) -> bool:
-    return b"leader_sidecar_parked_polls 1.0" in sidecar.ask("/metrics").body
+    return sidecar.metric("leader_sidecar_parked_polls") == 1
 
 
 @dataclass

@@ -136,9 +136,7 @@ def _clients(sidecar: Sidecar, found: Found) -> Iterator[None]:
 
 def _waiting(sidecar: Sidecar) -> tuple[int, int]:
     """Polls and streams, by its metrics."""
-    lines = sidecar.ask("/metrics").body.decode().splitlines()
-    values = dict(line.split() for line in lines if line.startswith(("leader_sidecar_parked_polls ", "leader_sidecar_streams ")))
-    return int(float(values["leader_sidecar_parked_polls"])), int(float(values["leader_sidecar_streams"]))
+    return int(sidecar.metric("leader_sidecar_parked_polls")), int(sidecar.metric("leader_sidecar_streams"))
 
 
 def _through(sidecar: Sidecar, seconds: float, found: Found) -> None:

@@ -136,11 +136,11 @@ class Crowd:
     async def join(self) -> Member:
         """One more."""
         self._born += 1
-        me = replace(self._model, identity=f"web-{self._born}_crowd", instance=f"{self._born:016x}")
+        me = replace(self._model, identity=f"web-{self._born}_crowd", process=f"{self._born:016x}")
         access = await credentials.load(os.environ)
         store = Counting(await KubernetesStore.connect(access, self._namespace, self._lease), me.identity, self.kept)
         leadership = Announced(
-            Names(me.identity, self._lease, self._namespace, me.instance[-8:]), lambda who, at: self._led.put_nowait((who, at))
+            Names(me.identity, self._lease, self._namespace, me.process[-8:]), lambda who, at: self._led.put_nowait((who, at))
         )
         member = self.members[me.identity] = Member(me, Runner(store, CLOCK, leadership, me), store)
         return member

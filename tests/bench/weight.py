@@ -83,9 +83,7 @@ def _waited_on(seconds: float, sidecars: dict[str, Sidecar], ours: Weighed) -> N
 
 def waiting(sidecar: Sidecar) -> int:
     """How many polls are parked there, by its metrics."""
-    lines = sidecar.ask("/metrics").body.decode().splitlines()
-    (value,) = (line.rpartition(" ")[2] for line in lines if line.startswith("leader_sidecar_parked_polls "))
-    return int(float(value))
+    return int(sidecar.metric("leader_sidecar_parked_polls"))
 
 
 def weigh(ground: Ground, idle_seconds: float, say: Callable[[str], None], stack: ExitStack) -> dict[str, Weighed]:

@@ -222,7 +222,7 @@ async def test_annotations_up_to_256_kib_pass_and_more_are_denied(ground: Ground
         {"metadata": {"annotations": {TERM_ANNOTATION: "{"}}},
         {"metadata": {"annotations": {TERM_ANNOTATION: "[" * 10_000}}},
         {"metadata": {"annotations": {TERM_ANNOTATION: "null", SUCCESSOR_ANNOTATION: ""}}},
-        {"metadata": {"annotations": {TERM_ANNOTATION: json.dumps({"holder": 7, "token": "x", "instance": [], "released": "no"})}}},
+        {"metadata": {"annotations": {TERM_ANNOTATION: json.dumps({"holder": 7, "token": "x", "process": [], "released": "no"})}}},
         {"spec": {"leaseDurationSeconds": 2**31 - 1, "leaseTransitions": 2**31 - 1, "renewTime": "0001-01-01T00:00:00.000000Z"}},
         {"spec": {"holderIdentity": "x" * 5000 + "\n\t\u2028", "acquireTime": "9999-12-31T23:59:59.999999Z"}},
         {"spec": {"renewTime": "2026-11-23T08:00:00.123456+05:45"}},

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 Client = TestClient[web.Request, web.Application]
 CLOCK = SystemClock()
-ME = Candidate("web-0_u1", "instance", "place", 15, 10, 2, 10)
+ME = Candidate("web-0_u1", "process", "place", 15, 10, 2, 10)
 
 
 @dataclass

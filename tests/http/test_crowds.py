@@ -51,7 +51,7 @@ class Crowd:
         writer.write(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         text = (await reader.read()).decode()
         writer.close()
-        return float(next(line.split()[1] for line in text.splitlines() if line.startswith(f"{name} ")))
+        return float(next(line.rpartition(" ")[2] for line in text.splitlines() if line.startswith(f"{name}{{")))
 
     async def until(self, name: str, value: float) -> None:
         """Until that is its value."""

@@ -33,7 +33,7 @@ def hostile_texts() -> list[str]:
 
 def hold(runner: FakeRunner, text: str) -> None:
     """It stands wherever a Lease or an API server has room for a text, and the sidecar has seen it."""
-    term = {"holder": text, "token": 5, "instance": text, "place": text, "pod": {"name": text, "uid": text, "renewed": text}, text: text}
+    term = {"holder": text, "token": 5, "process": text, "place": text, "pod": {"name": text, "uid": text, "renewed": text}, text: text}
     annotations = {
         GROUP_ANNOTATION: text,
         SUCCESSOR_ANNOTATION: text,

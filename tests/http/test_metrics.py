@@ -27,7 +27,8 @@ async def scraped(client: Client) -> dict[str, Metric]:
 
 
 def value(families: dict[str, Metric], name: str, /, **labels: str) -> float:
-    """Of that sample."""
+    """Of that sample of the Lease `web`; client-go's metrics name it by `name`."""
+    labels |= {} if "name" in labels else {"lease": "web"}
     (found,) = [sample.value for family in families.values() for sample in family.samples if (sample.name, sample.labels) == (name, labels)]
     return float(found)
 
@@ -41,7 +42,9 @@ async def test_names_and_units_are_by_the_conventions(client: Client) -> None:
         name = f"{family.name}_total" if family.type == "counter" else family.name
         assert name in COUNTS or name.endswith(BASE_UNITS), name
         assert family.documentation.endswith((".", "name.")), name
+        key, others = ("lease", "name") if name.startswith("leader_sidecar_") else ("name", "lease")
         assert name.startswith(("leader_sidecar_", "leader_election_"))
+        assert all(sample.labels[key] == "web" and others not in sample.labels for sample in family.samples), name
 
 
 async def test_who_leads_and_for_how_long(client: Client, runner: FakeRunner) -> None:

@@ -288,7 +288,7 @@ def test_a_poll_across_a_restart_of_the_sidecar_does_not_hang(local: Sidecar) ->
         version = local.leader()["version"]
         with ThreadPoolExecutor(1) as pool:
             poll = pool.submit(local.ask, f"/leader?since={version}&wait=10m", limit_seconds=30)
-            until(lambda: b"leader_sidecar_parked_polls 1.0" in local.ask("/metrics").body, within_seconds=10)
+            until(lambda: local.metric("leader_sidecar_parked_polls") == 1, within_seconds=10)
             local.signal(signal.SIGTERM)
             last = poll.result(timeout=5).json
             assert local.wait(5) == 0

@@ -263,7 +263,7 @@ def newborn(name: str, identity: str, place: str, life: int = 1, given_ns: int =
     """A process that knows nothing; its application goes on."""
     me = Candidate(
         identity=identity,
-        instance=f"{name}{life}",
+        process=f"{name}{life}",
         place=place,
         lease_duration_seconds=LEASE_SECONDS,
         renew_deadline_seconds=RENEW_SECONDS,

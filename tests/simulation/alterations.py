@@ -57,7 +57,7 @@ def said(judge: "Commits", life: Life, before: Record | None, asked: Record, aft
         token = asked.token
         if token is not None and token not in life.terms and before is not None and before.token != token:
             judge._acquired(life, before, token, life.sends.get(format_time(asked.renew_time_us) or "", (0, -1, 0))[1])
-        judge.promises[life.me.instance] = (now_ns, after.duration_seconds or 0)
+        judge.promises[life.me.process] = (now_ns, after.duration_seconds or 0)
     return True
 
 

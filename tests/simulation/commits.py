@@ -181,8 +181,8 @@ class Commits:
             self.broken("S5", f"{pod.name} releases what is not its own last write")
         if self.agenda.now_ns < pod.acts_until_ns and (self.strict or pod.acts_by is life):  # after a restore no new process can know
             self.broken("S11", f"{pod.name} releases {(pod.acts_until_ns - self.agenda.now_ns) / 1e9:.3f} s before a given deadline")
-        for instance in [one for one in self.promises if _owner(one) == life.owner]:
-            del self.promises[instance]
+        for process in [one for one in self.promises if _owner(one) == life.owner]:
+            del self.promises[process]
         self.promises.pop(SENTINEL, None)
 
     def _led(self, life: Life, before: Record | None, after: Record) -> None:
@@ -196,18 +196,18 @@ class Commits:
         else:
             self._acquired(life, before, token, seen)
         self.promises.pop(SENTINEL, None)
-        for instance in [one for one in self.promises if _owner(one) == life.owner]:
-            since_ns, promised = self.promises[instance]
+        for process in [one for one in self.promises if _owner(one) == life.owner]:
+            since_ns, promised = self.promises[process]
             if self.agenda.now_ns >= since_ns + ns(promised) * 1000 // pod.plan.rate:
-                del self.promises[instance]  # a former process's, over by the Pod's own clock, which its application goes by (S9 b)
-        self.promises[life.me.instance] = (self.agenda.now_ns, after.duration_seconds or 0)
+                del self.promises[process]  # a former process's, over by the Pod's own clock, which its application goes by (S9 b)
+        self.promises[life.me.process] = (self.agenda.now_ns, after.duration_seconds or 0)
         until_ns = alterations.until_ns(life, sent_ns, after)
         life.terms.add(token)
         life.landed_until_ns[token] = max(until_ns, life.landed_until_ns.get(token, 0))
 
     def _renewed(self, life: Life, before: Record | None, token: int) -> None:
         """S9: a term goes on through the chain of its own writes, or is resumed at its own place."""
-        pod, since_ns = life.pod, self.promises.get(life.me.instance, (self.agenda.now_ns, 0))[0]
+        pod, since_ns = life.pod, self.promises.get(life.me.process, (self.agenda.now_ns, 0))[0]
         if self.calm and self.agenda.now_ns - since_ns > ns(1.5 * life.me.retry_period_seconds) * 1000 // pod.plan.rate:
             self.broken("L2", f"{pod.name} renews {(self.agenda.now_ns - since_ns) / 1e9:.3f} s after its last renewal")
         if before is not None and before.holder == SENTINEL:
@@ -228,15 +228,15 @@ class Commits:
         """S6: every promise of others is over; S8: the token is larger than any before (after a restore: that it had seen)."""
         name, now_ns = life.pod.name, self.agenda.now_ns
         self.counts["terms"] += 1
-        own_ns, own_seconds = self.promises.get(life.me.instance, (0, 0))
+        own_ns, own_seconds = self.promises.get(life.me.process, (0, 0))
         former = now_ns < own_ns + ns(alterations.valid_seconds(life, own_seconds)) * 1000 // life.pod.plan.rate
-        for instance, (since_ns, promised) in self.promises.items():
-            if instance == SENTINEL and former:
+        for process, (since_ns, promised) in self.promises.items():
+            if process == SENTINEL and former:
                 continue  # S7: it stands in for this very candidate, which has said false inside its own deadline
             over_ns = since_ns + ns(min(promised, MAX_DURATION_SECONDS)) * 1000 // life.pod.plan.rate
-            if _owner(instance) != life.owner and self.strict and now_ns < over_ns and not self._proved(life, instance, before):
+            if _owner(process) != life.owner and self.strict and now_ns < over_ns and not self._proved(life, process, before):
                 self.broken(
-                    "S6", f"{name} takes the Lease {(over_ns - now_ns) / 1e9:.3f} s before the promise of {instance} ({promised} s) is over"
+                    "S6", f"{name} takes the Lease {(over_ns - now_ns) / 1e9:.3f} s before the promise of {process} ({promised} s) is over"
                 )
         self.promises.clear()  # who takes the Lease has waited them out, for everyone
         grows = self.strict and before is not None and self._grows(before)
@@ -256,11 +256,11 @@ class Commits:
             return before.version_number > self.largest_token
         return not any(self.counts[f"step: {name}"] for name in ("delete", "wipe", "prune", "restore", "write back"))
 
-    def _proved(self, life: Life, instance: str, before: Record | None) -> bool:
+    def _proved(self, life: Life, process: str, before: Record | None) -> bool:
         """S6 x: nobody is left whom it was promised to, and who takes the Lease has read that since it was told of that renewal."""
-        if not life.pod.plan.early or _owner(instance) not in self.ended_pods or before is None:
+        if not life.pod.plan.early or _owner(process) not in self.ended_pods or before is None:
             return False
-        if before.renewal not in life.read_ends_for.get(_owner(instance), ()):
+        if before.renewal not in life.read_ends_for.get(_owner(process), ()):
             self.broken(
                 "S6", f"{life.pod.name} takes the Lease early, and has not read that Pod's end since it was told of {shown(before)}"
             )
@@ -284,9 +284,9 @@ class Commits:
         self.longest_seconds = max(self.longest_seconds, after.duration_seconds or 0)
 
 
-def _owner(instance: str) -> str:
+def _owner(process: str) -> str:
     """The Pod of a process, by name and uid."""
-    return instance.rpartition(".")[0]
+    return process.rpartition(".")[0]
 
 
 def shown(record: Record) -> str:

@@ -39,7 +39,7 @@ class Judge(Conduct):
         if term is not None and term.token is not None:
             process.max_token_seen = max(process.max_token_seen, term.token)
         own, newest = term is not None and term.holder == me.identity, newest and not unordered
-        if own and term is not None and record.holder and term.instance == me.instance:
+        if own and term is not None and record.holder and term.process == me.process:
             process.confirmed_version = max(process.confirmed_version, version)
             if newest and self.strict and record.holder == me.identity and self._idle(process) and self._out(process):
                 self.agenda.at(self.agenda.now_ns + ns(FOUND_SECONDS), None, self._should_have_released, process, record)

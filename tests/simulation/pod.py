@@ -117,7 +117,7 @@ class Pod(Application):
         self.lives += 1
         me = Candidate(
             identity=self.identity,
-            instance=f"{self.owner}.{self.lives}",
+            process=f"{self.owner}.{self.lives}",
             place="" if plan.placeless else f"boot-{self.name}-{self.boots}:net-{self.uid}",
             lease_duration_seconds=plan.lease_duration_seconds,
             renew_deadline_seconds=plan.renew_deadline_seconds,
@@ -130,12 +130,12 @@ class Pod(Application):
         )
         life = Life(self._agenda, self, me, self._offset_ns)  # type: ignore[abstract]  # what a loop does with sockets is not needed
         clock = LifeClock(life, self)
-        leadership = ToldLeadership(clock, Names(self.identity, "web", "shop", me.instance))
+        leadership = ToldLeadership(clock, Names(self.identity, "web", "shop", me.process))
         leadership.pod, leadership.life = self, life
         store = (InstantStore if plan.instant else LinkStore)(self.link, life)
-        runner = ToldRunner(store, clock, leadership, me, random.Random(f"{self._seed}:{me.instance}"))
+        runner = ToldRunner(store, clock, leadership, me, random.Random(f"{self._seed}:{me.process}"))
         runner.live(life)
-        stands_by = random.Random(f"{self._seed}:{me.instance}:standby")
+        stands_by = random.Random(f"{self._seed}:{me.process}:standby")
         runner.standby = StandBy(runner.context, runner.elector, stands_by) if plan.standby else None
         self.life, self.runner, self.elector, self.leadership, self._client = (
             life,
@@ -157,14 +157,14 @@ class Pod(Application):
         if not (self.plan.early and self.kubelets):
             return []
         pods = LinkPods(self.link, life, self.kubelets)
-        early = EarlyTakeover(runner, pods, random.Random(f"{self._seed}:{life.me.instance}:early"))
+        early = EarlyTakeover(runner, pods, random.Random(f"{self._seed}:{life.me.process}:early"))
         return [life.start(early.run())]
 
     def _beside(self, life: Life, runner: Runner) -> "list[asyncio.Task[None]]":
         """What its application and its manifest want beside the election."""
         plan, found = self.plan, []
         if plan.held:
-            Mark(life, runner.elector, f"{self._seed}:{life.me.instance}:mark")
+            Mark(life, runner.elector, f"{self._seed}:{life.me.process}:mark")
         if plan.health:
             verdict = Verdict(failures=1 + self.uid % 2, successes=1)
             found.append(life.start(follow(runner, self._probe, plan.retry_period_seconds, verdict)))

@@ -33,7 +33,7 @@ def twin_writes(world: World) -> None:
     """Another process writes under the identity of A."""
     term = world.api.record.term
     assert term is not None
-    text = replace(term, instance="other", holder="A_uid").to_json()
+    text = replace(term, process="other", holder="A_uid").to_json()
     world.api.edit(holderIdentity="A_uid", annotations={TERM_ANNOTATION: text}, renewTime="2026-11-23T08:00:00.000000Z")
     world["A"].watch()
 

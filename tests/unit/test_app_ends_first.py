@@ -17,7 +17,7 @@ from tests.simulation.memory_store import MemoryLease, MemoryStore
 from tests.simulation.runners import NoStandBy
 from tests.simulation.virtual_time import VirtualClock, run_virtually
 
-ME = Candidate("web-0_u", "instance", "place", 15, 10, 2, 10, app_ends_first=True)
+ME = Candidate("web-0_u", "process", "place", 15, 10, 2, 10, app_ends_first=True)
 CLOCK = VirtualClock()
 EARLIEST, LATEST = stopping.QUIET_SECONDS, stopping.QUIET_SECONDS + 2 * stopping.LOOK_LIVES_SECONDS
 
@@ -53,7 +53,7 @@ class Stage:
 
 def runner(lease: MemoryLease, me: Candidate) -> Runner:
     """A process."""
-    return NoStandBy(MemoryStore(lease), CLOCK, Leadership(CLOCK, Names(me.identity, "web", "shop", me.instance)), me, random.Random(1))
+    return NoStandBy(MemoryStore(lease), CLOCK, Leadership(CLOCK, Names(me.identity, "web", "shop", me.process)), me, random.Random(1))
 
 
 @asynccontextmanager
@@ -160,7 +160,7 @@ def test_what_a_former_process_may_have_promised_is_waited_out(alive: bool) -> N
         async with stage() as it:
             it.run.cancel()
             given_ns = it.runner.leadership.given_until_ns
-            again = runner(it.lease, replace(ME, instance="next"))
+            again = runner(it.lease, replace(ME, process="next"))
             again.signs.append(App(alive))
             task = asyncio.create_task(again.run())
             await asyncio.sleep(0.5)
@@ -179,7 +179,7 @@ def test_a_former_promise_that_is_behind_holds_up_nothing() -> None:
     async def main() -> None:
         async with stage() as it:
             it.run.cancel()
-            again = runner(it.lease, replace(ME, instance="next"))
+            again = runner(it.lease, replace(ME, process="next"))
             task = asyncio.create_task(again.run())
             await asyncio.sleep(16)
             assert again.leadership.read(give=True).is_leader

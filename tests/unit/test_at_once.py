@@ -112,7 +112,7 @@ def test_a_fault_of_a_request_ends_the_election() -> None:
             raise ZeroDivisionError(str(patch)[:10])
 
     async def main() -> None:
-        me, clock = Candidate("a_u", "instance", "place", 15, 10, 2, 10), VirtualClock()
+        me, clock = Candidate("a_u", "process", "place", 15, 10, 2, 10), VirtualClock()
         runner = NoStandBy(Faulty(MemoryLease()), clock, Leadership(clock, Names("a_u", "web", "shop", "a")), me)
         with pytest.raises(ZeroDivisionError):
             await runner.run()

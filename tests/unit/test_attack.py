@@ -263,10 +263,10 @@ def test_l2_a_watch_that_is_turned_away_keeps_nobody_from_a_free_lease_for_longe
 
     async def main() -> None:
         lease, clock = MemoryLease(), VirtualClock()
-        term = {"holder": "x_u", "token": 90, "instance": "x", "place": "p", "released": False}
+        term = {"holder": "x_u", "token": 90, "process": "x", "place": "p", "released": False}
         spec = {"holderIdentity": "x_u", "leaseDurationSeconds": 60, "renewTime": "2026-11-23T08:00:00.000000Z", "leaseTransitions": 1}
         lease.put({"metadata": {"annotations": {TERM_ANNOTATION: json.dumps(term)}}, "spec": spec})
-        me = Candidate("b_u", "instance-b", "place", 15, 10, 2, 10)
+        me = Candidate("b_u", "process-b", "place", 15, 10, 2, 10)
         runner = NoStandBy(TurnedAway(lease), clock, Leadership(clock, Names("b_u", "web", "shop", "b")), me, random.Random(1))
         running = asyncio.create_task(runner.run())
         await asyncio.sleep(1)

@@ -54,7 +54,7 @@ def test_a_deadline_that_has_passed_ends_the_term_before_the_event_is_heard() ->
 
 
 def test_a_renewal_found_landed_by_a_read_counts_from_when_it_was_sent() -> None:
-    """Its renewTime and instance name the write (S3, S5: a 409 may be one's own success)."""
+    """Its renewTime and process name the write (S3, S5: a 409 may be one's own success)."""
     world = leading()
     a = world["A"]
     world.pass_(2)

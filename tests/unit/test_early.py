@@ -109,7 +109,7 @@ def test_x_a_version_that_carries_the_key_on_names_nobody() -> None:
     record = world.api.record
     assert record.term is not None
     assert record.term.pod is not None
-    former = replace(record.term, holder="Z_uid", instance="Z1")
+    former = replace(record.term, holder="Z_uid", process="Z1")
     world.api.edit(holderIdentity="Z_uid", renewTime="2026-11-23T08:00:05.000000Z", annotations={TERM_ANNOTATION: former.to_json()})
     _nothing_is_ended(world)
 

@@ -39,11 +39,11 @@ def test_a_stale_read_shortens_no_wait_for_a_longer_promise() -> None:
 
 def test_an_emptied_lease_is_waited_out_for_the_duration_that_stands_in_it() -> None:
     """A new candidate with a short duration of its own, or one that knew an older, shorter promise (seed 3000003)."""
-    emptied = Record("120", "", 60, renew_time_us=9, transitions=1, term=Term("web-9", token=110, instance="x"))
+    emptied = Record("120", "", 60, renew_time_us=9, transitions=1, term=Term("web-9", token=110, process="x"))
     new = seen(emptied, None, None, None, now_ns=0, own_seconds=3)
     assert new is not None
     assert new.seconds == 60
-    older = Record("100", "web-1", 3, renew_time_us=5, transitions=0, term=Term("web-1", token=90, instance="y"))
+    older = Record("100", "web-1", 3, renew_time_us=5, transitions=0, term=Term("web-1", token=90, process="y"))
     known = seen(older, None, None, None, now_ns=0, own_seconds=3)
     now = seen(emptied, older, known, 90, now_ns=0, own_seconds=3)
     assert now is not None
@@ -56,7 +56,7 @@ def test_a_token_in_old_news_counts() -> None:
     world.run(3)
     leader = world[world.leaders]
     follower = world["B" if leader.name == "A" else "A"]
-    old = Record("50", leader.me.identity, 15, renew_time_us=1, transitions=0, term=Term(leader.me.identity, token=7_000, instance="z"))
+    old = Record("50", leader.me.identity, 15, renew_time_us=1, transitions=0, term=Term(leader.me.identity, token=7_000, process="z"))
     follower.watch(old)
     assert follower.election.last_token == 7_000
     assert follower.election.record != old

@@ -37,7 +37,8 @@ def test_a_second_one_is_told_who_it_collides_with_and_what_to_do(me: str) -> No
 
 def test_it_is_free_again_when_its_process_is_gone(me: str) -> None:
     """Also by kill -9: nothing has to be cleaned up."""
-    code = f"import sys; from sidecar.runtime import identity; g = identity.take('shop', 'web', {me!r}); print('ok', flush=True); sys.stdin.read()"
+    takes = f"from sidecar.runtime import identity; held = identity.take('shop', 'web', {me!r})"
+    code = f"import sys; {takes}; print('ok', flush=True); sys.stdin.read()"
     with subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(ROOT)}
     ) as other:
@@ -94,5 +95,5 @@ def test_without_either_there_is_no_place(monkeypatch: pytest.MonkeyPatch, tmp_p
 
 def test_each_process_has_an_instance_of_its_own() -> None:
     """Short, and random."""
-    assert identity.instance() != identity.instance()
-    assert re.fullmatch("[0-9a-f]{16}", identity.instance())
+    assert identity.process() != identity.process()
+    assert re.fullmatch("[0-9a-f]{16}", identity.process())

@@ -40,7 +40,7 @@ JSON_VALUES = st.recursive(
 TIMES_US = st.integers(0, 253402300799999999)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
 EXTRA = st.dictionaries(TEXTS.filter(lambda key: key not in Term.__slots__), JSON_VALUES, max_size=3)
-TERMS = st.builds(Term, holder=TEXTS, token=st.none() | st.integers(0, MAX_TOKEN), instance=TEXTS, place=TEXTS, released=st.booleans())
+TERMS = st.builds(Term, holder=TEXTS, token=st.none() | st.integers(0, MAX_TOKEN), process=TEXTS, place=TEXTS, released=st.booleans())
 RECORDS = st.builds(
     Record,
     version=st.from_regex(r"[1-9][0-9]{0,17}", fullmatch=True),
@@ -177,12 +177,12 @@ def test_a_release_mark_is_true_and_nothing_like_it() -> None:
         assert not term.released
 
 
-@pytest.mark.parametrize("field", ["holder", "instance", "renew_time_us", "transitions"])
+@pytest.mark.parametrize("field", ["holder", "process", "renew_time_us", "transitions"])
 def test_a_renewal_is_told_by_holder_instance_renew_time_and_transitions(field: str) -> None:
-    record = Record("1", holder="a", renew_time_us=5, transitions=2, term=Term("a", instance="i"), duration_seconds=15)
+    record = Record("1", holder="a", renew_time_us=5, transitions=2, term=Term("a", process="i"), duration_seconds=15)
     other = {
         "holder": replace(record, holder="b"),
-        "instance": replace(record, term=Term("a", instance="j")),
+        "process": replace(record, term=Term("a", process="j")),
         "renew_time_us": replace(record, renew_time_us=6),
         "transitions": replace(record, transitions=3),
     }
@@ -235,7 +235,7 @@ def test_unknown_keys_of_the_annotation_are_kept_and_known_ones_win() -> None:
     assert json.loads(replace(term, token=2).to_json()) == {
         "holder": "a",
         "token": 2,
-        "instance": "",
+        "process": "",
         "place": "",
         "released": False,
         "later": {"x": [1, None]},

@@ -43,7 +43,7 @@ def test_who_met_a_twin_is_out_for_the_longer_of_both_durations(seconds: int, ou
     world = leading()
     a, term = world["A"], world.api.record.term
     assert term is not None
-    other = replace(term, instance="other").to_json()
+    other = replace(term, process="other").to_json()
     world.api.edit(leaseDurationSeconds=seconds, annotations={TERM_ANNOTATION: other}, renewTime="2026-11-23T08:00:00.000000Z")
     a.watch()
     assert a.state is State.CONFLICT

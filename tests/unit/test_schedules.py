@@ -99,13 +99,13 @@ def test_e_a_late_create_names_nobody() -> None:
 
 
 def test_f_ones_name_in_the_record_is_no_right() -> None:
-    """B leads and is cut off; a backup writes back A's old record, A's instance and all: A waits it out like a stranger's (S9 c)."""
+    """B leads and is cut off; a backup writes back A's old record, A's process and all: A waits it out like a stranger's (S9 c)."""
     world = led_by_a()
     a, b = world["A"], world["B"]
     old = world.api.lease
     a.kill()
     world.run(20, until=lambda: world.leaders == "B")
-    a.start(instance="A1", place="boot:other")
+    a.start(process="A1", place="boot:other")
     world.run(1)
     assert a.state is State.FOLLOWING
     cut(b).ask()

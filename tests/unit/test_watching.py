@@ -78,7 +78,7 @@ def a_minute_with(script: Script | None) -> Counted:
 
     async def main() -> None:
         async with group("a") as (lease, _):
-            me = Candidate("b_u", "instance-b", "place", 15, 10, 2, 10)
+            me = Candidate("b_u", "process-b", "place", 15, 10, 2, 10)
             clock, store = VirtualClock(), Counted(lease, script)
             runner = NoStandBy(store, clock, Leadership(clock, Names("b_u", "web", "shop", "b")), me, random.Random(1))
             running = asyncio.create_task(runner.run())
@@ -117,7 +117,7 @@ def test_when_the_holder_dies_each_watches_anew_before_its_promise_ends_and_read
         stores = [Counted(lease) for _ in range(40)]
         runners = []
         for number, store in enumerate(stores):
-            me = Candidate(f"{number}_u", f"instance-{number}", "place", 15, 10, 2, 10)
+            me = Candidate(f"{number}_u", f"process-{number}", "place", 15, 10, 2, 10)
             runners.append(NoStandBy(store, clock, Leadership(clock, Names(me.identity, "web", "shop", "b")), me, random.Random(number)))
         leading = asyncio.create_task(runners[0].run())
         await asyncio.sleep(1)

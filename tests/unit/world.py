@@ -90,7 +90,7 @@ class Actor:
         self.lives += 1
         self.alive = True
         times = {"lease_duration_seconds": 15, "renew_deadline_seconds": 10.0, "retry_period_seconds": 2.0, "drain_timeout_seconds": 10.0}
-        self.me = Candidate(**({"instance": f"{self.name}{self.lives}"} | times | self.settings))
+        self.me = Candidate(**({"process": f"{self.name}{self.lives}"} | times | self.settings))
         self.election = Election(self.me)
         self.process_given_ns = self.terms = 0
         self.seen: set[tuple[str, int | None]] = set()
