@@ -14,7 +14,7 @@ from sidecar.election.requests import Candidate, Held
 from tests.apiserver.guarded import Guarded, made
 from tests.apiserver.kustomized import MERGE, BoundPod
 from tests.apiserver.server import ApiServer
-from tests.merge_patch import merge
+from tests.support.merge_patch import merge
 
 WIDER: JSON = {
     "apiVersion": "rbac.authorization.k8s.io/v1",

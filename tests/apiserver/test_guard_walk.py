@@ -1,4 +1,4 @@
-"""The guard refuses no honest write: random schedules of the real election (tests/unit/walk.py) on a real Lease under the policy.
+"""The guard refuses no honest write: random schedules of the real election (tests/support/walk.py) on a real Lease under the policy.
 
 Time is virtual and the candidates are the pure state machine; each write is a request with the token of its Pod, and is stored. On top of
 the walk's own steps others meddle with the Lease as they may: client-go programs, administrators, tools that prune, a restore of etcd.
@@ -19,9 +19,9 @@ from sidecar.features.rollout_handover import YIELDED_ANNOTATION
 from sidecar.runtime.standby import wished
 from tests.apiserver.guarded import Guarded
 from tests.apiserver.kustomized import MERGE, BoundPod
-from tests.unit.fake_lease import Api
-from tests.unit.walk import perform, steps
-from tests.unit.world import Actor, Flight, World
+from tests.support.fake_lease import Api
+from tests.support.walk import perform, steps
+from tests.support.world import Actor, Flight, World
 
 SEEDS = int(os.environ.get("GUARD_WALKS", "10"))
 """How many schedules; a run by hand sets more."""

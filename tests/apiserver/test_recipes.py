@@ -12,7 +12,7 @@ import yaml
 from tests.apiserver.kustomized import ACCOUNT, K8S, build, restricted, workload
 from tests.apiserver.server import ApiServer
 from tests.apiserver.sidecar_process import until
-from tests.texts import Shown, shown, texts
+from tests.support.texts import Shown, shown, texts
 
 JSON = dict[str, Any]
 RECIPES = [block for block in shown() if any("components" in each for each in block.documents)]

@@ -7,7 +7,7 @@ import yaml
 
 from tests.apiserver.kustomized import K8S, build, restricted
 from tests.apiserver.server import ApiServer
-from tests.texts import Shown, pods, shown
+from tests.support.texts import Shown, pods, shown
 
 JSON = dict[str, Any]
 SHOWN = [block for block in shown() if any(True for document in block.documents for _ in pods(document))]

@@ -9,7 +9,7 @@ import pytest
 from tests.apiserver.conftest import Field, shipped
 from tests.apiserver.roles import rights, without
 from tests.apiserver.sidecar_process import Sidecar, the_leader, until
-from tests.workloads import JSON, ago, controlled_by, pod_spec
+from tests.support.workloads import JSON, ago, controlled_by, pod_spec
 
 APPS = "/apis/apps/v1/namespaces"
 TIMES = {"LEADER_LEASE_DURATION": "6s", "LEADER_RENEW_DEADLINE": "4500ms", "LEADER_RETRY_PERIOD": "1s"}

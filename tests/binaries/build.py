@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.kept import cache, once
+from tests.support.kept import cache, once
 
 HERE = Path(__file__).resolve().parent
 _PINNED_GO = HERE.parents[1] / "requirements" / "go.txt"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.binaries.test_build import script
-from tests.kept import alone, once
+from tests.support.kept import alone, once
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -111,7 +111,7 @@ def test_a_package_of_debian(machine: dict[str, str], tmp_path: Path) -> None:
     locks.mkdir()
     script(tmp_path / "bin" / "apt-get", f"echo apt-get >> {tmp_path}/calls; sleep 0.3; touch {there}")
     code = (
-        "import os, pathlib; from tests.debian import install; os.geteuid = lambda: 0\n"
+        "import os, pathlib; from tests.support.debian import install; os.geteuid = lambda: 0\n"
         "pathlib.Path.write_text = pathlib.Path.chmod = pathlib.Path.unlink = lambda *_, **__: None\n"
         f"install(lambda: [] if pathlib.Path({str(there)!r}).exists() else ['chromium'])"
     )
@@ -160,9 +160,8 @@ def test_what_a_killed_maker_left_is_removed_by_the_next_one(tmp_path: Path) -> 
 
 def test_the_lock_ends_with_its_process(tmp_path: Path) -> None:
     """A run that is killed holds nobody up."""
-    code = (
-        f"from pathlib import Path; from tests.kept import alone\nwith alone(Path({str(tmp_path)!r})): import os; os.kill(os.getpid(), 9)"
-    )
+    imports = "import os; from pathlib import Path; from tests.support.kept import alone"
+    code = f"{imports}\nwith alone(Path({str(tmp_path)!r})): os.kill(os.getpid(), 9)"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False)
     with alone(tmp_path):
         pass

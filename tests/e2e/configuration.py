@@ -7,7 +7,7 @@ from pathlib import Path
 import trustme
 import yaml
 
-from tests.authority import Authority
+from tests.support.authority import Authority
 
 NODE = "n1"
 TRUSTED = "trusted.crt"

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.kept import cache, once
+from tests.support.kept import cache, once
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "localhost/leader-sidecar:e2e"

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tests.e2e import image
 from tests.e2e.configuration import PAUSE_IMAGE
-from tests.kept import cache, once
+from tests.support.kept import cache, once
 
 APP_IMAGE = "leader-sidecar.test/app:1"
 SIDECAR_IMAGE = image.NAME

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.authority import Authority
 from tests.binaries.build import NODE as NODE_PROGRAMS
 from tests.binaries.build import ensure
 from tests.e2e import configuration
 from tests.e2e.images import pause_image
 from tests.e2e.space import Space, innermost_pid, sweep
+from tests.support.authority import Authority
 
 _ETCD = "http://127.0.0.1:2379"
 

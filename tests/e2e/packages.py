@@ -4,7 +4,7 @@ import os
 import shutil
 import sys
 
-from tests.debian import install
+from tests.support.debian import install
 
 NEEDED = {
     "containerd": "containerd", "ctr": "containerd", "runc": "runc", "/usr/lib/cni/bridge": "containernetworking-plugins",

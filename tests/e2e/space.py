@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tests.kept import cache
+from tests.support.kept import cache
 
 CGROUPS = Path("/sys/fs/cgroup")
 _HIDDEN = ("/run", "/var/lib", "/var/log")

@@ -8,12 +8,12 @@ from typing import Final
 
 import pytest
 
-from tests.authority import Authority
 from tests.e2e.app import SCRIPT
 from tests.e2e.cluster import until
 from tests.e2e.configuration import IPV4, TRUSTED
 from tests.e2e.node import Node
 from tests.e2e.workload import NAME, Workload
+from tests.support.authority import Authority
 
 pytestmark = pytest.mark.timeout(500)
 RIDES_OUT: Final = {"LEADER_LEASE_DURATION": "60s", "LEADER_RENEW_DEADLINE": "45s"}

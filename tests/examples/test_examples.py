@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from tests.apiserver.sidecar_process import Sidecar, ending, the_leader, until
-from tests.debian import install
+from tests.support.debian import install
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.apiserver.sidecar_process import Sidecar, ending, until
-from tests.authority import Authority
+from tests.support.authority import Authority
 
 
 class Impostor:

@@ -14,10 +14,10 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from sidecar.election.store import Missing, Unknown
 from sidecar.kubernetes import credentials
 from sidecar.kubernetes.store import KubernetesStore
-from tests.authority import Authority
 from tests.binaries.build import ensure
 from tests.kubeconfig.echo import Echo, echoing
 from tests.kubeconfig.table import config
+from tests.support.authority import Authority
 
 CLIENT_ALONE = x509.UnrecognizedExtension(x509.ObjectIdentifier("2.16.840.1.113730.1.1"), bytes.fromhex("03020780"))
 """nsCertType: client, as some guides to clusters by hand have it for every certificate."""

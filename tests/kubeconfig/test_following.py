@@ -19,7 +19,7 @@ from sidecar.kubernetes.in_cluster import Configuration
 from sidecar.kubernetes.store import KubernetesStore
 from tests.kubeconfig.echo import Echo, echoing
 from tests.kubeconfig.table import V1, config
-from tests.unit.scripted import until
+from tests.support.scripted import until
 
 
 @pytest.fixture(name="echo")

@@ -10,8 +10,8 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.apiserver.sidecar_process import Sidecar, ending, the_leader
-from tests.debian import install
 from tests.page.looking import SETTINGS
+from tests.support.debian import install
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 

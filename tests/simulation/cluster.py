@@ -13,7 +13,7 @@ from sidecar.kubernetes.client import Client
 from sidecar.kubernetes.responses import Answer
 from sidecar.local.validation import merged
 from tests.simulation.memory_store import WAY_SECONDS, MemoryLease
-from tests.workloads import JSON, NOW
+from tests.support.workloads import JSON, NOW
 
 PLURALS = {
     "Pod": "/api/v1/namespaces/shop/pods",

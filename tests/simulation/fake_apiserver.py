@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from aiohttp import web
 
 from sidecar.election.record import JSON
-from tests.merge_patch import merge
+from tests.support.merge_patch import merge
 
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
 MICRO_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}(Z|[+-]\d\d:\d\d)")

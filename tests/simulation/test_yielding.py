@@ -20,7 +20,7 @@ from tests.simulation.cluster import Cluster
 from tests.simulation.memory_store import MemoryLease, MemoryStore
 from tests.simulation.runners import NoStandBy
 from tests.simulation.virtual_time import VirtualClock, run_virtually
-from tests.workloads import JSON, NOW, ago, controller_revision, daemon_set, deployment, pod, replica_set, stateful_set
+from tests.support.workloads import JSON, NOW, ago, controller_revision, daemon_set, deployment, pod, replica_set, stateful_set
 
 OLD, NEW = ("ReplicaSet", "web-old", "web-old"), ("ReplicaSet", "web-new", "web-new")
 
