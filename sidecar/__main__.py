@@ -1,6 +1,7 @@
 """`leader-sidecar` and `python -m sidecar`: runs the command that is named, without importing anything heavy; else the sidecar itself."""
 
 import sys
+from collections.abc import Mapping
 
 from sidecar import commands, standard_streams
 
@@ -28,7 +29,7 @@ def _run() -> int:
         dog.begin()
         from sidecar.settings import checking  # noqa: PLC0415
 
-        check = checking.begin(sys.argv[1:])
+        check = checking.begin(sys.argv[1:], _taken)
     except OSError as error:
         why = f"two more processes must be allowed, one that checks the settings and one that watches the loop: {error.strerror}"
         standard_streams.complain(f"leader-sidecar: cannot start: {why}\n")
@@ -36,6 +37,13 @@ def _run() -> int:
     from sidecar import process  # noqa: PLC0415 - most of the loading, while the settings are checked
 
     return process.main(check, dog)
+
+
+def _taken(settings: Mapping[str, str]) -> list[str]:
+    """Faults of addresses that cannot be bound; loaded where settings have other faults."""
+    from sidecar.http import listen  # noqa: PLC0415 - likewise
+
+    return listen.taken(settings)
 
 
 if __name__ == "__main__":

@@ -17,12 +17,14 @@ from sidecar import __version__, child_processes, logs, preload, watchdog
 from sidecar.clock import SystemClock, ns
 from sidecar.election.store import Store
 from sidecar.features.enabled import works
+from sidecar.http import listen
 from sidecar.kubernetes.in_cluster import service_account_namespace
 from sidecar.runtime import identity, stopping
 from sidecar.runtime.leadership import Leadership, Names
 from sidecar.runtime.runner import Runner
 from sidecar.runtime.status import stuck_seconds
-from sidecar.settings import checking, listen
+from sidecar.settings import checking
+from sidecar.settings.listen import parse_listen
 from sidecar.settings.resolved import EXIT_UNUSABLE, Resolved, Unusable, holder_pod, own_pod
 
 if TYPE_CHECKING:
@@ -191,7 +193,7 @@ def _take_sockets(
     for setting, text in (("LEADER_LISTEN", settings.listen), ("LEADER_PROBE_LISTEN", settings.probe_listen)):
         beside = [each for sockets in bound for each in sockets]
         try:
-            bound.append(listen.bind(listen.parse_listen(text), settings.socket_mode, setting=setting, beside=beside))
+            bound.append(listen.bind(parse_listen(text), settings.socket_mode, setting=setting, beside=beside))
         except listen.CannotListen as error:
             bound.append([])
             faults.append(str(error))

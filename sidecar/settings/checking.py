@@ -9,13 +9,14 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from sidecar.settings.resolved import Resolved
 
 _CHUNK_BYTES: Final = 65536
+Taken = Callable[[Mapping[str, str]], list[str]]
 
 
 class Check:
@@ -42,17 +43,20 @@ class Check:
         return Resolved.of_json(received) if received else None
 
 
-def begin(arguments: Sequence[str]) -> Check:
-    """Begin to check the settings of flags and environment in another process. Raises OSError where none can be started."""
+def begin(arguments: Sequence[str], taken: Taken) -> Check:
+    """Begin to check the settings of flags and environment in another process. Raises OSError where none can be started.
+
+    `taken` finds the addresses that cannot be bound, for settings that have other faults.
+    """
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
-        os._exit(_checked(arguments, writing))
+        os._exit(_checked(arguments, taken, writing))
     os.close(writing)
     return Check(pid, reading)
 
 
-def _checked(arguments: Sequence[str], pipe: int) -> int:
+def _checked(arguments: Sequence[str], taken: Taken, pipe: int) -> int:
     """Check; write good settings into `pipe`. The exit code."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # the process that stays answers the terminal's interrupt
     os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"  # no plugin is used, and to look for them takes a tenth of the time
@@ -60,7 +64,7 @@ def _checked(arguments: Sequence[str], pipe: int) -> int:
     try:
         from sidecar.settings.command_line import checked  # noqa: PLC0415 - the validator, here alone
 
-        found, code = checked(arguments)
+        found, code = checked(arguments, taken)
         with open(pipe, "wb") as file:
             file.write(found)
     except SystemExit as end:  # --help, --version

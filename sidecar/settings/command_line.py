@@ -1,22 +1,25 @@
 """From the command line and the environment to the settings in force, or to the faults that the user is told."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from sidecar import __version__, standard_streams
 from sidecar.kubernetes.in_cluster import service_account_namespace
-from sidecar.settings import flags, legacy_flags, listen
+from sidecar.settings import flags, legacy_flags
 from sidecar.settings.declaration import Settings, flag, variable
 from sidecar.settings.loading import foreign_variables, load
 from sidecar.settings.resolved import EXIT_UNUSABLE, Resolved, Unusable
 
 
-def checked(arguments: Sequence[str]) -> tuple[bytes, int]:
-    """The settings, as `Resolved.of_json` reads them, and 0. Where they have faults: tell them; b"" and the exit code."""
+def checked(arguments: Sequence[str], taken: Callable[[Mapping[str, str]], list[str]] = lambda _: []) -> tuple[bytes, int]:
+    """The settings, as `Resolved.of_json` reads them, and 0. Where they have faults: tell them; b"" and the exit code.
+
+    `taken` finds the addresses that cannot be bound, as `http/listen.py` does.
+    """
     try:
         return configured(arguments).to_json(), 0
     except Unusable as error:
-        error.say()
+        Unusable("\n".join([str(error), *taken(_listens(arguments))])).say()
         return b"", EXIT_UNUSABLE
 
 
@@ -26,29 +29,24 @@ def configured(arguments: Sequence[str]) -> Resolved:
     if line.shows:
         standard_streams.tell(f"leader-sidecar {__version__}\n" if line.shows == "version" else _help())
         raise SystemExit(0)
-    given = legacy_flags.translated(line.given) | {field: text for field, text in line.given.items() if field in Settings.model_fields}
+    given = _given(line)
     faults = [*line.faults, *map(flags.no_setting, foreign_variables())]
     settings, wrong = load(given, os.environ, service_account_namespace(os.environ))
     faults += wrong
     if settings is None or faults:
-        raise Unusable("\n".join([*faults, *_taken(given)]))
+        raise Unusable("\n".join(faults))
     return settings
 
 
-def _taken(given: dict[str, str]) -> list[str]:
-    """Faults of addresses that cannot be bound, for settings that have other faults: the user is told all at once."""
-    found = []
-    for field in ("listen", "probe_listen"):
-        text = given.get(field, os.environ.get(variable(field), Settings.model_fields[field].default))
-        try:
-            wanted = [address for address in listen.parse_listen(text) if not address.path]
-            for each in listen.bind(wanted, setting=variable(field)):
-                each.close()
-        except listen.CannotListen as error:
-            found.append(str(error))
-        except ValueError:
-            continue  # told already
-    return found
+def _listens(arguments: Sequence[str]) -> dict[str, str]:
+    """What the listeners are set to, checked or not, by the name of the setting."""
+    given = _given(flags.parsed(arguments))
+    fields = ("listen", "probe_listen")
+    return {variable(each): given.get(each, os.environ.get(variable(each), Settings.model_fields[each].default)) for each in fields}
+
+
+def _given(line: flags.Line) -> dict[str, str]:
+    return legacy_flags.translated(line.given) | {field: text for field, text in line.given.items() if field in Settings.model_fields}
 
 
 def _help() -> str:

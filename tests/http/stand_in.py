@@ -13,8 +13,9 @@ from pathlib import Path
 
 from sidecar import open_files
 from sidecar.clock import NS_PER_SECOND
+from sidecar.http.listen import bind
 from sidecar.http.server import serving
-from sidecar.settings.listen import Address, bind
+from sidecar.settings.listen import Address
 from tests.http.conftest import CLOCK, FakeRunner, as_runner
 
 ROOT = Path(__file__).parents[2]

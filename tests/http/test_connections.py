@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from sidecar.election.view import State, View
-from sidecar.settings.listen import Address, bind
+from sidecar.http.listen import bind
+from sidecar.settings.listen import Address
 from tests.http.conftest import FakeRunner
 from tests.http.test_serving import Served, Streams, answer
 

@@ -13,8 +13,9 @@ from aiohttp import ClientSession
 
 from sidecar.election.view import State, View
 from sidecar.http import commands, limits, listener
+from sidecar.http.listen import bind
 from sidecar.http.server import serving
-from sidecar.settings.listen import Address, bind
+from sidecar.settings.listen import Address
 from tests.http.conftest import CLOCK, FakeRunner, as_runner
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.settings import listen
-from sidecar.settings.listen import Address, CannotListen, bind, named_twice, parse_listen
+from sidecar.http import listen
+from sidecar.http.listen import CannotListen, bind
+from sidecar.settings.listen import Address, named_twice, parse_listen
 
 
 def free_ports(count: int) -> list[int]:
