@@ -5,16 +5,16 @@ as under way. At most one request is under way at a time. Rules: docs/rules.md.
 """
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 from sidecar.clock import ns
 from sidecar.election import expiry, requests
 from sidecar.election.events import Answered, Campaign, Confirmed, Doubted, Ended, Event, Health, Moment, StepDown, Tick, Watched
-from sidecar.election.record import MAX_TOKEN, SENTINEL, Record, version_number
-from sidecar.election.requests import Held, Kind, Request
-from sidecar.election.situation import OUT, Situation
+from sidecar.election.own_term import OwnTerm
+from sidecar.election.record import MAX_TOKEN, SENTINEL, Record
+from sidecar.election.requests import Kind, Request
+from sidecar.election.situation import OUT
 from sidecar.election.store import Busy, Conflict, Denied, Done, Missing, Outcome
-from sidecar.election.transitions import TRANSITIONS, Cause
+from sidecar.election.transitions import Cause
 from sidecar.election.view import State
 
 MOST_UNRESOLVED = 16
@@ -22,10 +22,10 @@ MOST_UNRESOLVED = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Election(Situation):
+class Election(OwnTerm):
     """The whole state of one candidate, and every change of that state."""
 
-    # ---- events -------------------------------------------------------------------------------------------------------------------
+    # ---- events ----------------------------------------------------------------------------------------------------------------------
 
     def absorb(self, event: Event, at: Moment) -> "Election":  # noqa: PLR0911 - one branch for each kind of event
         """The state after `event`. The clock comes first: a deadline that has passed ends the term, whatever the event proves (S3)."""
@@ -37,9 +37,9 @@ class Election(Situation):
                 request = state.flight
                 assert request is not None, "an answer without a request"  # noqa: S101 - a bug: no leader rather than two
                 state = replace(state, flight=None)
-                return (state._note(outcome.record) if isinstance(outcome, Done) else state)._answered(request, outcome, at)
+                return (state._remember_token(outcome.record) if isinstance(outcome, Done) else state)._answered(request, outcome, at)
             case Watched(record):
-                return state._note(record)._hear(record, at)
+                return state._remember_token(record)._watched(record, at)
             case Confirmed():
                 return replace(state, confirmed_ns=at.now_ns)
             case Doubted():
@@ -49,9 +49,9 @@ class Election(Situation):
             case Campaign():
                 return replace(state, back_ns=at.now_ns)._at(at) if state.has_resigned() else state
             case Health():
-                return state._feel(event, at)
+                return state._health_changed(event, at)
             case Ended(renewal):
-                return state._end(renewal, at)
+                return state._pod_ended(renewal, at)
 
     def _at(self, at: Moment) -> "Election":
         """The state after everything that the clock alone brings: a deadline that has passed, a time out that is over."""
@@ -69,7 +69,7 @@ class Election(Situation):
         later_ns = max(at.now_ns, request.sent_ns + ns(self.me.retry_period_seconds))
         match outcome:
             case Done(record) if writing and record.version == request.base:  # S3: a 200 that changed nothing proves nothing
-                return replace(self, doubt=True, next_ns=later_ns, altered=request.altered(record))._unsure(request)
+                return replace(self, doubt=True, next_ns=later_ns, altered=request.altered(record))._may_have_landed(request)
             case Done(record):
                 return self._done(request if writing else None, record, request.sent_ns, at)
             case Missing() if request.kind is Kind.SENTINEL:  # a create is answered 404 where the namespace is missing as well
@@ -77,9 +77,9 @@ class Election(Situation):
             case Missing() if self.learned_ns > request.sent_ns:
                 return replace(self, doubt=True)
             case Missing():
-                return replace(self, next_ns=0)._gone(at)
+                return replace(self, next_ns=0)._missing(at)
             case Conflict():  # S5: this very write may have landed, or another program has changed the Lease: the next read tells
-                raced = replace(self, doubt=True, raced=True)._unsure(request)
+                raced = replace(self, doubt=True, raced=True)._may_have_landed(request)
                 if self.held is None:
                     return raced
                 return replace(raced, quick=False, renew_ns=at.now_ns) if self.quick else replace(raced, next_ns=later_ns)
@@ -94,39 +94,39 @@ class Election(Situation):
             case _:  # S3: a write of unknown outcome extends nothing, until a read shows that it landed
                 doubt = self.doubt or not writing or self.state in OUT
                 unknown = replace(self, next_ns=later_ns, doubt=doubt, raced=False)
-                return unknown._unsure(request) if writing else unknown
+                return unknown._may_have_landed(request) if writing else unknown
 
     def _done(self, write: Request | None, record: Record, sent_ns: int, at: Moment) -> "Election":
         """Take in an answer that shows `record`; `write` is the write that was answered, None for a read."""
         if record == self.record and (write is None or self._has_found(write)):
             unresolved = () if self.leaving else self.unresolved  # a process that is leaving needs no second look at the Lease
-            return replace(self, next_ns=0, asked_ns=0, unresolved=unresolved)._hear(record, at)
+            return replace(self, next_ns=0, asked_ns=0, unresolved=unresolved)._watched(record, at)
         if record != self.record and self.learned_ns > sent_ns and not record.is_later(self.record):
             late = replace(self, doubt=True)  # the watch has shown something since this request was sent: the answer may be out of date
             late = late._spoilt(write, record, at) if write is not None else late
-            return late._unsure(write) if write is not None and write.is_outcome(record) else late
-        return replace(self, next_ns=0, asked_ns=0)._see(record, at, write)
+            return late._may_have_landed(write) if write is not None and write.is_outcome(record) else late
+        return replace(self, next_ns=0, asked_ns=0)._observe(record, at, write)
 
-    def _note(self, record: Record) -> "Election":
+    def _remember_token(self, record: Record) -> "Election":
         """S8: remember the largest token seen, also one in news that is late and changes nothing else."""
         token = record.term.token if record.term is not None else None
         if token is None or token >= MAX_TOKEN or (self.last_token is not None and token <= self.last_token):  # no token grows past 2^53
             return self
         return replace(self, last_token=token)
 
-    def _unsure(self, write: Request) -> "Election":
+    def _may_have_landed(self, write: Request) -> "Election":
         """Queue `write` as unresolved: the next read decides. One that falls out of the queue is waited out like a stranger's (S9 c)."""
         return replace(self, unresolved=(*self.unresolved, write)[-MOST_UNRESOLVED:])
 
-    def _hear(self, record: Record, at: Moment) -> "Election":
+    def _watched(self, record: Record, at: Moment) -> "Election":
         """Take in a record from the watch. A later one counts; an older one, or one without an order, calls for a quorum read (S4)."""
         if record == self.record:
             return replace(self, confirmed_ns=at.now_ns)
         if (self.record is None and self.held is None) or record.is_later(self.record):
-            return self._see(record, at)
+            return self._observe(record, at)
         return replace(self, doubt=True)
 
-    def _see(self, record: Record, at: Moment, mine: Request | None = None) -> "Election":
+    def _observe(self, record: Record, at: Moment, mine: Request | None = None) -> "Election":
         """Take `record` for the newest state of the Lease. `mine` is the own write that it answers, even where it stands there changed."""
         own = (mine, self.flight, *self.unresolved, self.landed)  # the watch may show a write before its answer arrives
         found = next((write for write in own if write is not None and (write is mine or write.is_outcome(record))), None)
@@ -161,7 +161,7 @@ class Election(Situation):
             return replace(lost, contend_ns=max(lost.contend_ns, at.now_ns + ns(self.me.retry_period_seconds)))
         return known._schedule(self.record, at)
 
-    def _gone(self, at: Moment) -> "Election":
+    def _missing(self, at: Moment) -> "Election":
         """Take in that the Lease is missing: that does not make it free (S7)."""
         known = self if self.state is not State.STARTING else self._move(Cause.SEEN, "the Lease is missing")
         last = expiry.missing(self.last, at.now_ns, self.me.lease_duration_seconds)
@@ -176,135 +176,13 @@ class Election(Situation):
             contend_ns=at.now_ns + at.spread_ns() if self.held is None else 0,
         )
 
-    # ---- own writes ---------------------------------------------------------------------------------------------------------------
-
-    def _has_found(self, write: Request) -> bool:
-        return self.landed is not None and write.is_outcome(self.landed.record)
-
-    def _landed(self, write: Request, record: Record, at: Moment) -> "Election":
-        """Take in that the own write `write` landed; `record` shows what stands in the Lease."""
-        if self._has_found(write):
-            return self._curtailed(record)
-        if write.kind is Kind.SENTINEL:
-            return self._spoilt(write, record, at)
-        # A write that landed is as good as a quorum read.
-        stands = write.standing(record)
-        known = replace(self, landed=stands, wrote=write, fresh=False, quick=True, doubt=False, raced=False, curtailed=False)
-        known = known._spoilt(write, record, at)
-        if write.kind is Kind.RELEASE:
-            return known._move(Cause.RELEASED, "released", held=None) if known.state is State.STEPPING_DOWN else known
-        return known._holds(stands, at) if known.landed is not None else known
-
-    def _holds(self, write: Request, at: Moment) -> "Election":
-        """Lead, or lead on, by the own write `write`, which stands in the Lease."""
-        deadline_ns = requests.deadline_ns(self.me, write)  # S3
-        if self.held is not None:  # S3: the newest write counts, also where it ends earlier than the one before
-            return replace(self, held=replace(self.held, deadline_ns=deadline_ns))
-        # S3: a renewal revives no term that has ended; an acquisition or a resumption that proves itself in time begins one.
-        if self.state is not State.FOLLOWING or write.kind is Kind.RENEW or at.now_ns >= deadline_ns:
-            return self
-        token = write.record.token
-        assert token is not None, "an own write names its token"  # noqa: S101
-        held = Held(token, write.record.acquire_time_us, write.record.transitions, deadline_ns)
-        return self._move(Cause.TOOK, "resumed its term" if write.kind is Kind.RESUME else "acquired the Lease", held=held)
-
-    def _spoilt(self, write: Request, record: Record, at: Moment) -> "Election":
-        """S3: note the fields in which `write` stands altered. Where it is no renewal any more the term ends at once, unreleased."""
-        altered = write.altered(record)
-        if write.kind in (Kind.RELEASE, Kind.SENTINEL):
-            return replace(self, altered=altered, spoilt=None if write.is_outcome(record) else record.renewal)
-        if requests.is_renewal(self.me, write, altered, record.duration_seconds):
-            return replace(self, altered=altered, spoilt=None)
-        last = expiry.missing(self.last, at.now_ns, self.me.lease_duration_seconds)  # the altered record may not name a holder at all
-        spoilt = replace(self, altered=altered, spoilt=record.renewal, last=last, landed=None, wrote=write, fresh=False)
-        why = f"what stands in the Lease is not what was written: {', '.join(altered)}"
-        return (spoilt._move(Cause.ALTERED, why, held=None) if spoilt.held is not None else spoilt)._schedule(None, at)
-
-    def _curtailed(self, record: Record) -> "Election":
-        """S3: where another program has shortened the duration under the last own write, go by the smaller one at once, and renew."""
-        seconds, held = record.duration_seconds, self.held
-        if self.landed is not None and seconds is None:  # S6: each follower takes its own duration instead, which may be smaller
-            return replace(self, curtailed=True)
-        if self.landed is None or seconds is None or seconds >= (self.landed.record.duration_seconds or 0):
-            return self
-        landed = self.landed.standing(record)
-        if held is not None:
-            held = replace(held, deadline_ns=min(held.deadline_ns, requests.deadline_ns(self.me, landed)))
-        return replace(self, landed=landed, held=held, curtailed=True)
-
-    def _is_twin(self, record: Record, before: Record | None) -> bool:
-        """S9 d: another process of this identity has replaced a write of ours; a former one cannot, for it writes on an older version."""
-        term, version = record.term, record.version_number
-        if self.wrote is None or term is None or record.holder not in ("", self.me.identity):
-            return False
-        base = version_number(self.wrote.base)
-        former = version is not None and base is not None and version <= base  # older than our write: a read may be stale
-        if former or (before is not None and before.renewal == record.renewal):
-            return False
-        return term.holder == self.me.identity and term.process not in ("", self.me.process)
-
-    def _conflict(self, at: Moment) -> "Election":
-        """Stay out for the longer of both durations, counted anew at each write of the twin (S9 d)."""
-        seconds = max(self.me.lease_duration_seconds, self.last.seconds if self.last is not None else 0)
-        out = replace(self, landed=None, back_ns=None if self.leaving else at.now_ns + ns(seconds))
-        if self.state is State.CONFLICT:
-            return out
-        return out._move(Cause.TWIN, f"another process writes under the identity {self.me.identity}", held=None)
-
-    # ---- waiting and stepping down ------------------------------------------------------------------------------------------------
-
-    def _schedule(self, before: Record | None, at: Moment) -> "Election":
-        """Set when to contend for the Lease as it stands. A change that is no renewal moves that only by a larger duration (S6)."""
-        if self.state is not State.FOLLOWING or self.record is None:
-            return self
-        if self.may_resume():
-            return replace(self, former=self.former or self.last, contend_ns=at.now_ns)
-        free_ns = max(self.free_ns(), at.now_ns)
-        new = before is None or before.version != self.record.version
-        known = replace(self, asked_ns=0) if new and free_ns <= at.now_ns else self  # L2: a new, free version ends a Retry-After, once
-        if before is not None and before.same_renewal(self.record):
-            return replace(known, contend_ns=max(self.contend_ns, self.free_ns()))
-        if self.is_mine() and self.record.holder:
-            return replace(known, contend_ns=free_ns)
-        return replace(known, contend_ns=free_ns + self.turn_ns(at))
-
-    def _end(self, renewal: tuple[str, str, int | None, int | None], at: Moment) -> "Election":
+    def _pod_ended(self, renewal: tuple[str, str, int | None, int | None], at: Moment) -> "Election":
         """S6 x: the Pod that made `renewal` has ended. A later renewal needs its own proof, even a late write by a dead process."""
         if self.record is None or self.record.renewal != renewal or self.suspect() is None:
             return self
         return replace(self, over=renewal, contend_ns=min(self.contend_ns, at.now_ns + self.turn_ns(at)))
 
-    def _step_down(self, event: StepDown, at: Moment) -> "Election":
-        """Say false now and set when to release: as soon as no deadline that an application was given lies ahead (S11)."""
-        me, now_ns = self.me, at.now_ns
-        given_ns = max(event.given_until_ns, self.former.end_ns if self.former is not None else 0)
-        if event.app_ended or given_ns <= now_ns:  # S11: the app has stopped, or no given deadline lies ahead
-            release_ns = now_ns
-        elif me.drain_timeout_seconds < me.renew_deadline_seconds:  # S11: a setting says by when the app has stopped
-            release_ns = now_ns + ns(me.drain_timeout_seconds)
-        else:
-            release_ns = max(now_ns + ns(me.drain_timeout_seconds), given_ns)
-        if self.state in (State.STEPPING_DOWN, State.RESIGNED):
-            release_ns = min(release_ns, self.release_ns)
-        leaving = self.leaving or event.leaving
-        out_seconds = 2 * me.lease_duration_seconds if event.out_seconds is None else event.out_seconds
-        kept = self.has_resigned() and event.out_seconds is None  # `/drained` ends no resignation
-        back_ns = None if leaving else self.back_ns if kept else now_ns + ns(out_seconds)
-        doubt, successor = self.doubt or bool(self.unresolved), event.successor or self.successor
-        out = replace(self, leaving=leaving, back_ns=back_ns, release_ns=release_ns, doubt=doubt, successor=successor)
-        return out._move(Cause.STEP_DOWN, event.why) if (self.state, Cause.STEP_DOWN) in TRANSITIONS else out
-
-    def _feel(self, event: Health, at: Moment) -> "Election":
-        """A leader whose app is unhealthy steps down, and follows again once the Lease is released; an excused one leads on."""
-        known = replace(self, healthy=event.ok, excused=self.excused and not event.ok)
-        if event.ok or known.excused or known.state is not State.LEADING:
-            return known
-        return known._step_down(StepDown("its app is not healthy", event.given_until_ns, out_seconds=0), at)
-
-    def _move(self, cause: Cause, why: str, **changes: Any) -> "Election":
-        return replace(self, state=TRANSITIONS[self.state, cause], why=why, **changes)
-
-    # ---- requests ----------------------------------------------------------------------------------------------------------------
+    # ---- requests --------------------------------------------------------------------------------------------------------------------
 
     def send(self, kind: Kind, at: Moment) -> "Election":
         """The state with a request of that kind under way (`flight`). Send it after `at`: its deadline counts from `at` (S3)."""
