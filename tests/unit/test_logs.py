@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from sidecar import logs, process, watchdog
+from sidecar import logs, watchdog, wiring
 from tests.http.conftest import CLOCK, FakeRunner, as_runner
 
 CREATED_SECONDS = 1_790_000_000.123
@@ -243,5 +243,5 @@ async def test_the_process_tells_with_each_beat_what_was_left_out(monkeypatch: p
 
     told: list[float] = []
     monkeypatch.setattr(logs, "catch_up", told.append)
-    await process._beat(Unwatched(), as_runner(FakeRunner()), CLOCK, "text")
+    await wiring._beat(Unwatched(), as_runner(FakeRunner()), CLOCK, "text")
     assert [abs(seconds - time.time()) < 60 for seconds in told] == [True]
