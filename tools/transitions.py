@@ -1,6 +1,6 @@
 """Draws the election's transition table into the README, so that the picture cannot drift from the code.
 
-`python docs/transitions.py` rewrites README.md between its two markers; a test compares.
+`python tools/transitions.py` rewrites README.md between its two markers; a test compares.
 """
 
 import sys
@@ -12,7 +12,7 @@ BEGIN, END = "<!-- transitions -->", "<!-- /transitions -->"
 
 
 def diagram() -> str:
-    """The table as a Mermaid state diagram, states and causes in the words of `transitions.py`."""
+    """The table as a Mermaid state diagram, states and causes in the words of `sidecar/election/transitions.py`."""
     sys.path.insert(0, str(ROOT))
     from sidecar.election.transitions import TRANSITIONS, Cause  # noqa: PLC0415 - found from any folder
 
