@@ -202,11 +202,10 @@ def _take_sockets(
     return faults, bound[0], bound[1]
 
 
-def _say_start(settings: Resolved, instance: str, sockets: list[socket.socket]) -> None:
+def _say_start(settings: Resolved, process: str, sockets: list[socket.socket]) -> None:
     shown = {field: value for field, value in settings.in_force().items() if field not in {"listen", "probe_listen"}}
-    shown = {field.rstrip("_"): value for field, value in shown.items()}
     where = ",".join(listen.name(listener) for listener in sockets)
-    logs.move(_log, logging.INFO, "starting", version=__version__, instance=instance, listens=where, lease=settings.lease, **shown)
+    logs.move(_log, logging.INFO, "starting", version=__version__, process=process, listens=where, lease=settings.lease, **shown)
 
 
 def _on_signals(runner: Runner, clock: SystemClock) -> None:

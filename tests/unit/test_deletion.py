@@ -13,7 +13,7 @@ from sidecar.kubernetes.pods import Found, PodEvent, PodOutcome
 from sidecar.runtime.identity import Pod
 from sidecar.runtime.rate_limiter import BURST, KEPT_REQUESTS
 from tests.simulation.virtual_time import run_virtually
-from tests.unit.test_app_ends_first import CLOCK, Stage, stage
+from tests.unit.test_native_sidecar import CLOCK, Stage, stage
 
 ME = Pod("shop", "web-0", "u")
 

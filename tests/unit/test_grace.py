@@ -13,8 +13,8 @@ from sidecar.runtime.identity import Pod
 from sidecar.settings.loading import load
 from tests.simulation.virtual_time import run_virtually
 from tests.unit.own_pod import stage
-from tests.unit.test_app_ends_first import stage as leading
 from tests.unit.test_deletion import Asked
+from tests.unit.test_native_sidecar import stage as leading
 
 ME = Pod("shop", "web-0", "u")
 

@@ -37,7 +37,8 @@ def test_a_second_one_is_told_who_it_collides_with_and_what_to_do(me: str) -> No
 
 def test_it_is_free_again_when_its_process_is_gone(me: str) -> None:
     """Also by kill -9: nothing has to be cleaned up."""
-    code = f"import sys; from sidecar.runtime import identity; g = identity.take('shop', 'web', {me!r}); print('ok', flush=True); sys.stdin.read()"
+    take = f"g = identity.take('shop', 'web', {me!r})"
+    code = f"import sys; from sidecar.runtime import identity; {take}; print('ok', flush=True); sys.stdin.read()"
     with subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(ROOT)}
     ) as other:
