@@ -51,7 +51,7 @@ class Sidecar:
         arguments = [
             "--store", f"local:{self._folder / 'store.sqlite'}", "--lease-name", "demo", "--lease-namespace", "demo",
             "--identity", self.identity, "--listen", f"127.0.0.1:{self.port}", "--probe-listen", "",
-            "--app-ends-first", "true", *TIMES,
+            "--native-sidecar", "true", *TIMES,
         ]  # fmt: skip
         surroundings = {key: value for key, value in os.environ.items() if not key.startswith("LEADER_")}
         with self.log.open("ab") as log:

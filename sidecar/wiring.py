@@ -131,7 +131,7 @@ def _take_sockets(
 
 def _say_start(settings: Resolved, process: str, sockets: list[socket.socket]) -> None:
     shown = {field: value for field, value in settings.in_force().items() if field not in {"listen", "probe_listen"}}
-    shown = {field.rstrip("_"): value for field, value in shown.items()}
+
     where = ",".join(listen.name(listener) for listener in sockets)
     logs.move(_log, logging.INFO, "starting", version=__version__, process=process, listens=where, lease=settings.lease, **shown)
 

@@ -39,7 +39,7 @@ class Candidate:
     retry_period_seconds: float
     drain_timeout_seconds: float
     """How long a step-down waits for the app; below the renew deadline it is the user's guarantee that the app stops within it (S11)."""
-    app_ends_first: bool = False
+    native_sidecar: bool = False
     """SIGTERM means that the app has ended (a native sidecar)."""
     group: str = ""
     """The group of this candidate: it leaves a Lease alone that another group has marked. "" for no group."""

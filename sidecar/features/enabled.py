@@ -51,7 +51,7 @@ async def works(
         own = OwnPod(pod, client, runner, **on, seen=grace.look)
         loops.append(own.run())
         last.append(own.finish)
-    if settings.early_takeover or settings.yield_:
+    if settings.early_takeover or settings.rollout_handover:
         from sidecar.features import own_deletion  # noqa: PLC0415 - likewise
         from sidecar.kubernetes.pods import KubernetesPods  # noqa: PLC0415
 
@@ -62,7 +62,7 @@ async def works(
 
             pods = KubernetesPods(client, settings.lease_namespace)
             loops.append(EarlyTakeover(runner, pods, on_deletion=settings.early_takeover_on_deletion).run())
-    if settings.yield_:
+    if settings.rollout_handover:
         from sidecar.features.rollout_handover import Yielding  # noqa: PLC0415 - likewise
 
         loops.append(Yielding(runner, client, pod).run())

@@ -20,8 +20,8 @@ from sidecar.json_values import mapping, string
 DEPLOYMENT_REVISION: Final = "deployment.kubernetes.io/revision"
 REVISION_HASH: Final = "controller-revision-hash"
 TEMPLATE_HASH: Final = "pod-template-hash"
-_MARK: Final = "LEADER_YIELD"
-_FLAG: Final = "--yield"
+_MARK: Final = "LEADER_ROLLOUT_HANDOVER"
+_FLAG: Final = "--rollout-handover"
 
 
 @dataclass(frozen=True, slots=True)

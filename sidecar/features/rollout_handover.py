@@ -34,7 +34,7 @@ AGAIN_SECONDS: Final = 600
 """At most once a revision in this time."""
 MOST: Final = 100
 """Objects of a list: of Pods one is enough."""
-PROBLEM: Final = "yield"
+PROBLEM: Final = "rollout-handover"
 """Its line in `/readyz?verbose`."""
 
 _US: Final = 1_000_000
@@ -113,7 +113,9 @@ class Yielding:
             return
         container = revisions.sidecar_container(me)
         if not container:
-            raise _CannotTell(Denied("the own Pod does not tell which container the sidecar is: LEADER_YIELD must stand in its env itself"))
+            raise _CannotTell(
+                Denied("the own Pod does not tell which container the sidecar is: LEADER_ROLLOUT_HANDOVER must stand in its env itself")
+            )
         pods = await self._list(self._resource("", "pods"), current.selector)
         waiting = Waiting(container, self._now_us, self._candidate.lease_duration_seconds * _US)
         for pod in sorted((pod for pod in pods if revisions.can_lead(pod, waiting)), key=revisions.name):

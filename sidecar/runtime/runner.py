@@ -84,7 +84,7 @@ class Runner:
         """
         if now:
             self.elector.leave()
-        first, given_ns, shown = self.candidate.app_ends_first, self.leadership.given_until_ns, ""
+        first, given_ns, shown = self.candidate.native_sidecar, self.leadership.given_until_ns, ""
         if first and any(sign.lives() for sign in self.signs):
             shown = "a connection of the application is open"
         elif first and self._former_ns() > self.clock.boottime_ns():

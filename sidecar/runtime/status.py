@@ -199,7 +199,7 @@ def _foreign(election: Election) -> Denied:
     record, me = election.record, election.me
     whose = record.group if record is not None else ""
     own = f'this one is of the group "{me.group}"' if me.group else "this one is of no group"
-    advice = "contend for another Lease (LEADER_LEASE_NAME, LEADER_LEASE_UNIQUE_BY), or take the annotation off if nobody uses it"
+    advice = "contend for another Lease (LEADER_LEASE_NAME, LEADER_INSTANCE), or take the annotation off if nobody uses it"
     return Denied(f'the Lease is marked as that of another group (annotation {GROUP_ANNOTATION}: "{cut(whose, 100)}"), and {own}: {advice}')
 
 

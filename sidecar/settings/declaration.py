@@ -13,7 +13,7 @@ from sidecar.settings.listen import parse_listen
 
 PREFIX: Final = "LEADER_"
 MAX_IDENTITY_CHARS: Final = 512
-MAX_UNIQUE_BY_CHARS: Final = 253
+MAX_INSTANCE_CHARS: Final = 253
 MAX_LEASE_NAME_CHARS: Final = 253
 BOOLEANS: Final = dict.fromkeys(("true", "1", "t", "yes", "y", "on"), True) | dict.fromkeys(("false", "0", "f", "no", "n", "off"), False)
 """What a switch may be, in either case."""
@@ -34,9 +34,9 @@ def check_label(text: str) -> str:
     return text
 
 
-def _unique_by(text: str) -> str:
-    if "$(" in text or len(text) > MAX_UNIQUE_BY_CHARS or not text.isprintable():
-        raise ValueError(f"allowed are printable characters, {MAX_UNIQUE_BY_CHARS} at most, and no literal $(…)")
+def _instance(text: str) -> str:
+    if "$(" in text or len(text) > MAX_INSTANCE_CHARS or not text.isprintable():
+        raise ValueError(f"allowed are printable characters, {MAX_INSTANCE_CHARS} at most, and no literal $(…)")
     return text
 
 
@@ -138,7 +138,7 @@ class Settings(BaseModel):
 
     lease_name: Annotated[str, AfterValidator(check_subdomain)]
     """The Lease to contend for, a DNS-1123 subdomain. Required: named after the product, so that two products never share one."""
-    lease_unique_by: Annotated[str, AfterValidator(_unique_by)] = ""
+    instance: Annotated[str, AfterValidator(_instance)] = ""
     """What tells this instance of the product from others in the namespace, such as the Deployment's name; the Lease's name gets a hash of
     it: the first 8 digits of its SHA-256. Default: none, one instance in the namespace."""
     lease_namespace: Annotated[str, AfterValidator(check_label)]
@@ -168,7 +168,7 @@ class Settings(BaseModel):
     A shorter value is your guarantee that the app stops acting within it; 0s releases at once. With a longer one the Lease is renewed
     meanwhile; 1h at most.
     The Pod's terminationGracePeriodSeconds (30 by default) has to be 2 s more, or the kubelet kills the sidecar before it releases."""
-    app_ends_first: Switch = False
+    native_sidecar: Switch = False
     """true in a native sidecar (initContainer with restartPolicy: Always): SIGTERM means that the app has ended, release at once,
     unless an open connection shows that it lives."""
     pod_label: Switch = False
@@ -188,9 +188,9 @@ class Settings(BaseModel):
     """After so many failed probes in a row the app is not healthy. Default 3, as a kubelet's failureThreshold."""
     app_health_successes: Count = 1
     """After so many successful probes in a row the app is healthy. Default 1, as a kubelet's successThreshold."""
-    yield_: Switch = False
+    rollout_handover: Switch = False
     """true: a leader of an old revision of its Deployment, StatefulSet or DaemonSet hands over to a Pod of the current one that has
-    run for a lease duration, once a revision in ten minutes. Needs POD_NAME, POD_UID and the rights of k8s/components/yield."""
+    run for a lease duration, once a revision in ten minutes. Needs POD_NAME, POD_UID and the rights of k8s/components/rollout-handover."""
     early_takeover: Switch = False
     """Take the Lease before it runs out when the API server shows that every process of the leader's Pod has ended. Default false.
     Needs POD_NAME and POD_UID by the downward API in every candidate, and the rights to get and watch Pods."""
@@ -203,11 +203,15 @@ class Settings(BaseModel):
     """The least severe lines that are logged. Default info: each change of state and each new failure, nothing a renewal."""
 
 
+RENAMED: Final = {"app_ends_first": "native_sidecar", "lease_unique_by": "instance", "yield": "rollout_handover"}
+"""Former names of settings: refused, with the name of today."""
+
+
 def variable(field: str) -> str:
-    """A field's name in the environment. One that Python would not have as a name ends in `_` here alone."""
-    return PREFIX + field.rstrip("_").upper()
+    """A field's name in the environment."""
+    return PREFIX + field.upper()
 
 
 def flag(field: str) -> str:
     """A field's name on the command line."""
-    return "--" + field.rstrip("_").replace("_", "-")
+    return "--" + field.replace("_", "-")

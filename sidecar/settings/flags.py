@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from typing import Final
 
 from sidecar.settings import legacy_flags
-from sidecar.settings.declaration import BOOLEANS, Settings, flag, variable
+from sidecar.settings.declaration import BOOLEANS, PREFIX, RENAMED, Settings, flag, variable
 
 COMMANDS: Final = ("probe",)
 _NEAR: Final = 0.7
@@ -80,6 +80,10 @@ def _read(line: Line, word: str, rest: Rest) -> None:
         rest.boolean()
     elif legacy_flags.is_ignored(name):
         _ = value if value is not None else rest.value()
+    elif name.replace("-", "_") in RENAMED:
+        line.faults.append(f"--{name} is called {flag(RENAMED[name.replace('-', '_')])}")
+        if value is None:
+            rest.value()
     else:
         line.faults.append(f"{word} is no flag{nearest(name, {key: f'--{key}' for key in (*_OWN, *legacy_flags.FLAGS)})}")
         if value is None:
@@ -88,6 +92,9 @@ def _read(line: Line, word: str, rest: Rest) -> None:
 
 def no_setting(name: str) -> str:
     """The message for an unknown LEADER_ name in the environment."""
+    former = name.removeprefix(PREFIX).lower()
+    if former in RENAMED:
+        return f"{name} is called {variable(RENAMED[former])}"
     bare = {variable(each).partition("_")[2]: variable(each) for each in Settings.model_fields}
     return f"{name} is no setting{nearest(name.upper().partition('_')[2], bare)}"
 

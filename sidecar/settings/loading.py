@@ -40,19 +40,17 @@ def load(flags: Mapping[str, str], environ: Mapping[str, str], service_account_n
     faults += [fault for field, fault in wrong.items() if not (field == "lease_name" and not values.get(field))]
     faults += _inequalities(values, wrong)
     faults += _named_twice(values, wrong)
-    if not given.get("lease_unique_by", "x").strip():
-        faults.append(f"{variable('lease_unique_by')} is empty: say what tells this instance apart, or leave it out")
+    if not given.get("instance", "x").strip():
+        faults.append(f"{variable('instance')} is empty: say what tells this instance apart, or leave it out")
     if settings is not None and len(settings.lease) > MAX_LEASE_NAME_CHARS:
         longest = MAX_LEASE_NAME_CHARS - len(settings.lease) + len(settings.lease_name)
-        faults.append(
-            f"{variable('lease_name')} has {len(settings.lease_name)} characters: with {variable('lease_unique_by')}, {longest} at most"
-        )
+        faults.append(f"{variable('lease_name')} has {len(settings.lease_name)} characters: with {variable('instance')}, {longest} at most")
     if settings is not None and settings.early_takeover_on_deletion and not settings.early_takeover:
         message = f"{variable('early_takeover_on_deletion')} is on and {variable('early_takeover')} is not: set both, or neither"
         faults.append(f"{message}; it says what counts as a Pod's end in an early takeover")
     if settings is not None and settings.asks_for_pods:
         faults += _in_a_pod(settings, environ, service_account_namespace)
-    if settings is not None and settings.yield_ and not faults:
+    if settings is not None and settings.rollout_handover and not faults:
         faults += _unnameable(settings.identity, environ)
     return (None, faults) if faults else (settings, [])
 
@@ -110,7 +108,7 @@ def _named_twice(values: Mapping[str, Any], wrong: Mapping[str, str]) -> list[st
 
 def _in_a_pod(settings: Resolved, environ: Mapping[str, str], service_account_namespace: str | None) -> list[str]:
     """Faults that keep features from asking for Pods."""
-    asking = ("pod_label", "pod_condition", "events", "yield_", "early_takeover")
+    asking = ("pod_label", "pod_condition", "events", "rollout_handover", "early_takeover")
     on = " and ".join(variable(field) for field in asking if getattr(settings, field))
     if settings.store != "kubernetes":
         return [f"{variable('store')}={settings.store} knows no Pods: leave {on} out there"]
@@ -148,9 +146,8 @@ def _unnameable(identity: str, environ: Mapping[str, str]) -> list[str]:
     if environ["POD_NAME"] in (identity, pod_name(identity)):
         return []
     name = variable("identity")
-    return [
-        f"{variable('yield_')} needs an identity that names the Pod, and {name} is {identity!r}: leave it out, or begin it with POD_NAME_"
-    ]
+    message = f"{variable('rollout_handover')} needs an identity that names the Pod, and {name} is {identity!r}"
+    return [f"{message}: leave it out, or begin it with POD_NAME_"]
 
 
 def foreign_variables(environ: Mapping[str, str] = os.environ) -> list[str]:

@@ -35,7 +35,7 @@ class Resolved:
     """The fields of `settings.Settings`, which says what each means, and what is derived from them."""
 
     lease_name: str
-    lease_unique_by: str
+    instance: str
     lease_namespace: str
     identity: str
     lease_duration: float
@@ -47,7 +47,7 @@ class Resolved:
     probe_listen: str
     socket_mode: int
     drain_timeout: float | None
-    app_ends_first: bool
+    native_sidecar: bool
     pod_label: bool
     pod_condition: bool
     events: bool
@@ -56,7 +56,7 @@ class Resolved:
     app_health_timeout: float
     app_health_failures: int
     app_health_successes: int
-    yield_: bool
+    rollout_handover: bool
     early_takeover: bool
     early_takeover_on_deletion: bool
     log_format: Literal["text", "json"] | None
@@ -74,7 +74,7 @@ class Resolved:
     @property
     def lease(self) -> str:
         """The name of the Lease to contend for."""
-        return unique_name(self.lease_name, self.lease_unique_by) if self.lease_unique_by else self.lease_name
+        return unique_name(self.lease_name, self.instance) if self.instance else self.lease_name
 
     def candidate(self, process: str, place: str, pod: HolderPod | None = None) -> Candidate:
         """This process as a candidate; `pod` is its Pod, where that is known."""
@@ -86,8 +86,8 @@ class Resolved:
             renew_deadline_seconds=self.renew_deadline,
             retry_period_seconds=self.retry_period,
             drain_timeout_seconds=self.renew_deadline if self.drain_timeout is None else self.drain_timeout,
-            app_ends_first=self.app_ends_first,
-            group=self.lease_unique_by,
+            native_sidecar=self.native_sidecar,
+            group=self.instance,
             app_has_health=bool(self.app_health_url),
             pod=pod,
         )
@@ -108,7 +108,7 @@ class Resolved:
     @property
     def asks_for_pods(self) -> bool:
         """Whether any feature asks the API server for more than the Lease: then `own_pod` must be known."""
-        return self.follows or self.yield_ or self.early_takeover
+        return self.follows or self.rollout_handover or self.early_takeover
 
     @property
     def drains_long(self) -> bool:

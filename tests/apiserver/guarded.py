@@ -32,7 +32,7 @@ class Guarded:
         """A real sidecar with that Pod's token."""
         kubeconfig = self.server.kubeconfig(pod.token, folder / f"{pod.name}.kubeconfig", namespace=self.namespace)
         settings = {"KUBECONFIG": str(kubeconfig), "LEADER_LEASE_NAME": "web", "LEADER_LEASE_NAMESPACE": self.namespace}
-        sidecar = Sidecar(pod.name, folder, {**settings, **times, "LEADER_APP_ENDS_FIRST": "true"}, uid=pod.uid)
+        sidecar = Sidecar(pod.name, folder, {**settings, **times, "LEADER_NATIVE_SIDECAR": "true"}, uid=pod.uid)
         self.sidecars.append(sidecar)
         return sidecar
 
@@ -63,7 +63,7 @@ def enforced(server: ApiServer, folder: Path) -> None:
 def made(server: ApiServer, folder: Path) -> Guarded:
     """The example with the guard and all rights, in a namespace of its own."""
     namespace = server.namespace()
-    built = build(server, kustomization(folder / "app", ["example"], ["create", "pod-label", "pod-condition", "guard"]))
+    built = build(server, kustomization(folder / "app", ["example"], ["create", "pod-label", "pod-condition", "admission-policy"]))
     server.apply(*built, namespace=namespace)
     return Guarded(server, namespace, only(built, "Deployment")["spec"]["template"])
 

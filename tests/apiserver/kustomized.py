@@ -14,7 +14,7 @@ from tests.apiserver.sidecar_process import ROOT
 JSON = dict[str, Any]
 K8S = ROOT / "k8s"
 MERGE = "application/merge-patch+json"
-OPTIONS = ["create", "pod-label", "pod-condition", "events", "early-takeover", "yield", "guard"]
+OPTIONS = ["create", "pod-label", "pod-condition", "events", "early-takeover", "rollout-handover", "admission-policy"]
 """The components that may be left out."""
 ACCOUNT: JSON = {
     "apiVersion": "v1",

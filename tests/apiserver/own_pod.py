@@ -9,7 +9,7 @@ from typing import Any
 from tests.apiserver.conftest import SHORT, Field, shipped
 from tests.apiserver.sidecar_process import Sidecar
 
-ALL_ON = {"LEADER_POD_LABEL": "true", "LEADER_POD_CONDITION": "true", "LEADER_EVENTS": "true", "LEADER_APP_ENDS_FIRST": "true"}
+ALL_ON = {"LEADER_POD_LABEL": "true", "LEADER_POD_CONDITION": "true", "LEADER_EVENTS": "true", "LEADER_NATIVE_SIDECAR": "true"}
 COMPONENTS = {"pods": "pod-label", "pods/status": "pod-condition", "events": "events"}
 """Whose Role gives the right to which resource."""
 RULES = {resource: shipped(f"components/{component}/role.yaml")["rules"] for resource, component in COMPONENTS.items()}

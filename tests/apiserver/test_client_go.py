@@ -15,7 +15,7 @@ NINE = {"LEADER_LEASE_DURATION": "9s", "LEADER_RENEW_DEADLINE": "6s", "LEADER_RE
 
 def test_leadership_moves_between_a_sidecar_and_client_go_and_is_never_double(ground: Field) -> None:
     """Both ways by release, both ways by a kill; the sidecar names the Go holder, without a token."""
-    sidecar = ground.sidecar("web-0", LEADER_APP_ENDS_FIRST="true", times=SHORT).start().serving()
+    sidecar = ground.sidecar("web-0", LEADER_NATIVE_SIDECAR="true", times=SHORT).start().serving()
     until(sidecar.leads, within_seconds=5)
     user, token = ground.server.user()
     ground.server.bind(ground.namespace, user, ROLE)

@@ -73,7 +73,7 @@ def groups(grounds: Callable[[str], Field]) -> Iterator[list[Group]]:
             group = Group(kind, ground, stack.enter_context(Gate(ground.server)))
             group.gate.fate = group.watches
             for number in range(2):
-                ground.sidecar(f"web-{number}", port=group.gate.port, times=SHORT, LEADER_APP_ENDS_FIRST="true").start()
+                ground.sidecar(f"web-{number}", port=group.gate.port, times=SHORT, LEADER_NATIVE_SIDECAR="true").start()
             found.append(group)
         for sidecar in (sidecar for group in found for sidecar in group.ground.sidecars):
             sidecar.serving(STARTS_SECONDS).informed()

@@ -46,10 +46,10 @@ def _renewed_at_us(ground: Field) -> str:
 
 
 def test_a_graceful_stop_hands_over_in_milliseconds_twenty_times(ground: Field) -> None:
-    """Under LEADER_APP_ENDS_FIRST SIGTERM releases at once: another leads and its app has been told by its long-poll; the old one said
+    """Under LEADER_NATIVE_SIDECAR SIGTERM releases at once: another leads and its app has been told by its long-poll; the old one said
     false before it released, and ends with 0.
     """
-    sidecars = ground.three(LEADER_APP_ENDS_FIRST="true")
+    sidecars = ground.three(LEADER_NATIVE_SIDECAR="true")
     handovers_ms, exits_ms, tokens = [], [], []
     with Witness(sidecars, every_seconds=0.002) as witness:
         for _ in range(ROUNDS):

@@ -41,10 +41,10 @@ def test_nothing_in_k8s_is_left_out_here() -> None:
     """A folder that comes later is tested as well."""
     folders = {path.parent.relative_to(K8S).parts for path in K8S.rglob("kustomization.yaml")}
     assert {parts[0] for parts in folders} == {*ROOTS, "components", "names"}
-    assert {parts[1] for parts in folders if parts[0] == "components"} == {*OPTIONS, "sidecar", "plain", "own-account"}
+    assert {parts[1] for parts in folders if parts[0] == "components"} == {*OPTIONS, "sidecar", "regular-container", "own-account"}
 
 
-@pytest.mark.parametrize("form", [[], ["plain"], ["own-account"], ["own-account", "plain"]], ids=" and ".join)
+@pytest.mark.parametrize("form", [[], ["regular-container"], ["own-account"], ["own-account", "regular-container"]], ids=" and ".join)
 @pytest.mark.parametrize("kind", ["Deployment", "StatefulSet", "DaemonSet"])
 def test_every_kind_of_workload_takes_the_sidecar_with_every_option(
     apiserver: ApiServer, tmp_path: Path, kind: str, form: list[str]
@@ -55,15 +55,15 @@ def test_every_kind_of_workload_takes_the_sidecar_with_every_option(
     built = build(apiserver, kustomization(tmp_path / "app", ["base", workload(kind, account)], [*first, "sidecar", *OPTIONS, *last]))
     check(apiserver, built)
     spec = only(built, kind)["spec"]["template"]["spec"]
-    native = "plain" not in last
+    native = "regular-container" not in last
     assert [each["name"] for each in spec["initContainers"]] == ["leader", "migrate"][0 if native else 1 :]
     assert [each["name"] for each in spec["containers"]] == ["app"] if native else ["app", "leader"]
     assert {"scratch", "leader-token"} == {each["name"] for each in spec["volumes"]}
     settings = {each["name"]: each.get("value", "from-the-pod") for each in sidecar_of(only(built, kind))["env"]}
-    assert ("LEADER_APP_ENDS_FIRST" in settings) is native
+    assert ("LEADER_NATIVE_SIDECAR" in settings) is native
     assert ("restartPolicy" in sidecar_of(only(built, kind))) is native
-    assert {name for name, value in settings.items() if value == "true"} - {"LEADER_APP_ENDS_FIRST"} == {
-        "LEADER_POD_LABEL", "LEADER_POD_CONDITION", "LEADER_EVENTS", "LEADER_EARLY_TAKEOVER", "LEADER_YIELD"
+    assert {name for name, value in settings.items() if value == "true"} - {"LEADER_NATIVE_SIDECAR"} == {
+        "LEADER_POD_LABEL", "LEADER_POD_CONDITION", "LEADER_EVENTS", "LEADER_EARLY_TAKEOVER", "LEADER_ROLLOUT_HANDOVER"
     }  # fmt: skip
     assert spec["readinessGates"] == [{"conditionType": "leader-sidecar/leading"}]
 
@@ -80,15 +80,15 @@ def test_without_options_there_is_no_option(apiserver: ApiServer) -> None:
     assert [each["metadata"]["name"] for each in built if each["kind"] == "Role"] == ["web-leader-sidecar"]
     environ = {each["name"]: each.get("value", "web") for each in sidecar_of(only(built, "Deployment"))["env"]}
     settings, faults = load({}, environ, None)
-    assert (faults, settings is not None and settings.app_ends_first) == ([], True)
+    assert (faults, settings is not None and settings.native_sidecar) == ([], True)
 
 
-@pytest.mark.parametrize("form", ["native", "plain"])
+@pytest.mark.parametrize("form", ["native", "regular-container"])
 def test_the_container_is_one_that_every_cluster_takes(apiserver: ApiServer, tmp_path: Path, form: str) -> None:
     """No uid of its own (OpenShift gives one), requests and no CPU limit, no readiness probe, no hook; the token for it alone.
     No liveness probe natively: its kill would say that the application has ended.
     """
-    last = ["plain"] if form == "plain" else []
+    last = ["regular-container"] if form == "regular-container" else []
     built = build(apiserver, kustomization(tmp_path / "app", ["base", workload("Deployment")], ["sidecar", *last]))
     spec = only(built, "Deployment")["spec"]["template"]["spec"]
     sidecar = sidecar_of(only(built, "Deployment"))
@@ -97,7 +97,7 @@ def test_the_container_is_one_that_every_cluster_takes(apiserver: ApiServer, tmp
     assert sidecar["resources"] == {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "128Mi"}}
     assert {"readinessProbe", "lifecycle"}.isdisjoint(sidecar)
     probes = {name: sidecar[name]["httpGet"]["path"] for name in sidecar if name.endswith("Probe")}
-    assert probes == {"startupProbe": "/livez"} | ({"livenessProbe": "/livez"} if form == "plain" else {})
+    assert probes == {"startupProbe": "/livez"} | ({"livenessProbe": "/livez"} if form == "regular-container" else {})
     assert spec["serviceAccountName"] == only(built, "ServiceAccount")["metadata"]["name"]
     assert spec["automountServiceAccountToken"] is False
     mounts = {

@@ -57,7 +57,7 @@ RENAME = {
     "patch": "- {op: replace, path: /metadata/name, value: shop}",
     "options": {"allowNameChange": True},
 }
-NAMED = ["sidecar", "pod-label", "events", "guard"]
+NAMED = ["sidecar", "pod-label", "events", "admission-policy"]
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_two_products_with_every_option_have_no_name_in_common(apiserver: ApiSer
     for name in ("shop", "stock"):
         account = f"{name}-app" if own else ""
         resources: list[str | JSON] = ["rights", lease_of(name), workload("StatefulSet", account, name=name)]
-        components = [*(["own-account"] if own else []), "sidecar", *OPTIONS, "plain"]
+        components = [*(["own-account"] if own else []), "sidecar", *OPTIONS, "regular-container"]
         built = build(apiserver, kustomization(tmp_path / name, resources, components))
         assert subjects(built) == {account or f"{name}-leader-sidecar"}
         assert len(objects(built)["RoleBinding"]) == len(OPTIONS), "one for each option but the guard, and the Lease's own"
@@ -143,7 +143,7 @@ def test_a_workload_that_shall_have_none_gets_none(apiserver: ApiServer, tmp_pat
     without = workload("Deployment", "batch", labels={"leader-sidecar/sidecar": "none"})
     first = ["own-account"] if own else []
     resources: list[str | JSON] = ["base", workload("StatefulSet", "app" if own else ""), without]
-    built = build(apiserver, kustomization(tmp_path / "app", resources, [*first, "sidecar", *OPTIONS, "plain"]))
+    built = build(apiserver, kustomization(tmp_path / "app", resources, [*first, "sidecar", *OPTIONS, "regular-container"]))
     assert only(built, "Deployment") == without
     assert sidecar_of(only(built, "StatefulSet"))
     assert subjects(built) == {"app" if own else "web-leader-sidecar"}

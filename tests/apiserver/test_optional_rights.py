@@ -27,7 +27,7 @@ ALL: Right = ("", "")
 def test_every_role_of_a_component_is_taken_apart_somewhere() -> None:
     """Who ships another shows what each of its rights is for."""
     found = {path.parent.name for path in (K8S / "components").glob("*/role.yaml")}
-    assert found == {"create", "early-takeover", "yield", *COMPONENTS.values()}
+    assert found == {"create", "early-takeover", "rollout-handover", *COMPONENTS.values()}
 
 
 def early(ground: Field, gate: Gate, name: str, right: Right) -> Sidecar:
@@ -85,7 +85,7 @@ def test_early_takeover_needs_each_of_its_rights(ground: Field, gate: Gate, righ
 @pytest.mark.parametrize("right", [ALL, *rights(CREATE)])
 def test_a_deleted_lease_is_back_by_the_right_to_create_alone(ground: Field, right: Right) -> None:
     """Without it: said, with verb and resource; there is none until it is applied again, and then one leads, with no restart."""
-    sidecar = ground.sidecar("web-0", times=SHORT | {"LEADER_APP_ENDS_FIRST": "true"})
+    sidecar = ground.sidecar("web-0", times=SHORT | {"LEADER_NATIVE_SIDECAR": "true"})
     if right == ALL:
         ground.grant(sidecar, CREATE)
     else:

@@ -8,7 +8,7 @@ import pytest
 from tests.apiserver.conftest import SHORT, Field, shipped
 from tests.apiserver.sidecar_process import Sidecar, boottime_ns, until
 
-ROLES = {"LEADER_EARLY_TAKEOVER": "early-takeover", "LEADER_YIELD": "yield"}
+ROLES = {"LEADER_EARLY_TAKEOVER": "early-takeover", "LEADER_ROLLOUT_HANDOVER": "rollout-handover"}
 """Which setting lets the sidecar read its own Pod, and by which component's Role."""
 
 
@@ -20,7 +20,7 @@ def in_a_pod(ground: Field, setting: str) -> Sidecar:
     pods = f"/api/v1/namespaces/{ground.namespace}/pods"
     status, made = ground.server.request("POST", pods, body | {"spec": spec | {"automountServiceAccountToken": False}})
     assert status == 201, made
-    settings = SHORT | {"POD_NAMESPACE": ground.namespace, "LEADER_APP_ENDS_FIRST": "true", setting: "true"}
+    settings = SHORT | {"POD_NAMESPACE": ground.namespace, "LEADER_NATIVE_SIDECAR": "true", setting: "true"}
     found = ground.sidecar("web-0", uid=str(made["metadata"]["uid"]), times=settings)
     ground.grant(found, shipped(f"components/{ROLES[setting]}/role.yaml"))
     found.start().serving()

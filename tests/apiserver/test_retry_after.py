@@ -9,7 +9,7 @@ from tests.apiserver.conftest import Field
 from tests.apiserver.gate import Asked, Fate, Gate
 from tests.apiserver.sidecar_process import Sidecar, Witness, at_once, until
 
-SIX = {"LEADER_LEASE_DURATION": "6s", "LEADER_RENEW_DEADLINE": "4s", "LEADER_RETRY_PERIOD": "1s", "LEADER_APP_ENDS_FIRST": "true"}
+SIX = {"LEADER_LEASE_DURATION": "6s", "LEADER_RENEW_DEADLINE": "4s", "LEADER_RETRY_PERIOD": "1s", "LEADER_NATIVE_SIDECAR": "true"}
 THIRTY = SIX | {"LEADER_LEASE_DURATION": "30s", "LEADER_RENEW_DEADLINE": "20s"}
 """Where the end of a wait by news is to be told from its end by its bound."""
 ROOM_SECONDS = 2.0

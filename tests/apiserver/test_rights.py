@@ -23,7 +23,7 @@ def role_without(verb: str) -> dict[str, Any]:
 def test_without_watch_it_polls_and_says_so(ground: Field) -> None:
     """Polling takes the watch's place: leadership is handed over all the same, and /readyz?verbose says why it is slower."""
     role = role_without("watch")
-    sidecars = [ground.sidecar(f"web-{number}", role=role, times=SHORT, LEADER_APP_ENDS_FIRST="true").start() for number in range(2)]
+    sidecars = [ground.sidecar(f"web-{number}", role=role, times=SHORT, LEADER_NATIVE_SIDECAR="true").start() for number in range(2)]
     leader = the_leader([sidecar.serving() for sidecar in sidecars], within_seconds=5)
     other = next(sidecar for sidecar in sidecars if sidecar is not leader)
     until(lambda: "polling" in other.ask("/readyz?verbose").body.decode(), within_seconds=5)

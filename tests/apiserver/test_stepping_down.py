@@ -137,7 +137,7 @@ def test_a_resignation_is_heard_then_released_and_the_named_one_leads(ground: Fi
 
 @pytest.mark.timeout(300)
 def test_a_stop_is_heard_then_released_at_the_apps_word(ground: Field) -> None:
-    """SIGTERM in a plain container, twenty times: the app hears it by its poll, drains, says so, and the process ends with 0."""
+    """SIGTERM in a regular container, twenty times: the app hears it by its poll, drains, says so, and the process ends with 0."""
     sidecars, took_ms = ground.three(times=SHORT), []
     with Witness(sidecars, every_seconds=0.005) as witness:
         for _ in range(ROUNDS):

@@ -24,7 +24,7 @@ async def test_two_runners_in_one_process_hold_two_leases(ground: Field, tmp_pat
     batch = shipped("base/lease.yaml")
     ground.server.apply(batch | {"metadata": batch["metadata"] | {"name": "batch"}}, namespace=ground.namespace)
     kubeconfig = ground.server.kubeconfig(token, tmp_path / "kubeconfig", None, None, ground.namespace)
-    clock, me = SystemClock(), Candidate("web-0_u1", "process", "place", 15, 10, 2, 10, app_ends_first=True)
+    clock, me = SystemClock(), Candidate("web-0_u1", "process", "place", 15, 10, 2, 10, native_sidecar=True)
     stores = [
         await KubernetesStore.connect(await credentials.load({"KUBECONFIG": str(kubeconfig)}), ground.namespace, name) for name in LEASES
     ]

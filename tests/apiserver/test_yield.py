@@ -13,7 +13,7 @@ from tests.support.workloads import JSON, ago, controlled_by, pod_spec
 
 APPS = "/apis/apps/v1/namespaces"
 TIMES = {"LEADER_LEASE_DURATION": "6s", "LEADER_RENEW_DEADLINE": "4500ms", "LEADER_RETRY_PERIOD": "1s"}
-SETTINGS = {**TIMES, "LEADER_APP_ENDS_FIRST": "true", "LEADER_YIELD": "true"}
+SETTINGS = {**TIMES, "LEADER_NATIVE_SIDECAR": "true", "LEADER_ROLLOUT_HANDOVER": "true"}
 LOOKS_SECONDS = 40
 """Two looks, and room for a machine under load."""
 
@@ -84,7 +84,7 @@ class Rollout:
         uid = self.pod(name, of)
         self.runs(name, since_seconds=3600)
         sidecar = self.ground.sidecar(name, uid=uid, times=SETTINGS | {"POD_NAMESPACE": self.ground.namespace})
-        self.ground.grant(sidecar, role or shipped("components/yield/role.yaml"))
+        self.ground.grant(sidecar, role or shipped("components/rollout-handover/role.yaml"))
         return sidecar.start().serving()
 
 
@@ -99,7 +99,7 @@ OF_OTHERS = [("get", "statefulsets"), ("get", "daemonsets"), ("list", "controlle
 
 def test_no_right_of_the_shipped_role_is_left_out_below() -> None:
     """Who adds one shows here what it is for."""
-    assert sorted(rights(shipped("components/yield/role.yaml"))) == sorted(OF_A_DEPLOYMENT + OF_OTHERS)
+    assert sorted(rights(shipped("components/rollout-handover/role.yaml"))) == sorted(OF_A_DEPLOYMENT + OF_OTHERS)
 
 
 def test_y_a_leader_of_an_old_revision_yields_and_an_undone_rollout_is_followed_back(ground: Field) -> None:
@@ -155,7 +155,7 @@ def test_each_right_of_the_shipped_role_is_needed_and_missed_by_name(ground: Fie
     """For a Deployment; in the log once, and in /readyz?verbose."""
     rollout = Rollout(ground)
     rollout.is_at(2, of="new")
-    old = rollout.sidecar("web-old-a", "old", without(shipped("components/yield/role.yaml"), (verb, resource)))
+    old = rollout.sidecar("web-old-a", "old", without(shipped("components/rollout-handover/role.yaml"), (verb, resource)))
     until(old.leads, within_seconds=10)
     said = f"not allowed: verb {verb} on {resource}"
     until(lambda: said in old.ask("/readyz?verbose").body.decode(), within_seconds=LOOKS_SECONDS)
@@ -202,7 +202,7 @@ def test_a_stateful_set_and_a_daemon_set_are_followed_too(ground: Field, kind: s
         pod = rollout.post("pods", {"metadata": metadata, "spec": pod_spec(native=True) | {"nodeName": "nowhere"}}, "/api/v1/namespaces")
         rollout.runs(name, since_seconds=3600)
         sidecars.append(ground.sidecar(name, uid=pod["metadata"]["uid"], times=SETTINGS | {"POD_NAMESPACE": ground.namespace}))
-        shipped_role = shipped("components/yield/role.yaml")
+        shipped_role = shipped("components/rollout-handover/role.yaml")
         ground.grant(sidecars[-1], without(shipped_role, (verb, resource)) if resource else shipped_role)
         sidecars[-1].start().serving().informed("web-0")
     old, new = sidecars

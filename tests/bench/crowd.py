@@ -195,7 +195,7 @@ async def main() -> None:
         parser.add_argument(f"--{name}", type=float, required=True)
     given = parser.parse_args()
     duration = int(given.lease_duration)
-    model = Candidate("", "", "", duration, duration * 2 / 3, duration * 2 / 15, 0.0, app_ends_first=True)
+    model = Candidate("", "", "", duration, duration * 2 / 3, duration * 2 / 15, 0.0, native_sidecar=True)
     crowd = Crowd(given.namespace, given.lease, model, given.quiet_seconds)
     for number in range(int(given.candidates)):
         await crowd.join()

@@ -107,7 +107,7 @@ class Ours:
         self.where = where
         self.told: queue.Queue[tuple[Sidecar, int]] = queue.Queue()
         self.sidecars = [
-            where.sidecar(f"web-{number}", launcher=ground.interpreter.launcher, times=times.settings(), LEADER_APP_ENDS_FIRST="true")
+            where.sidecar(f"web-{number}", launcher=ground.interpreter.launcher, times=times.settings(), LEADER_NATIVE_SIDECAR="true")
             for number in range(CANDIDATES)
         ]
         for sidecar in self.sidecars:

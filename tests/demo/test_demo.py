@@ -61,7 +61,7 @@ def test_the_demo_sees_what_breaks_a_promise(first: Answer, second: Answer, faul
 
 
 def test_an_application_that_has_ended_gives_its_deadline_back() -> None:
-    """With LEADER_APP_ENDS_FIRST the sidecar is told by SIGTERM that nobody acts on the deadline any more."""
+    """With LEADER_NATIVE_SIDECAR the sidecar is told by SIGTERM that nobody acts on the deadline any more."""
     witness = Witness()
     witness.heard(answer("a", 1, 10, 50))
     witness.ended("a", 20)

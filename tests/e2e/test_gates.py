@@ -9,7 +9,7 @@ from tests.e2e.watching import boottime
 from tests.e2e.workload import NAME, Workload
 
 pytestmark = pytest.mark.timeout(500)
-GATE, YIELD = ("pod-condition",), ("pod-condition", "yield")
+GATE, YIELD = ("pod-condition",), ("pod-condition", "rollout-handover")
 SHORT = {"LEADER_LEASE_DURATION": "5s", "LEADER_RENEW_DEADLINE": "3s", "LEADER_RETRY_PERIOD": "500ms"}
 """So that a Pod that is to be yielded to need not have run for long."""
 LOOKED_SECONDS = 20

@@ -29,7 +29,7 @@ say ended
 
 def test_the_next_is_told_when_the_application_says_drained(workload: Workload) -> None:
     """Soon after, whether the sidecar had heard SIGTERM by then or not."""
-    pods = workload.deploy(components=("plain",), replicas=2, script=PLAIN)
+    pods = workload.deploy(components=("regular-container",), replicas=2, script=PLAIN)
     assert not pods[0]["spec"].get("initContainers"), "an ordinary container"
     took = []
     for _ in range(3):
@@ -55,7 +55,7 @@ def _follows(workload: Workload, pod: str) -> None:
 
 def test_where_the_application_forgets_to_the_deadline_that_it_was_given_is_kept(workload: Workload) -> None:
     """It is the worst there is: acts up to that deadline without asking. The next leads after the drain timeout, and nobody in between."""
-    pods = workload.deploy(components=("plain",), replicas=2, script=FORGETFUL)
+    pods = workload.deploy(components=("regular-container",), replicas=2, script=FORGETFUL)
     first = workload.leader()
     _follows(workload, next(pod["metadata"]["name"] for pod in pods if pod["metadata"]["uid"] != first))
     mark = workload.ledger.length()

@@ -89,14 +89,14 @@ class Workload:
         try:
             (folder / "workload.yaml").write_text(yaml.safe_dump(self._workload(kind, replicas, script, spec, pod_spec)), encoding="utf-8")
             image, _, tag = self.cluster.image.rpartition(":")
-            guard = ["guard"] if self.cluster.guarded else []
+            guard = ["admission-policy"] if self.cluster.guarded else []
             kustomization: JSON = {
                 "apiVersion": "kustomize.config.k8s.io/v1beta1",
                 "kind": "Kustomization",
                 "resources": [os.path.relpath(K8S / "base", folder), "workload.yaml"],
                 "components": [os.path.relpath(K8S / "components" / name, folder) for name in ("sidecar", *guard, *components)],
                 "images": [{"name": "leader-sidecar", "newName": image, "newTag": tag}],
-                "patches": [_patch(settings, container, "containers" if "plain" in components else "initContainers")],
+                "patches": [_patch(settings, container, "containers" if "regular-container" in components else "initContainers")],
             }
             (folder / "kustomization.yaml").write_text(yaml.safe_dump(kustomization), encoding="utf-8")
             self.cluster.apply_kustomization(folder, self.namespace)

@@ -24,7 +24,7 @@ Two = tuple[Sidecar, Sidecar]
 @pytest.fixture
 def two(tmp_path: Path) -> Iterator[Two]:
     """The first leads, the second follows; a native sidecar's settings."""
-    shared = {"LEADER_STORE": f"local:{tmp_path}/leases.db", "LEADER_LEASE_NAME": "web", "LEADER_APP_ENDS_FIRST": "true"}
+    shared = {"LEADER_STORE": f"local:{tmp_path}/leases.db", "LEADER_LEASE_NAME": "web", "LEADER_NATIVE_SIDECAR": "true"}
     one, other = (Sidecar(f"web-{number}", tmp_path, shared | TIMES, uid=uuid.uuid4().hex) for number in range(2))
     with ending([one, other]):
         one.start().serving()

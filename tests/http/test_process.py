@@ -22,7 +22,7 @@ from tests.apiserver.sidecar_process import ROOT, Sidecar, ending, until
 @pytest.fixture
 def local(tmp_path: Path) -> Sidecar:
     """A sidecar on a local store, not yet started."""
-    settings = {"LEADER_STORE": f"local:{tmp_path}/leases.db", "LEADER_LEASE_NAME": "web", "LEADER_APP_ENDS_FIRST": "true"}
+    settings = {"LEADER_STORE": f"local:{tmp_path}/leases.db", "LEADER_LEASE_NAME": "web", "LEADER_NATIVE_SIDECAR": "true"}
     return Sidecar("web-0", tmp_path, settings, uid=uuid.uuid4().hex)  # one identity, one process: on the whole machine
 
 
@@ -65,7 +65,7 @@ def test_an_interrupt_is_a_stop_as_well(local: Sidecar) -> None:
 def test_ctrl_c_says_what_is_waited_for_and_that_a_second_one_leaves_at_once(local: Sidecar) -> None:
     """An application may act on a deadline that it was given: the Lease is kept until then, and a person is told so."""
     with ending([local]):
-        local.start(LEADER_APP_ENDS_FIRST="false").serving()
+        local.start(LEADER_NATIVE_SIDECAR="false").serving()
         until(local.leads, within_seconds=10)
         local.signal(signal.SIGINT)
         (said,) = until(lambda: [line for line in local.log.splitlines() if "told to stop signal=" in line], within_seconds=5)
@@ -116,7 +116,7 @@ def test_a_follower_that_is_told_to_stop_waits_for_nothing_and_says_nothing_of_i
 def test_a_second_sigterm_leaves_at_once_without_releasing(local: Sidecar) -> None:
     """The first waits for the app to drain; the second does not, and the Lease runs out by itself."""
     with ending([local]):
-        local.start(LEADER_APP_ENDS_FIRST="false").serving()
+        local.start(LEADER_NATIVE_SIDECAR="false").serving()
         until(local.leads, within_seconds=10)
         local.signal(signal.SIGTERM)
         until(lambda: local.leader().get("state") == "stepping-down", within_seconds=2)

@@ -52,7 +52,7 @@ def test_the_exit_code_is_as_ever(tmp_path: Path, streams: str) -> None:
 @pytest.mark.parametrize("streams", [text for text in STREAMS.values() if "|" not in text])
 @pytest.mark.parametrize("log_format", ["text", "json"])
 def test_a_sidecar_serves_and_ends_with_zero_whatever_its_streams_are(tmp_path: Path, streams: str, log_format: str) -> None:
-    settings = {"LEADER_STORE": f"local:{tmp_path}/leases.db", "LEADER_LEASE_NAME": "web", "LEADER_APP_ENDS_FIRST": "true"}
+    settings = {"LEADER_STORE": f"local:{tmp_path}/leases.db", "LEADER_LEASE_NAME": "web", "LEADER_NATIVE_SIDECAR": "true"}
     program = ("bash", "-c", f'exec "{sys.executable}" -m sidecar {streams}')
     one = Sidecar("web-0", tmp_path, settings | {"LEADER_LOG_FORMAT": log_format}, uid=uuid.uuid4().hex, program=program)
     with ending([one]):

@@ -9,7 +9,7 @@ SETTINGS = {
     "LEADER_LEASE_DURATION": "4s",
     "LEADER_RENEW_DEADLINE": "3s",
     "LEADER_RETRY_PERIOD": "500ms",
-    "LEADER_APP_ENDS_FIRST": "true",
+    "LEADER_NATIVE_SIDECAR": "true",
 }
 
 COLOURS = "all => all.map(one => getComputedStyle(one).backgroundColor)"

@@ -88,7 +88,7 @@ def test_a_leader_that_steps_down_never_reads_as_one_that_leads(sidecars: list[S
     leader, _ = leader_first(sidecars)
     leader.signal(signal.SIGTERM)
     leader.wait(10)
-    leader.start(LEADER_APP_ENDS_FIRST="false", LEADER_DRAIN_TIMEOUT="1m").serving()
+    leader.start(LEADER_NATIVE_SIDECAR="false", LEADER_DRAIN_TIMEOUT="1m").serving()
     (other,) = (one for one in sidecars if one is not leader)
     other.signal(signal.SIGTERM)
     other.wait(10)

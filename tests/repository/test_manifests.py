@@ -55,7 +55,7 @@ APPS = ("deployments", "replicasets", "statefulsets", "daemonsets")
         ("events", {"events.events.k8s.io": {"create"}}),
         ("early-takeover", {"pods": {"get", "watch"}}),
         (
-            "yield",
+            "rollout-handover",
             {"pods": {"get", "list"}, "controllerrevisions.apps": {"list"}} | {f"{kind}.apps": {"get"} for kind in APPS},
         ),
     ],
@@ -67,7 +67,7 @@ def test_each_optional_part_has_a_small_role_of_its_own(component: str, granted:
 
 def test_no_role_is_left_out_of_that() -> None:
     """A component that comes later is tested as well."""
-    parts = ("create", "pod-label", "pod-condition", "events", "early-takeover", "yield")
+    parts = ("create", "pod-label", "pod-condition", "events", "early-takeover", "rollout-handover")
     assert sorted(["base", *(f"components/{name}" for name in parts)]) == WITH_A_ROLE
 
 
@@ -94,12 +94,12 @@ def test_a_kustomization_names_every_manifest_beside_it(folder: str) -> None:
 
 
 def test_a_native_sidecar_has_a_startup_probe_and_no_other() -> None:
-    """A kubelet's kill is a SIGTERM, and that says that the application has ended (S11). In a plain container it says nothing."""
+    """A kubelet's kill is a SIGTERM, and that says that the application has ended (S11). In a regular container it says nothing."""
     (native,) = manifest("components/sidecar/pod.yaml")["spec"]["template"]["spec"]["initContainers"]
     assert native["restartPolicy"] == "Always"
     assert {name for name in native if name.endswith("Probe")} == {"startupProbe"}
-    (plain,) = manifest("components/plain/ordinary.yaml")["spec"]["template"]["spec"]["initContainers"]
-    assert plain["livenessProbe"]["httpGet"] == native["startupProbe"]["httpGet"]
+    (regular,) = manifest("components/regular-container/ordinary.yaml")["spec"]["template"]["spec"]["initContainers"]
+    assert regular["livenessProbe"]["httpGet"] == native["startupProbe"]["httpGet"]
 
 
 def test_no_object_has_a_fixed_namespace() -> None:

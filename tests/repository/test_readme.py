@@ -48,12 +48,12 @@ def test_the_settings_table_names_every_setting_and_no_other() -> None:
         "tls_strict",
         "listen",
         "probe_listen",
-        "app_ends_first",
+        "native_sidecar",
         "app_health_period",
         "app_health_timeout",
         "app_health_failures",
         "app_health_successes",
-        "yield_",
+        "rollout_handover",
         "log_level",
     ],
 )
@@ -93,7 +93,7 @@ def test_the_pod_shown_fits_the_manifests_and_the_settings() -> None:
     settings, faults = load({}, environ, None)
     assert faults == []
     assert settings is not None
-    assert settings.app_ends_first
+    assert settings.native_sidecar
     assert settings.identity == "from-the-pod_from-the-pod"
     assert sidecar["restartPolicy"] == "Always"
     assert {name for name in sidecar if name.endswith("Probe")} == {"startupProbe"}  # a liveness kill would say that the app has ended

@@ -39,7 +39,7 @@ class Plan:
     renew_deadline_seconds: float = 10.0
     retry_period_seconds: float = 2.0
     drain_timeout_seconds: float = 10.0
-    app_ends_first: bool = False
+    native_sidecar: bool = False
     early: bool = False
     """Early takeover is on."""
     standby: bool = False
@@ -123,7 +123,7 @@ class Pod(Application):
             renew_deadline_seconds=plan.renew_deadline_seconds,
             retry_period_seconds=plan.retry_period_seconds,
             drain_timeout_seconds=plan.drain_timeout_seconds,
-            app_ends_first=plan.app_ends_first,
+            native_sidecar=plan.native_sidecar,
             group=plan.group,
             app_has_health=plan.health,
             pod=HolderPod(self.name.lower(), self.owner) if self.kubelets and not plan.former else None,
@@ -215,7 +215,7 @@ class Pod(Application):
         """SIGTERM; `alone`: to the sidecar, while its application goes on."""
         if self.runner is not None and self.life is not None:
             self.stopped_alone = alone
-            if self.plan.app_ends_first and not alone:
+            if self.plan.native_sidecar and not alone:
                 self._stop_app()
             runner, life = self.runner, self.life
 

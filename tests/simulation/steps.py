@@ -126,7 +126,7 @@ def _stopped_alone(plain: Schedule, often: tuple[str, ...]) -> Schedule:
     rng = random.Random(f"{plain.seed}:alone")
     if (ALONE[0] not in often and rng.random() >= ALONE_SHARE) or plain.lease_seconds > LONGEST_LOOKED_AT_SECONDS:
         return plain
-    plans = tuple(replace(plan, app_ends_first=plan.app_ends_first or rng.random() < 0.5) for plan in plain.plans)
+    plans = tuple(replace(plan, native_sidecar=plan.native_sidecar or rng.random() < 0.5) for plan in plain.plans)
     steps, at = list(plain.steps), plain.lease_seconds * rng.random()
     while at < plain.seconds:
         steps.append(Step(round(at, 3), rng.choice(ALONE), rng.randrange(len(plans)), rng.randrange(1 << 30)))
@@ -177,7 +177,7 @@ def _plan(rng: random.Random, name: str, times: tuple[int, float, float], rates:
             name,
             rate=rng.choice((1000, slowest, fastest, rng.randint(slowest, fastest))),
             offset_seconds=rng.randrange(10_000_000),
-            app_ends_first=rng.random() < 0.2,
+            native_sidecar=rng.random() < 0.2,
             app=rng.choice(("eager", "eager", "sporadic", "none")),
         ),
         times,

@@ -12,7 +12,7 @@ class StoppedAlone:
 
     def _do_stopped_alone(self, pod: Pod, number: int) -> object:
         """One that reads a deadline and closes its connection is outside of S11: nothing can show that it lives."""
-        if pod.life is None or not pod.plan.app_ends_first or not (pod.connection and pod.connection.keeps):
+        if pod.life is None or not pod.plan.native_sidecar or not (pod.connection and pod.connection.keeps):
             return False
         pod.terminate(alone=True)
         if number % 2:  # and then the application ends as well
@@ -21,7 +21,7 @@ class StoppedAlone:
 
     def _do_restarted_and_stopped_alone(self, pod: Pod, number: int) -> object:
         """A process that does not know what its former has given."""
-        if pod.life is None or not pod.plan.app_ends_first or not (pod.connection and pod.connection.keeps):
+        if pod.life is None or not pod.plan.native_sidecar or not (pod.connection and pod.connection.keeps):
             return False
         pod.kill()
         soon_ns = number % (NS_PER_SECOND // 3)

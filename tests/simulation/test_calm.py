@@ -20,7 +20,7 @@ DAY_SECONDS = 24 * 3600
 def runner(number: int, store: Store) -> Runner:
     """A candidate with the default times."""
     clock = VirtualClock()
-    me = Candidate(f"web-{number}_u", f"process-{number}", "place", 15, 10, 2, 10, app_ends_first=True)
+    me = Candidate(f"web-{number}_u", f"process-{number}", "place", 15, 10, 2, 10, native_sidecar=True)
     return NoStandBy(store, clock, Leadership(clock, Names(me.identity, "web", "shop", f"b{number}")), me, Random(number))
 
 

@@ -249,7 +249,7 @@ def test_watches_that_are_refused_for_a_minute_move_nothing() -> None:
 
 def test_who_stepped_down_for_good_is_followed_at_once_by_another() -> None:
     """No handover waits for a Lease to run out, where its holder could say goodbye."""
-    run = Directed(replace(Plan("A"), app_ends_first=True), replace(Plan("B"), app_ends_first=True))
+    run = Directed(replace(Plan("A"), native_sidecar=True), replace(Plan("B"), native_sidecar=True))
     run.then(5, partial(of_leader, run, Pod.terminate))
     run.expect(5.2, lambda: run.other)
     run.sound()

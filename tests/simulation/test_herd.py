@@ -24,7 +24,7 @@ class Group(Simulation):
     """So many candidates in one election; news of the Lease takes up to `news_seconds` each way."""
 
     def __init__(self, count: int, news_seconds: float) -> None:
-        plans = tuple(Plan(f"P{number}", app_ends_first=True, app="none", standby=True) for number in range(count))
+        plans = tuple(Plan(f"P{number}", native_sidecar=True, app="none", standby=True) for number in range(count))
         super().__init__(Schedule(0, plans, (), 1e9), tell=True)
         for pod in self.pods:
             pod.link.weather = Weather(slow_ns=ns(news_seconds))

@@ -26,7 +26,7 @@ def test_no_schedule_in_which_sidecars_are_stopped_alone_breaks_a_rule() -> None
 
 def test_a_deadline_that_was_given_before_it_was_stopped_alone_is_kept() -> None:
     """It says false at once; the Lease is released when the deadline is behind, and another leads then."""
-    run = Directed(replace(Plan("A"), app_ends_first=True), replace(Plan("B"), app_ends_first=True))
+    run = Directed(replace(Plan("A"), native_sidecar=True), replace(Plan("B"), native_sidecar=True))
     given_ns: list[int] = []
 
     def stop() -> None:
@@ -43,7 +43,7 @@ def test_a_deadline_that_was_given_before_it_was_stopped_alone_is_kept() -> None
 
 def test_when_the_application_has_ended_the_lease_is_released_soon() -> None:
     """Half a second after its connection has closed."""
-    run = Directed(replace(Plan("A"), app_ends_first=True), replace(Plan("B"), app_ends_first=True))
+    run = Directed(replace(Plan("A"), native_sidecar=True), replace(Plan("B"), native_sidecar=True))
     run.then(5, lambda: run.leader.terminate(alone=True))
     run.then(6, partial(of_leader, run, Pod.app_ends))
     run.expect(6.4, lambda: None)

@@ -49,7 +49,7 @@ async def three(server: FakeApiServer) -> AsyncIterator[Candidates]:
         for number in range(3):
             store = await KubernetesStore.connect(Access(Configuration(host=url)), "shop", "web", dice=Random(number).random)
             stack.push_async_callback(store.close)
-            me = Candidate(f"web-{number}_u", f"process-{number}", "place", 15, 10, 2, 10, app_ends_first=True)
+            me = Candidate(f"web-{number}_u", f"process-{number}", "place", 15, 10, 2, 10, native_sidecar=True)
             clock = VirtualClock()
             runner = NoStandBy(store, clock, Leadership(clock, Names(me.identity, "web", "shop", f"b{number}")), me, Random(number))
             candidates.runners.append(runner)

@@ -45,7 +45,7 @@ class Scene:
     def start(self, name: str, *, yields: bool = True) -> Runner:
         """The sidecar of that Pod."""
         clock = VirtualClock()
-        me = Candidate(f"{name}_uid-{name}", f"{name}-{len(self.tasks)}", f"place-{name}", 15, 10, 2, 10, app_ends_first=True)
+        me = Candidate(f"{name}_uid-{name}", f"{name}-{len(self.tasks)}", f"place-{name}", 15, 10, 2, 10, native_sidecar=True)
         runner = NoStandBy(MemoryStore(self.lease), clock, Leadership(clock, Names(me.identity, "web", "shop", name)), me, Random(name))
         self.runners[name] = runner
         self.tasks[name] = [asyncio.create_task(runner.run())]
@@ -344,7 +344,7 @@ def test_a_missing_right_is_said_once_with_verb_and_resource_and_tried_again(
         scene = await rolled()
         scene.cluster.refused[right] = 403
         await scene.stays("web-old-a", 300)
-        said = scene.runners["web-old-a"].status.problems["yield"]
+        said = scene.runners["web-old-a"].status.problems["rollout-handover"]
         assert f"not allowed: verb {right[0]} on {right[1]}" in said
         assert 'in namespace "shop"' in said
         assert [record.getMessage() for record in caplog.records].count("yield failed") == 1

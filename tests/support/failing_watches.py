@@ -277,7 +277,7 @@ async def two(kind: Kind | None, times: Times = DEFAULT, seed: int = 0) -> Two:
 
     def runner(name: str, store: MemoryStore) -> Runner:
         process = f"{name}-{seed}"  # draws how patient it is
-        me = Candidate(f"{name}_u", process, name, times.lease, times.renew, times.retry, times.renew, app_ends_first=True)
+        me = Candidate(f"{name}_u", process, name, times.lease, times.renew, times.retry, times.renew, native_sidecar=True)
         return NoStandBy(store, clock, Leadership(clock, Names(me.identity, "web", "shop", name)), me, random.Random(f"{seed}:{name}"))
 
     leads, store = FailingStore(lease, None, times.retry), FailingStore(lease, kind, times.retry)

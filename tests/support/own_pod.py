@@ -192,7 +192,7 @@ class Stage:
 
 @asynccontextmanager
 async def stage(
-    *parts: str, app_ends_first: bool = True, seen: Callable[[JSON], None] = lambda _: None, **cluster: Any
+    *parts: str, native_sidecar: bool = True, seen: Callable[[JSON], None] = lambda _: None, **cluster: Any
 ) -> AsyncIterator[Stage]:
     """An elector and its own Pod with those parts on (default: all), running."""
     on = parts or ALL
@@ -200,7 +200,7 @@ async def stage(
     api, lease, clock = Cluster(journal, **cluster), JournaledLease(journal), VirtualClock()
     store = Way(lease)
     store.sent = []
-    me = Candidate("web-0_u0", "process", "place", 15, 10, 2, 10, app_ends_first=app_ends_first)
+    me = Candidate("web-0_u0", "process", "place", 15, 10, 2, 10, native_sidecar=native_sidecar)
     runner = NoStandBy(store, clock, Leadership(clock, Names(me.identity, "web", "shop", "boot")), me, random.Random(1))
     wanted = {part: part in on for part in ALL}
     own = OwnPod(WEB_0, api, runner, **wanted, seen=seen)

@@ -100,7 +100,7 @@ def template(name: str, labels: JSON | None = None) -> JSON:
 
 def pod_spec(*, native: bool) -> JSON:
     """An app, a one-time init container and the sidecar."""
-    sidecar: JSON = {"name": "leader", "image": "leader-sidecar", "env": [{"name": "LEADER_YIELD", "value": "true"}]}
+    sidecar: JSON = {"name": "leader", "image": "leader-sidecar", "env": [{"name": "LEADER_ROLLOUT_HANDOVER", "value": "true"}]}
     inits: list[JSON] = [{"name": "migrate", "image": "app"}]
     app: JSON = {"name": "app", "image": "app"}
     if native:

@@ -99,7 +99,7 @@ def test_it_is_said_once_and_stands_in_readyz(caplog: pytest.LogCaptureFixture) 
     assert len(caplog.records) == 1
     problem = status.problems["contending"]
     assert '"green"' in problem
-    assert "LEADER_LEASE_UNIQUE_BY" in problem
+    assert "LEADER_INSTANCE" in problem
     status.absorbed(after, before)
     assert status.problems == {}
 
@@ -109,7 +109,7 @@ GIVEN = {"LEADER_LEASE_NAME": "web", "LEADER_LEASE_NAMESPACE": "shop", "LEADER_I
 
 def test_the_name_of_the_lease_can_be_found_with_a_shell() -> None:
     """A Role must name it: `printf %s blue | sha256sum | cut -c1-8`, as the README says."""
-    settings, faults = load({}, GIVEN | {"LEADER_LEASE_UNIQUE_BY": "blue"}, None)
+    settings, faults = load({}, GIVEN | {"LEADER_INSTANCE": "blue"}, None)
     assert faults == []
     assert settings is not None
     told = subprocess.run(["sha256sum"], input=b"blue", capture_output=True, check=True).stdout[:8].decode()
@@ -120,13 +120,13 @@ def test_the_name_of_the_lease_can_be_found_with_a_shell() -> None:
 
 @pytest.mark.parametrize("text", ["", "  ", "$(DEPLOYMENT)", "a\nb", "x" * 254])
 def test_what_tells_nothing_apart_is_refused(text: str) -> None:
-    settings, faults = load({}, GIVEN | {"LEADER_LEASE_UNIQUE_BY": text}, None)
+    settings, faults = load({}, GIVEN | {"LEADER_INSTANCE": text}, None)
     assert settings is None
-    assert "LEADER_LEASE_UNIQUE_BY" in faults[0]
+    assert "LEADER_INSTANCE" in faults[0]
 
 
 def test_a_name_that_becomes_too_long_is_refused() -> None:
     """253 characters with the hash, not without."""
-    settings, faults = load({}, GIVEN | {"LEADER_LEASE_NAME": "w" * 250, "LEADER_LEASE_UNIQUE_BY": "blue"}, None)
+    settings, faults = load({}, GIVEN | {"LEADER_LEASE_NAME": "w" * 250, "LEADER_INSTANCE": "blue"}, None)
     assert settings is None
     assert "244 at most" in faults[0]

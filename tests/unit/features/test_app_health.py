@@ -97,7 +97,7 @@ def test_the_loop_probes_each_period_and_tells_the_election_and_people(caplog: p
 
     async def main() -> None:
         clock = VirtualClock()
-        me = Candidate("web-0_u", "i", "place", 15, 10, 2, 10, app_ends_first=True, app_has_health=True)
+        me = Candidate("web-0_u", "i", "place", 15, 10, 2, 10, native_sidecar=True, app_has_health=True)
         runner = NoStandBy(MemoryStore(MemoryLease()), clock, Leadership(clock, Names(me.identity, "web", "shop", "b")), me, Random(1))
         wrong, times = "not up yet", []
 

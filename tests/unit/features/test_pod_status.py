@@ -56,7 +56,7 @@ def test_on_sigterm_false_is_said_first_then_the_pod_is_taken_back_then_the_leas
 
 def test_with_a_drain_the_pod_is_taken_back_at_once_and_the_release_waits_for_nothing_more() -> None:
     async def main() -> None:
-        async with stage("label", app_ends_first=False) as it:
+        async with stage("label", native_sidecar=False) as it:
             await asyncio.sleep(SOON)
             it.runner.leadership.read(give=True)
             it.runner.resign(None, "")

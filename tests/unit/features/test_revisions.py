@@ -89,9 +89,13 @@ def test_the_sidecar_is_told_by_the_setting_that_makes_it_yield() -> None:
     assert revisions.sidecar_container(web()) == "leader"
     assert revisions.sidecar_container(web(native=False)) == "leader"
     by_flag = web()
-    by_flag["spec"]["initContainers"][1] = {"name": "election", "restartPolicy": "Always", "args": ["--lease-name", "web", "--yield=true"]}
+    by_flag["spec"]["initContainers"][1] = {
+        "name": "election",
+        "restartPolicy": "Always",
+        "args": ["--lease-name", "web", "--rollout-handover=true"],
+    }
     assert revisions.sidecar_container(by_flag) == "election"
-    by_flag["spec"]["initContainers"][1]["args"] = ["--yields"]
+    by_flag["spec"]["initContainers"][1]["args"] = ["--rollout-handovers"]
     assert revisions.sidecar_container(by_flag) == ""
 
 

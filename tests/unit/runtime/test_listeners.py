@@ -35,7 +35,7 @@ class Noted(MemoryStore):
 async def leader() -> AsyncIterator[tuple[Runner, Noted, Callable[[], float]]]:
     """One that leads, its store, and the time."""
     clock, store = VirtualClock(), Noted(MemoryLease())
-    me = Candidate("a_u", "process", "place", 15, 10, 2, 10, app_ends_first=True)
+    me = Candidate("a_u", "process", "place", 15, 10, 2, 10, native_sidecar=True)
     runner = NoStandBy(store, clock, Leadership(clock, Names(me.identity, "web", "shop", "boot")), me, random.Random(1))
     run = asyncio.create_task(runner.run())
     await asyncio.sleep(1)

@@ -17,7 +17,11 @@ from tests.simulation.memory_store import MemoryLease, MemoryStore
 from tests.simulation.runners import NoStandBy
 from tests.simulation.virtual_time import VirtualClock, run_virtually
 
-ME = Candidate("web-0_u", "process", "place", 15, 10, 2, 10, app_ends_first=True)
+<<<<<<<< HEAD:tests/unit/runtime/test_native_sidecar.py
+ME = Candidate("web-0_u", "process", "place", 15, 10, 2, 10, native_sidecar=True)
+========
+ME = Candidate("web-0_u", "instance", "place", 15, 10, 2, 10, native_sidecar=True)
+>>>>>>>> wt-18-set:tests/unit/test_native_sidecar.py
 CLOCK = VirtualClock()
 EARLIEST, LATEST = stopping.QUIET_SECONDS, stopping.QUIET_SECONDS + 2 * stopping.LOOK_LIVES_SECONDS
 
@@ -141,7 +145,7 @@ def test_in_a_plain_container_nothing_is_asked_of_the_application() -> None:
     """It says `drained`, or its deadlines pass, whatever it holds open."""
 
     async def main() -> None:
-        async with stage(replace(ME, app_ends_first=False)) as it:
+        async with stage(replace(ME, native_sidecar=False)) as it:
             given_ns = it.runner.leadership.given_until_ns
             assert it.runner.stop() == ""
             assert not it.runner.waits_for_app.is_set()

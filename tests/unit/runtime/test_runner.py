@@ -18,7 +18,7 @@ from tests.simulation.virtual_time import VirtualClock, run_virtually
 
 def runner(store: Store, lease: str, clock: SystemClock, pod: str = "a") -> Runner:
     """One election of that Pod's process."""
-    me = Candidate(f"{pod}_u", f"process-{pod}", "place", 15, 10, 2, 10, app_ends_first=True)
+    me = Candidate(f"{pod}_u", f"process-{pod}", "place", 15, 10, 2, 10, native_sidecar=True)
     return Runner(store, clock, Leadership(clock, Names(me.identity, lease, "shop", "boot")), me)
 
 

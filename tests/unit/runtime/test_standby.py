@@ -163,7 +163,7 @@ async def group(*names: str, app_has_health: bool = False) -> AsyncIterator[tupl
     """The first leads; then the others start."""
     lease, clock, found = MemoryLease(), VirtualClock(), dict[str, One]()
     for number, name in enumerate(names):
-        me = Candidate(f"{name}_u", f"process-{name}", "place", 15, 10, 2, 10, app_ends_first=True, app_has_health=app_has_health)
+        me = Candidate(f"{name}_u", f"process-{name}", "place", 15, 10, 2, 10, native_sidecar=True, app_has_health=app_has_health)
         store = Way(lease)
         runner = Runner(store, clock, Leadership(clock, Names(me.identity, "web", "shop", name)), me, random.Random(number))
         found[name] = One(store, runner, asyncio.create_task(runner.run()))

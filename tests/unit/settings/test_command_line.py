@@ -64,8 +64,21 @@ def test_each_setting_is_found_from_a_slip_in_it(field: str) -> None:
 @pytest.mark.parametrize("word", ["start", "run", "help", "web", "-", "", "--"])
 def test_a_stray_word_is_an_unknown_command(capsys: pytest.CaptureFixture[str], word: str) -> None:
     """Wherever it stands; after `--` everything is one."""
-    (line,) = told(capsys, *(["--", "--yield"] if word == "--" else [word]))
+    (line,) = told(capsys, *(["--", "--rollout-handover"] if word == "--" else [word]))
     assert "is an unknown command: there is leader-sidecar probe; --help lists the flags" in line
+
+
+@pytest.mark.parametrize(
+    ("former", "today"), [("APP_ENDS_FIRST", "NATIVE_SIDECAR"), ("LEASE_UNIQUE_BY", "INSTANCE"), ("YIELD", "ROLLOUT_HANDOVER")]
+)
+def test_a_former_name_is_refused_with_the_one_of_today(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], former: str, today: str
+) -> None:
+    """As a variable and as a flag, whose value is no fault of its own."""
+    monkeypatch.setenv(f"LEADER_{former}", "x")
+    old, new = (f"--{name.lower().replace('_', '-')}" for name in (former, today))
+    lines = told(capsys, old, "x", f"{old}=x")
+    assert sorted(lines) == sorted([*[f"{old} is called {new}"] * 2, f"LEADER_{former} is called LEADER_{today}"])
 
 
 def test_a_command_in_the_wrong_place_and_a_slip_in_one_are_told(capsys: pytest.CaptureFixture[str]) -> None:
@@ -113,16 +126,16 @@ def test_each_of_glogs_flags_is_taken_in_both_spellings() -> None:
 
 @pytest.mark.parametrize("word", ["true", "TRUE", "1", "t", "yes", "on"])
 def test_a_switch_is_on_or_off_in_the_usual_words(word: str) -> None:
-    assert configured([*GIVEN, f"--app-ends-first={word}"]).app_ends_first
-    assert configured([*GIVEN, "--app-ends-first", word]).app_ends_first
-    assert not configured([*GIVEN, "--app-ends-first", {"1": "0", "t": "f", "yes": "NO", "on": "off"}.get(word, "false")]).app_ends_first
+    assert configured([*GIVEN, f"--native-sidecar={word}"]).native_sidecar
+    assert configured([*GIVEN, "--native-sidecar", word]).native_sidecar
+    assert not configured([*GIVEN, "--native-sidecar", {"1": "0", "t": "f", "yes": "NO", "on": "off"}.get(word, "false")]).native_sidecar
 
 
 def test_no_message_is_a_librarys(capsys: pytest.CaptureFixture[str]) -> None:
     """Each setting with values that no setting takes: none is told in pydantic's words, nor in argparse's."""
     for value in ("\udcff", "\n", "[]", "{}", "1e400", "null", "-", "\x00"):
         for field in Settings.model_fields:
-            if checked([*GIVEN, f"--{field.rstrip('_').replace('_', '-')}={value}"])[1]:
+            if checked([*GIVEN, f"--{field.replace('_', '-')}={value}"])[1]:
                 said = capsys.readouterr().err
                 assert said.count("\n") >= 1
                 for word in ("Input should", "valid integer", "valid string", "pydantic", "argument --", "Traceback", "type="):

@@ -62,8 +62,8 @@ def test_the_defaults_are_client_gos(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_flag_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Both spellings of a flag; a boolean flag needs no value."""
-    settings = configure(monkeypatch, "--lease-name", "other", "--retry-period=500ms", "--app-ends-first", LEADER_RETRY_PERIOD="3s")
-    assert (settings.lease_name, settings.retry_period, settings.app_ends_first) == ("other", 0.5, True)
+    settings = configure(monkeypatch, "--lease-name", "other", "--retry-period=500ms", "--native-sidecar", LEADER_RETRY_PERIOD="3s")
+    assert (settings.lease_name, settings.retry_period, settings.native_sidecar) == ("other", 0.5, True)
 
 
 def test_without_a_pod_uid_the_identity_is_random(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,7 +117,7 @@ def test_every_fault_is_named_at_once(monkeypatch: pytest.MonkeyPatch, capsys: p
     ("LEADER_LISTEN", "localhost:99999", "host:port"),
     ("LEADER_LISTEN", "unix:relative", "absolute"),
     ("LEADER_STORE", "local:", "local:PATH"),
-    ("LEADER_APP_ENDS_FIRST", "maybe", "allowed are true and false"),
+    ("LEADER_NATIVE_SIDECAR", "maybe", "allowed are true and false"),
     ("LEADER_SOCKET_MODE", "rw", "octal"),
     ("LEADER_SOCKET_MODE", "999", "octal"),
     ("LEADER_APP_HEALTH_URL", "https://localhost:8080/", "http://"),
@@ -134,7 +134,7 @@ def test_every_fault_is_named_at_once(monkeypatch: pytest.MonkeyPatch, capsys: p
     ("LEADER_APP_HEALTH_FAILURES", "+3", "whole numbers"),
     ("LEADER_APP_HEALTH_FAILURES", "1001", "whole numbers"),
     ("LEADER_APP_HEALTH_SUCCESSES", "many", "whole numbers"),
-    ("LEADER_YIELD", "perhaps", "allowed are true and false"),
+    ("LEADER_ROLLOUT_HANDOVER", "perhaps", "allowed are true and false"),
     ("LEADER_TLS_STRICT", "", "allowed are true and false"),
     ("LEADER_LISTEN", "[::1:4040", "no address"),
     ("LEADER_LISTEN", "localhost:1_0", "no address"),
@@ -152,7 +152,7 @@ def test_each_bound_is_checked_and_says_what_is_allowed(
 
 
 FOLLOWING = ("LEADER_POD_LABEL", "LEADER_POD_CONDITION", "LEADER_EVENTS")
-ASKING = (*FOLLOWING, "LEADER_YIELD", "LEADER_EARLY_TAKEOVER")
+ASKING = (*FOLLOWING, "LEADER_ROLLOUT_HANDOVER", "LEADER_EARLY_TAKEOVER")
 
 
 @pytest.mark.parametrize("setting", FOLLOWING)
@@ -192,8 +192,8 @@ def test_a_local_store_has_no_pod_to_mark(monkeypatch: pytest.MonkeyPatch, capsy
 
 def test_yielding_needs_an_identity_that_names_the_pod(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """A successor is named by its Pod, and knows itself by its identity."""
-    (line,) = refused(monkeypatch, capsys, POD_NAMESPACE="shop", LEADER_YIELD="true", LEADER_IDENTITY="somebody")
-    assert "LEADER_YIELD needs an identity that names the Pod" in line
+    (line,) = refused(monkeypatch, capsys, POD_NAMESPACE="shop", LEADER_ROLLOUT_HANDOVER="true", LEADER_IDENTITY="somebody")
+    assert "LEADER_ROLLOUT_HANDOVER needs an identity that names the Pod" in line
 
 
 @pytest.mark.parametrize("url", ["http://localhost:8080/healthz", "http://127.0.0.1/", "http://[::1]:8080/up?x=1", "http://10.2.3.4:80"])
@@ -204,9 +204,8 @@ def test_the_app_is_asked_in_its_own_pod(monkeypatch: pytest.MonkeyPatch, url: s
 
 
 def test_yielding_is_a_flag_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Though Python would not have its name."""
-    assert configure(monkeypatch, "--yield", POD_NAMESPACE="shop").yield_
-    assert not configure(monkeypatch).yield_
+    assert configure(monkeypatch, "--rollout-handover", POD_NAMESPACE="shop").rollout_handover
+    assert not configure(monkeypatch).rollout_handover
 
 
 def test_the_value_of_an_unknown_flag_is_no_fault_of_its_own(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -271,7 +270,7 @@ def test_help_has_every_setting_with_its_reason(monkeypatch: pytest.MonkeyPatch,
     assert ended.value.code == 0
     said = " ".join(capsys.readouterr().out.split())
     for field, about in Settings.model_fields.items():
-        assert f"--{field.rstrip('_').replace('_', '-')}" in said
+        assert f"--{field.replace('_', '-')}" in said
         assert about.description
         assert " ".join(about.description.split())[:40] in said
 
