@@ -10,7 +10,7 @@ from sidecar.election.record import MAX_TRANSITIONS
 from sidecar.election.requests import Kind
 from sidecar.election.view import State
 from sidecar.runtime.leadership import Leadership, Names
-from sidecar.runtime.runner import OutOfSeason
+from sidecar.runtime.runner import WrongStateError
 from tests.simulation.runners import NoStandBy
 from tests.unit.fake_lease import Api
 from tests.unit.situations import cut, led_by_a
@@ -214,7 +214,7 @@ def test_z_drained_with_the_token_of_another_term_ends_nothing() -> None:
     elector = runner.elector
     elector._election = a.election
     for token in (a.token + 1 if a.token else 0, 0, None):
-        with pytest.raises(OutOfSeason):
+        with pytest.raises(WrongStateError):
             runner.drained(token)
         assert elector._election.state is State.LEADING
     runner.drained(a.token)
@@ -222,7 +222,7 @@ def test_z_drained_with_the_token_of_another_term_ends_nothing() -> None:
     assert due is not None
     assert (due.kind, due.at_ns <= a.now_ns) == (Kind.RELEASE, True)
     elector._election = replace(elector._election, held=None, state=State.FOLLOWING)
-    with pytest.raises(OutOfSeason):
+    with pytest.raises(WrongStateError):
         runner.drained(a.token)
 
 
