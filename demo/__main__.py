@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from types import FrameType
 
-from demo.story import Failed, Story
+from demo.story import DemoError, Story
 
 _PORTS = 3
 _PORTS_APART = 10
@@ -38,7 +38,7 @@ def _tell(story: Story) -> int:
     try:
         story.run()
         story.verdict()
-    except Failed as failed:
+    except DemoError as failed:
         story.screen.stop()
         story.screen.say(f"\nNot as promised:\n{failed}")
         return 1

@@ -16,7 +16,7 @@ CRASH_SECONDS: Final = LEASE_SECONDS + 1.0
 _LOOK_SECONDS: Final = 0.02
 
 
-class Failed(Exception):  # noqa: N818 - it is the demo that failed
+class DemoError(Exception):
     """Something did not happen as it should; str() says what."""
 
 
@@ -41,7 +41,7 @@ class Story:
             self._news.notify_all()
 
     def run(self) -> None:
-        """The whole story. Raises Failed."""
+        """The whole story. Raises DemoError."""
         say = self.screen.say
         say(f"Three sidecars contend for one Lease in a local file: {LEASE_SECONDS} s long, renewed within 3 s, tried every 0.5 s.")
         began_ns = now_ns()
@@ -73,7 +73,7 @@ class Story:
         )
         code = leader.exit_code()
         if code != 0:
-            raise Failed(
+            raise DemoError(
                 f"{leader.name} ended with {'nothing but a kill' if code is None else f'exit code {code}'}:\n{leader.last_words()}"
             )
         self._back(leader)
@@ -106,7 +106,7 @@ class Story:
                 if seat.latest is not None and seat.latest.leads and seat.latest.body["identity"] == sidecar.identity:
                     return sidecar
             time.sleep(_LOOK_SECONDS)
-        raise Failed("no sidecar leads")
+        raise DemoError("no sidecar leads")
 
     def _next_leader(self, since_ns: int, limit_seconds: float, otherwise: str, gone: Sidecar | None = None) -> Answer:
         """The first answer of a long-poll since then that said "you lead". `gone` was ended on purpose, the others must be up."""
@@ -119,12 +119,12 @@ class Story:
                 return told
             self._all_up(gone)
         words = "\n".join(f"{sidecar.name}: {sidecar.last_words()}" for sidecar in self.sidecars)
-        raise Failed(f"{otherwise} within {limit_seconds:.0f} s. The ends of their logs:\n{words}")
+        raise DemoError(f"{otherwise} within {limit_seconds:.0f} s. The ends of their logs:\n{words}")
 
     def _all_up(self, gone: Sidecar | None = None) -> None:
         for sidecar in self.sidecars:
             if sidecar.pid is None and sidecar is not gone:
-                raise Failed(f"{sidecar.name} has ended by itself. The end of its log:\n{sidecar.last_words()}")
+                raise DemoError(f"{sidecar.name} has ended by itself. The end of its log:\n{sidecar.last_words()}")
 
     def _settled(self) -> None:
         """Wait until every process that runs answers, and all name the same leader."""
@@ -140,16 +140,16 @@ class Story:
                 return
             self._all_up()
             time.sleep(_LOOK_SECONDS)
-        raise Failed(f"after {START_SECONDS:.0f} s they do not agree on who leads: {names}")
+        raise DemoError(f"after {START_SECONDS:.0f} s they do not agree on who leads: {names}")
 
     def _pause(self) -> None:
         time.sleep(self._pace_seconds)
 
     def verdict(self) -> None:
-        """Say what was seen. Raises Failed if it was not as promised."""
+        """Say what was seen. Raises DemoError if it was not as promised."""
         faults = self.witness.faults()
         if faults:
-            raise Failed("\n".join(faults))
+            raise DemoError("\n".join(faults))
         self.screen.say(
             f"\nIn {self.witness.answers} answers: at no time two leaders, given deadlines counted in; the fencing token grew each time."
         )

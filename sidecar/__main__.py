@@ -16,32 +16,32 @@ def _run() -> int:
     code = commands.run(sys.argv[1:])
     if code is not None:
         return code
-    from sidecar import open_files  # noqa: PLC0415 - likewise
+    from sidecar import open_files
 
     open_files.raise_limit()
     if why := open_files.too_few():
         sys.stderr.write(f"leader-sidecar: cannot start: {why}\n")
         return 2
-    from sidecar import watchdog  # noqa: PLC0415 - no command needs it, and the watcher needs none of the later imports
+    from sidecar import watchdog  # no command needs it, and the watcher needs none of the later imports
 
     dog = watchdog.Watchdog()
     try:
         dog.begin()
-        from sidecar.settings import checking  # noqa: PLC0415
+        from sidecar.settings import checking
 
         check = checking.begin(sys.argv[1:], _taken)
     except OSError as error:
         why = f"two more processes must be allowed, one that checks the settings and one that watches the loop: {error.strerror}"
         standard_streams.complain(f"leader-sidecar: cannot start: {why}\n")
         return 1
-    from sidecar import process  # noqa: PLC0415 - most of the loading, while the settings are checked
+    from sidecar import process  # most of the loading, while the settings are checked
 
     return process.main(check, dog)
 
 
 def _taken(settings: Mapping[str, str]) -> list[str]:
     """Faults of addresses that cannot be bound; loaded where settings have other faults."""
-    from sidecar.http import listen  # noqa: PLC0415 - likewise
+    from sidecar.http import listen
 
     return listen.taken(settings)
 

@@ -33,7 +33,7 @@ def load_aiohttp() -> None:
     before = {name: os.environ.get(name) for name in _SYSTEMS_CERTIFICATES}
     os.environ.update(dict.fromkeys(before, os.devnull))
     try:
-        import aiohttp.connector  # noqa: F401, PLC0415 - now
+        import aiohttp.connector  # noqa: F401 - now
     finally:
         for name, value in before.items():
             if value is None:

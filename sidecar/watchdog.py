@@ -102,7 +102,7 @@ def _full_pipe() -> tuple[int, int]:
     When the sidecar is PID 1, its exit ends the watcher too, and a part of the traceback that is still in the pipe is lost. So the pipe
     must hold little.
     """
-    import fcntl  # noqa: PLC0415 - likewise
+    import fcntl
 
     try:
         reading, writing = os.pipe2(os.O_CLOEXEC | os.O_DIRECT)
@@ -126,7 +126,7 @@ def _full_pipe() -> tuple[int, int]:
 
 def _watch(beats: int, drain: int, stat: int) -> None:
     """Watch until the sidecar has ended, which closes the pipe of beats."""
-    import select  # noqa: PLC0415 - the sidecar loads it later, with much else
+    import select  # the sidecar loads it later, with much else
 
     os.setsid()  # signals of the terminal, or for the sidecar's process group, are not meant for the watcher
     gc.disable()
@@ -168,7 +168,7 @@ class _Pauses:
 
 def _end(drain: int, line: tuple[bytes, bytes]) -> None:
     """Log the line, then let faulthandler's thread go on, and pass its traceback on until the sidecar has exited."""
-    import time  # noqa: PLC0415 - as above
+    import time
 
     now = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime()).encode()
     _say(now.join(line) + b"\n")
@@ -178,7 +178,7 @@ def _end(drain: int, line: tuple[bytes, bytes]) -> None:
 
 def _say(text: bytes) -> None:
     """Write to standard error if it takes the text at once: a standard error that nobody reads may be why the loop hangs."""
-    import select  # noqa: PLC0415 - as above
+    import select
 
     poll = select.poll()
     poll.register(2, select.POLLOUT)

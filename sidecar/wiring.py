@@ -74,14 +74,14 @@ async def run(settings: Resolved, dog: watchdog.Watchdog) -> None:
 async def _open_store(settings: Resolved, clock: SystemClock) -> "tuple[Store, Access | None]":
     """The store, and the access to its API server for other objects (None for a local store). Sends nothing yet. Raises Unusable."""
     if settings.store.startswith("local:"):
-        from sidecar.local.store import LocalStore, StoreUnusable  # noqa: PLC0415 - sqlite only where it is used
+        from sidecar.local.store import LocalStore, UnusableFileError  # sqlite only where it is used
 
         try:
             return LocalStore(settings.store.removeprefix("local:"), settings.lease_namespace, settings.lease, clock), None
-        except StoreUnusable as error:
+        except UnusableFileError as error:
             raise Unusable(str(error)) from None
-    from sidecar.kubernetes import credentials  # noqa: PLC0415 - loaded ahead, while the settings were checked
-    from sidecar.kubernetes.store import KubernetesStore  # noqa: PLC0415
+    from sidecar.kubernetes import credentials  # loaded ahead, while the settings were checked
+    from sidecar.kubernetes.store import KubernetesStore
 
     try:
         access = await credentials.load(os.environ, tls_strict=settings.tls_strict)
@@ -112,10 +112,10 @@ def _take_sockets(
     faults: list[str] = []
     bound: list[list[socket.socket]] = []
     try:
-        guard = identity.take(settings.lease_namespace, settings.lease, own_identity)
-        if guard is not None:
-            stack.callback(guard.close)
-    except identity.CannotGuard as error:
+        identity_lock = identity.take(settings.lease_namespace, settings.lease, own_identity)
+        if identity_lock is not None:
+            stack.callback(identity_lock.close)
+    except identity.IdentityLockError as error:
         faults.append(str(error))
     for setting, text in (("LEADER_LISTEN", settings.listen), ("LEADER_PROBE_LISTEN", settings.probe_listen)):
         beside = [each for sockets in bound for each in sockets]
@@ -159,7 +159,7 @@ async def _serve(
     runner: Runner, clock: SystemClock, app_sockets: list[socket.socket], probe_sockets: list[socket.socket], served: asyncio.Event
 ) -> None:
     """Serve until cancelled. Then every waiting client gets the final state, and the listeners close last."""
-    from sidecar.http.server import serving  # noqa: PLC0415 - after the settings have been found good
+    from sidecar.http.server import serving  # after the settings have been found good
 
     async with serving(runner, clock, app_sockets, probe_sockets):
         served.set()

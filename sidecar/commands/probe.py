@@ -79,7 +79,7 @@ def _wanted(arguments: list[str]) -> tuple[str, float, list[tuple[str, int, str]
 def _seconds(text: str) -> float:
     if text == DEFAULT_TIMEOUT:
         return 1.0
-    from sidecar.durations import parse_seconds  # noqa: PLC0415 - re, only for those who set it
+    from sidecar.durations import parse_seconds  # re, only for those who set it
 
     try:
         seconds = parse_seconds(text)

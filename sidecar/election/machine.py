@@ -35,7 +35,7 @@ class Election(OwnTerm):
                 return state
             case Answered(outcome):
                 request = state.flight
-                assert request is not None, "an answer without a request"  # noqa: S101 - a bug: no leader rather than two
+                assert request is not None, "an answer without a request"  # a bug: no leader rather than two
                 state = replace(state, flight=None)
                 return (state._remember_token(outcome.record) if isinstance(outcome, Done) else state)._answered(request, outcome, at)
             case Watched(record):

@@ -51,7 +51,7 @@ class OwnTerm(Situation):
         if self.state is not State.FOLLOWING or write.kind is Kind.RENEW or at.now_ns >= deadline_ns:
             return self
         token = write.record.token
-        assert token is not None, "an own write names its token"  # noqa: S101
+        assert token is not None, "an own write names its token"
         held = Held(token, write.record.acquire_time_us, write.record.transitions, deadline_ns)
         return self._move(Cause.TOOK, "resumed its term" if write.kind is Kind.RESUME else "acquired the Lease", held=held)
 

@@ -115,7 +115,7 @@ class Situation:
 
     def free_ns(self) -> int:
         """From when the Lease may be contended for (S6, S7, S9), CLOCK_BOOTTIME; 0 for at once. Needs a record."""
-        assert self.record is not None  # noqa: S101
+        assert self.record is not None
         if self.is_mine() or self.may_resume() or self.last is None or self.is_over():
             return 0
         if not self.record.holder and expiry.is_free(self.record, self.last, self.last_token):
@@ -248,7 +248,7 @@ class Situation:
         me, base, last = self.me, self.record, self.last
         time_us = requests.next_time_us(at.wall_us, base, self.sent_us)
         if kind is Kind.SENTINEL or base is None:
-            assert base is None and kind is Kind.SENTINEL, "a create names no candidate"  # noqa: S101, PT018
+            assert base is None and kind is Kind.SENTINEL, "a create names no candidate"  # noqa: PT018
             return requests.sentinel(
                 me, last.seconds if last else 0, self.last_token, self.held.transitions if self.held else None, time_us
             )
@@ -261,7 +261,7 @@ class Situation:
             return requests.acquire(me, base, self.last_token, seconds, time_us)
         held = self.held
         if held is None:  # S9 b: take over the former process's term as it stands
-            assert kind is Kind.RESUME and base.token is not None  # noqa: S101, PT018
+            assert kind is Kind.RESUME and base.token is not None  # noqa: PT018
             held = Held(base.token, base.acquire_time_us, base.transitions, 0)
         return requests.renew(me, base, held, seconds, time_us)
 

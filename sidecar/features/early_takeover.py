@@ -1,6 +1,6 @@
-"""Early takeover: looks at the Pod of a holder whose renewal is overdue, and tells the election when all its processes have ended (S6 x).
+"""Early takeover: reads the Pod of a holder whose renewal is overdue, and tells the election when all its processes have ended (S6 x).
 
-While renewals come it asks for nothing. What it asks comes out of the election's own budget (L2), and leaves the election its share.
+While renewals come in time it sends nothing. Its requests go through the election's rate limiter, and leave the election its share (L2).
 """
 
 import asyncio
@@ -22,15 +22,15 @@ _log: Final = logging.getLogger(__name__)
 
 OVERDUE_PERIODS: Final = 1.05
 JITTER_PERIODS: Final = 0.1
-"""A renewal is overdue 1.05 to 1.15 retry periods after the last one was seen: spread, so that a group does not ask all at once."""
+"""A renewal is overdue 1.05 to 1.15 retry periods after the last one was seen: at random, so that a group does not ask all at once."""
 WATCH_PERIODS: Final = 10
-"""A watch is begun anew, with a read before it, after so many retry periods: it may have fallen silent."""
+"""After so many retry periods the Pod is read and a new watch opened: the old one may have fallen silent."""
 DENIED_PERIODS: Final = 30
-"""What is refused is tried again after so many."""
+"""After so many retry periods a request that was denied is tried again."""
 
 
 class EarlyTakeover:
-    """One election's. `on_deletion`: a Pod that is not there any more counts as ended, whatever runs on."""
+    """Looks at the holder's Pod, for one election. `on_deletion`: a missing Pod counts as ended, whatever may still run on its node."""
 
     def __init__(self, runner: Runner, pods: Pods, rng: random.Random | None = None, *, on_deletion: bool = False) -> None:
         self._elector, self._candidate, self._clock = runner.elector, runner.candidate, runner.clock
@@ -41,10 +41,10 @@ class EarlyTakeover:
         self._overdue_seconds = 0.0
         self._suspect: HolderPod | None = None
         self._final_uid = ""
-        """Of the last Pod that was seen in a final state: if it is gone by the next read, that is where it went."""
+        """The uid of the last Pod seen in a final state. If the next read finds it missing, it has ended all the same."""
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Look at the holder's Pod whenever a renewal is overdue; until cancelled."""
         while True:
             pod = self._overdue()
             if pod is not None:
@@ -54,7 +54,7 @@ class EarlyTakeover:
     # ---- when ---------------------------------------------------------------------------------------------------------------------
 
     def _left_seconds(self) -> float:
-        """Until the renewal that is known now is overdue; a retry period where there is none to wait for."""
+        """How long until the next renewal is overdue; a retry period where no Pod's end would matter."""
         situation = self._elector.situation()
         pod, last = situation.suspect(), situation.last
         if pod is None or last is None:
@@ -65,13 +65,13 @@ class EarlyTakeover:
         return seconds(last.seen_ns - self._clock.boottime_ns()) + self._overdue_seconds
 
     def _overdue(self) -> HolderPod | None:
-        """The Pod to look at now."""
+        """The Pod of a holder whose renewal is overdue now; None for none."""
         return self._elector.situation().suspect() if self._left_seconds() <= 0 else None
 
-    # ---- what is asked ------------------------------------------------------------------------------------------------------------
+    # ---- requests -----------------------------------------------------------------------------------------------------------------
 
     async def _look(self, pod: HolderPod) -> None:
-        """Read once, then watch for as long as that renewal is the last."""
+        """Read the Pod once, then watch it for as long as its renewal is the last one."""
         wait_seconds = await self._read(pod)
         looking = asyncio.create_task(self._watch(pod, wait_seconds))
         try:
@@ -84,7 +84,7 @@ class EarlyTakeover:
             await asyncio.gather(looking, return_exceptions=True)
 
     async def _watch(self, pod: HolderPod, wait_seconds: float) -> None:
-        """Watch that Pod, and read it when the watch shows its end."""
+        """Watch the Pod, and read it when the watch shows its end."""
         while self._overdue() == pod:
             if wait_seconds:
                 await self._clock.sleep(wait_seconds)
@@ -110,7 +110,7 @@ class EarlyTakeover:
         return Closed(None)
 
     def _may_be_over(self, pod: HolderPod, event: PodEvent) -> bool:
-        """Whether the news calls for a read. What is final stays so, however late it is told."""
+        """Whether the event calls for a read. A final state stays final, however late the watch tells of it."""
         shown = event.pod if isinstance(event, (Found, Removed)) else None
         if pod_termination.has_ended(shown, pod.uid):
             self._final_uid = pod.uid
@@ -119,11 +119,14 @@ class EarlyTakeover:
         return gone and self._is_over_if_gone(pod)
 
     def _is_over_if_gone(self, pod: HolderPod) -> bool:
-        """A Pod that is merely gone may have been deleted by force, and run on: only one that was seen final has ended."""
+        """Whether a missing Pod has ended: only if it was seen in a final state, for a Pod deleted by force may run on."""
         return self._on_deletion or self._final_uid == pod.uid
 
     async def _read(self, pod: HolderPod) -> float:
-        """One quorum read, sent when that record is known: the proof. Seconds to wait before anything else is asked."""
+        """Read the Pod once. The read is a proof, for it is a quorum read that is sent after the renewal was seen.
+
+        Returns the seconds to wait before the next request.
+        """
         if not await self._rate_limiter.acquire(wanted=lambda: self._overdue() == pod):
             return 0
         record = self._elector.situation().record
@@ -145,7 +148,7 @@ class EarlyTakeover:
 
     def _tell(self, pod: HolderPod, renewal: tuple[str, str, int | None, int | None], why: str) -> None:
         self._elector.put(Ended(renewal))
-        if self._elector.situation().is_over():  # else a later one stands by now
+        if self._elector.situation().is_over():  # else a later renewal has been seen by now
             log_move(_log, logging.INFO, "the holder's Pod has ended: contending early", pod=pod.name, uid=pod.uid, why=why)
 
     def _pause_seconds(self, ended: Closed) -> float:

@@ -24,7 +24,7 @@ async def works(
     loops: list[Work] = []
     last: list[Callable[[], Awaitable[None]]] = []
     if settings.app_health_url:
-        from sidecar.features import app_health  # noqa: PLC0415 - only where it is used
+        from sidecar.features import app_health
 
         probe = app_health.HTTPProbe(settings.app_health_url, settings.app_health_timeout, runner.clock)
         stack.push_async_callback(probe.close)
@@ -33,37 +33,37 @@ async def works(
     drains_long = settings.drains_long and bool(pod.namespace and pod.name and pod.uid)
     if access is None or not (settings.asks_for_pods or drains_long):
         return loops, last
-    from sidecar.kubernetes.client import Client  # noqa: PLC0415 - likewise
+    from sidecar.kubernetes.client import Client
 
     client = await Client.connect(access, settings.renew_deadline)
     stack.push_async_callback(client.close)
-    from sidecar.features.grace_period import Grace  # noqa: PLC0415 - likewise
+    from sidecar.features.grace_period import Grace
 
     grace = Grace(pod, runner.candidate.drain_timeout_seconds)
     if drains_long and not (settings.pod_label or settings.pod_condition):  # which see the Pod anyway
-        from sidecar.kubernetes.pods import KubernetesPods  # noqa: PLC0415 - likewise
+        from sidecar.kubernetes.pods import KubernetesPods
 
         loops.append(grace.look_once(runner, KubernetesPods(client, pod.namespace)))
     if settings.follows:
-        from sidecar.features.pod_status import OwnPod  # noqa: PLC0415 - likewise
+        from sidecar.features.pod_status import PodStatus
 
         on = {"label": settings.pod_label, "condition": settings.pod_condition, "events": settings.events}
-        own = OwnPod(pod, client, runner, **on, seen=grace.look)
-        loops.append(own.run())
-        last.append(own.finish)
+        pod_status = PodStatus(pod, client, runner, **on, seen=grace.look)
+        loops.append(pod_status.run())
+        last.append(pod_status.finish)
     if settings.early_takeover or settings.rollout_handover:
-        from sidecar.features import own_deletion  # noqa: PLC0415 - likewise
-        from sidecar.kubernetes.pods import KubernetesPods  # noqa: PLC0415
+        from sidecar.features import own_deletion
+        from sidecar.kubernetes.pods import KubernetesPods
 
         own_pods = KubernetesPods(client, pod.namespace)  # the rights of both allow this read
         loops.append(own_deletion.look_once(runner, own_pods, pod))
         if settings.early_takeover:
-            from sidecar.features.early_takeover import EarlyTakeover  # noqa: PLC0415 - likewise
+            from sidecar.features.early_takeover import EarlyTakeover
 
             pods = KubernetesPods(client, settings.lease_namespace)
             loops.append(EarlyTakeover(runner, pods, on_deletion=settings.early_takeover_on_deletion).run())
     if settings.rollout_handover:
-        from sidecar.features.rollout_handover import Yielding  # noqa: PLC0415 - likewise
+        from sidecar.features.rollout_handover import RolloutHandover
 
-        loops.append(Yielding(runner, client, pod).run())
+        loops.append(RolloutHandover(runner, client, pod).run())
     return loops, last

@@ -1,4 +1,4 @@
-"""Events on the Lease (events.k8s.io/v1): became leader, stopped leading and why, resigned. For people; nothing waits for them."""
+"""Events on the Lease (events.k8s.io/v1): became leader, stopped leading and why, resigned. For people: no part waits for an Event."""
 
 import asyncio
 from collections import deque
@@ -10,17 +10,19 @@ from sidecar.election.record import JSON, format_time
 from sidecar.election.store import Denied
 from sidecar.election.view import State
 from sidecar.escaping import cut_bytes, plain
-from sidecar.features.retry import Asking, Clash, Refused
+from sidecar.features.retry import DeniedByConflict, Failure, Retry
 from sidecar.kubernetes import resource
 from sidecar.kubernetes.resource import Resource
 
 CONTROLLER: Final = "leader-sidecar"
+"""The Events' reportingController."""
 WHAT: Final = "events"
+"""The line of `/readyz?verbose` that tells of Events that cannot be written."""
 
 QUEUE: Final = 16
-"""Events that wait for an API server that is away; the newest are kept."""
+"""The most Events that wait while the API server does not answer; the newest are kept."""
 _MAX_BASE_CHARS: Final = 200
-"""Of the Lease's name in an Event's, which has 253 at most (RFC 1123)."""
+"""The most characters of the Lease's name within the Event's, which has 253 at most (RFC 1123)."""
 _MAX_INSTANCE_CHARS: Final = 128
 """A Pod's name is ASCII: its characters are bytes, which the API server counts."""
 _MAX_NOTE_BYTES: Final = 1024
@@ -28,33 +30,36 @@ _MAX_NOTE_BYTES: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Happening:
+class LeaseEvent:
     """One Event, before it is written."""
 
     name: str
     time_us: int
     type: str
-    """Normal, or Warning where nobody asked for it."""
+    """Normal, or Warning where the leadership was lost unasked."""
     reason: str
     action: str
     note: str
 
 
-class Recorder:
-    """Writes what it hears of one election. Dropped: what the API server refuses, and the oldest where more than QUEUE wait."""
+class EventRecorder:
+    """Writes an Event for each move of one election into or out of leading.
 
-    def __init__(self, lease: Resource, process: str, asking: Asking) -> None:
+    An Event that the API server denies is dropped, and so is the oldest where more than QUEUE wait.
+    """
+
+    def __init__(self, lease: Resource, process: str, retry: Retry) -> None:
         self._lease = lease
-        self._pod = asking.pod
+        self._pod = retry.pod
         self._process = process
-        self._asking = asking
-        self._queue: deque[Happening] = deque(maxlen=QUEUE)
-        self._heard = asyncio.Event()
+        self._retry = retry
+        self._queue: deque[LeaseEvent] = deque(maxlen=QUEUE)
+        self._wanted = asyncio.Event()
         self._count = 0
         self._pauses = False
 
-    def hear(self, before: Election, after: Election) -> None:
-        """The election has moved from one state to another; returns at once."""
+    def on_transition(self, before: Election, after: Election) -> None:
+        """Queue an Event for a move from one state to another; returns at once."""
         who = self._pod.name
         if after.state is State.LEADING and after.held is not None:
             self._put("Normal", "BecameLeader", "Acquire", f"{who} became leader with fencing token {after.held.token}: {after.why}")
@@ -67,64 +72,64 @@ class Recorder:
             self._put("Normal" if asked else "Warning", "StoppedLeading", action, f"{who} stopped leading: {after.why}")
 
     def is_pending(self) -> bool:
-        """Whether something is to be written soon: not while a repeat waits for its turn."""
+        """Whether an Event is about to be written: not while a repeat waits for its turn."""
         return bool(self._queue) and not self._pauses
 
     async def run(self) -> None:
-        """Write until cancelled."""
+        """Write the queued Events, until cancelled."""
         failures = 0
         while True:
             while not self._queue:
-                self._heard.clear()
-                await self._heard.wait()
-            happening = self._queue[0]
-            refused = await self._write(happening)
-            if refused is None or isinstance(refused, Denied):  # refused once is refused for good: the next one is tried anew
+                self._wanted.clear()
+                await self._wanted.wait()
+            event = self._queue[0]
+            refused = await self._write(event)
+            if refused is None or isinstance(refused, Denied):  # an Event that is denied once is dropped
                 failures = 0
-                if self._queue and self._queue[0] is happening:
+                if self._queue and self._queue[0] is event:
                     self._queue.popleft()
                 continue
             failures += 1
             self._pauses = True
-            await self._asking.pause(failures, refused)
+            await self._retry.pause(failures, refused)
             self._pauses = False
 
     def _put(self, kind: str, reason: str, action: str, note: str) -> None:
         self._count += 1
         base = self._lease.name[:_MAX_BASE_CHARS].rstrip("-.")
-        name = f"{base}.{self._process}.{self._count}"  # the same again in a repeat: it is written once
+        name = f"{base}.{self._process}.{self._count}"  # a repeat has the same name: the Event is written once
         self._queue.append(
-            Happening(name, self._asking.clock.wall_us(), kind, reason, action, cut_bytes(plain(note, len(note)), _MAX_NOTE_BYTES))
+            LeaseEvent(name, self._retry.clock.wall_us(), kind, reason, action, cut_bytes(plain(note, len(note)), _MAX_NOTE_BYTES))
         )
-        self._heard.set()
+        self._wanted.set()
 
-    async def _write(self, happening: Happening) -> Refused | None:
-        """One Event; why it was not written."""
-        found = await self._asking.ask("get", self._lease)
-        # By its uid `kubectl describe` finds the Events; where the Lease cannot be read they go without.
+    async def _write(self, event: LeaseEvent) -> Failure | None:
+        """Write one Event. Returns why it failed; None where it was written."""
+        found = await self._retry.request("get", self._lease)
+        # `kubectl describe` finds Events by the Lease's uid. Where the Lease cannot be read, the Event is written without one.
         metadata = found.get("metadata") if isinstance(found, dict) else None
         uid = metadata.get("uid") if isinstance(metadata, dict) else None
-        refused: Refused | None = None
+        refused: Failure | None = None
         if isinstance(found, (dict, Denied)):
-            made = await self._asking.ask("create", resource.events(self._lease.namespace), self._event(happening, uid))
-            refused = made if not isinstance(made, (dict, Clash)) else None
+            made = await self._retry.request("create", resource.events(self._lease.namespace), self._event(event, uid))
+            refused = made if not isinstance(made, (dict, DeniedByConflict)) else None
         else:
             refused = found
-        self._asking.status.note(WHAT, refused, passes=False)
+        self._retry.status.note(WHAT, refused, passes=False)
         return refused
 
-    def _event(self, happening: Happening, lease_uid: object) -> JSON:
+    def _event(self, event: LeaseEvent, lease_uid: object) -> JSON:
         regarding = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "namespace": self._lease.namespace, "name": self._lease.name}
         related = {"apiVersion": "v1", "kind": "Pod", "namespace": self._pod.namespace, "name": self._pod.name, "uid": self._pod.uid}
         return {
             "apiVersion": "events.k8s.io/v1",
             "kind": "Event",
-            "metadata": {"name": happening.name, "namespace": self._lease.namespace},
-            "eventTime": format_time(happening.time_us),
-            "type": happening.type,
-            "reason": happening.reason,
-            "action": happening.action,
-            "note": happening.note,
+            "metadata": {"name": event.name, "namespace": self._lease.namespace},
+            "eventTime": format_time(event.time_us),
+            "type": event.type,
+            "reason": event.reason,
+            "action": event.action,
+            "note": event.note,
             "regarding": regarding | ({"uid": lease_uid} if isinstance(lease_uid, str) else {}),
             "related": related,
             "reportingController": CONTROLLER,

@@ -1,8 +1,8 @@
-"""After a SIGTERM while the application may act: whether the own Pod is being deleted, which says that the application has ended (S11).
+"""After a SIGTERM while the application may act: reads whether the own Pod is being deleted. If so, the application has ended (S11).
 
-A kubelet stops the native sidecars of a Pod after all its containers. That a Pod is not being deleted says nothing: the end of a Job, an
-eviction and a node's shutdown set no deletionTimestamp. Where another native sidecar is in the Pod, it may be the one that acts, and a
-deletion says nothing either: this one cannot tell which of them is stopped first.
+That holds for a native sidecar, which a kubelet stops after all regular containers of the Pod. A Pod without deletionTimestamp proves
+nothing: the end of a Job, an eviction and a node's shutdown set none. Nor does a deletion where the Pod has another native sidecar: that
+sidecar may be the application, and may end later.
 """
 
 import logging
@@ -18,7 +18,7 @@ _log: Final = logging.getLogger(__name__)
 
 
 async def look_once(runner: Runner, pods: Pods, pod: Pod) -> None:
-    """Wait for such a SIGTERM, read the own Pod, and release where it is being deleted."""
+    """Wait for such a SIGTERM, read the own Pod once, and release if the Pod is being deleted."""
     await runner.waits_for_app.wait()
     await runner.rate_limiter.acquire()
     outcome = await pods.read(pod.name, runner.candidate.request_limit_seconds)
@@ -28,7 +28,7 @@ async def look_once(runner: Runner, pods: Pods, pod: Pod) -> None:
 
 
 def is_deleted(pod: Any, uid: str) -> bool:
-    """Whether this is the Pod with that uid, it is being deleted, and no native sidecar but this one is in it. Total on any JSON."""
+    """Whether `pod`, any JSON, is the Pod with that uid, is being deleted, and has this native sidecar only."""
     if not pod_termination.is_pod(pod, uid) or not pod["metadata"].get("deletionTimestamp"):
         return False
     spec = pod.get("spec")

@@ -6,7 +6,7 @@ from typing import Any, Final, Protocol
 from sidecar.clock import ns, seconds
 from sidecar.election.record import JSON, format_time
 from sidecar.election.store import Unknown
-from sidecar.features.retry import Asking, Refused
+from sidecar.features.retry import Failure, Retry
 from sidecar.kubernetes import resource
 from sidecar.kubernetes.client import STRATEGIC_MERGE_PATCH
 from sidecar.runtime.leadership import Leadership
@@ -94,25 +94,25 @@ class Mark:
     """
 
     def __init__(
-        self, kind: Kind, asking: Asking, leadership: Leadership, told: Callable[[], None], seen: Callable[[JSON], None] = lambda _: None
+        self, kind: Kind, retry: Retry, leadership: Leadership, told: Callable[[], None], seen: Callable[[JSON], None] = lambda _: None
     ) -> None:
         self._kind = kind
-        self._asking = asking
+        self._retry = retry
         self._leadership = leadership
-        self._clock = asking.clock
+        self._clock = retry.clock
         self._told, self._seen = told, seen
-        pod = asking.pod
+        pod = retry.pod
         self._resource = resource.pod(pod.namespace, pod.name, kind.subresource)
         self._looked = not kind.looks_first
         self._shown: bool | None = None
         """The mark that the Pod is known to have."""
-        self._asks = self._pauses = False
+        self._is_patching = self._pauses = False
         self._settled_ns: int | None = self._clock.boottime_ns() + ns(SETTLE_SECONDS)
         """When to look at the Pod once more; None where no patch can still land late."""
 
     def is_awaited(self) -> bool:
         """Whether the mark is expected to be right soon, so that a release should wait for it; not while a repeat waits for its turn."""
-        return not self._pauses and (self._asks or self._shown is not self._leads())
+        return not self._pauses and (self._is_patching or self._shown is not self._leads())
 
     async def run(self) -> None:
         """Follow the answer until cancelled, or until the leadership is closed."""
@@ -122,24 +122,24 @@ class Mark:
             if self._shown is answer.is_leader:
                 await self._leadership.wait(answer.version, self._until_settled_seconds())
                 continue
-            refused = await self._ask(leads=answer.is_leader)
+            refused = await self._patch(leads=answer.is_leader)
             failures = failures + 1 if refused is not None else 0
             if refused is not None:
                 await self._pause(failures, refused)
 
-    async def _ask(self, *, leads: bool) -> Refused | None:
+    async def _patch(self, *, leads: bool) -> Failure | None:
         """Send one patch; None where it was well, else why it failed."""
-        body: JSON = {"metadata": {"uid": self._asking.pod.uid}}  # immutable, so an earlier or later Pod of that name is refused: HTTP 422
+        body: JSON = {"metadata": {"uid": self._retry.pod.uid}}  # immutable, so an earlier or later Pod of that name is refused: HTTP 422
         looks = not self._looked
         if not looks:
             patch = self._kind.patch(self._clock.wall_us(), leads=leads)
             body = patch | {"metadata": {**_object(patch.get("metadata")), **body["metadata"]}}
-        self._asks = True
+        self._is_patching = True
         try:
-            found = await self._asking.ask("patch", self._resource, body, STRATEGIC_MERGE_PATCH)
+            found = await self._retry.request("patch", self._resource, body, STRATEGIC_MERGE_PATCH)
         finally:
-            self._asks = False
-        refused: Refused | None = found if not isinstance(found, dict) else None
+            self._is_patching = False
+        refused: Failure | None = found if not isinstance(found, dict) else None
         if isinstance(found, dict):
             self._looked, self._shown = True, self._kind.shown(found)
             self._seen(found)
@@ -149,13 +149,13 @@ class Mark:
             self._forget()
             self._settled_ns = self._clock.boottime_ns() + ns(SETTLE_SECONDS)
         self._pauses = refused is not None
-        self._asking.status.note(self._kind.what, refused, passes=False)
+        self._retry.status.note(self._kind.what, refused, passes=False)
         self._told()
         return refused
 
-    async def _pause(self, failures: int, why: Refused) -> None:
+    async def _pause(self, failures: int, why: Failure) -> None:
         try:
-            await self._asking.pause(failures, why)
+            await self._retry.pause(failures, why)
         finally:
             self._pauses = False
 

@@ -1,4 +1,7 @@
-"""The own Pod: its label, its condition, and Events on the Lease, each off by default. They follow the answer and hold up no election."""
+"""Shows the leadership in the own Pod's label and condition, and in Events on the Lease. Each is off by default.
+
+All three follow the answer. None of them can hold up the election, but for the short wait of a release (`Elector.hold_release`).
+"""
 
 import asyncio
 import logging
@@ -7,9 +10,9 @@ from typing import Final
 
 from sidecar.clock import ns
 from sidecar.election.record import JSON
-from sidecar.features.lease_events import Recorder
+from sidecar.features.lease_events import EventRecorder
 from sidecar.features.pod_marks import Condition, Kind, Label, Mark
-from sidecar.features.retry import Asking
+from sidecar.features.retry import Retry
 from sidecar.kubernetes import resource
 from sidecar.kubernetes.client import Client
 from sidecar.runtime.identity import Pod
@@ -18,27 +21,28 @@ from sidecar.runtime.runner import Runner
 _log: Final = logging.getLogger(__name__)
 
 LAST_SECONDS: Final = 0.2
-"""What is under way when the election has ended gets so long: a native sidecar has 2 s in all."""
+"""How long requests that are under way at the end of the election may still take; a native sidecar has 2 s in all."""
 _LOOK_SECONDS: Final = 0.01
+"""The time between two checks of whether they have ended."""
 
 
-class OwnPod:
-    """All that is wanted of the three, over one election."""
+class PodStatus:
+    """The label, the condition and the Events of one election, as far as the settings ask for them."""
 
-    def __init__(  # noqa: PLR0913 - three parts, each of them off or on
+    def __init__(  # noqa: PLR0913 - three features, each of them off or on
         self, pod: Pod, client: Client, runner: Runner, *, label: bool, condition: bool, events: bool,
         seen: Callable[[JSON], None] = lambda _: None,
     ) -> None:  # fmt: skip
-        """`seen` is told of the own Pod, as the API server shows it."""
+        """`seen` is called with the own Pod, as the answer to each patch shows it."""
         self._runner, self._clock = runner, runner.clock
         names, me = runner.leadership.names, runner.candidate
-        asking = Asking(client, pod, runner.status, runner.clock, me, longest_wait_seconds=self._longest_wait_seconds)
+        retry = Retry(client, pod, runner.status, runner.clock, me, longest_wait_seconds=self._longest_wait_seconds)
         kinds: list[Kind] = [*([Label()] if label else []), *([Condition(f"{names.namespace}/{names.lease}")] if condition else [])]
         told = runner.hold_release(self._is_awaited)
-        self._marks = [Mark(kind, asking, runner.leadership, told, seen) for kind in kinds]
-        self._recorder = Recorder(resource.lease(names.namespace, names.lease), me.process, asking) if events else None
+        self._marks = [Mark(kind, retry, runner.leadership, told, seen) for kind in kinds]
+        self._recorder = EventRecorder(resource.lease(names.namespace, names.lease), me.process, retry) if events else None
         if self._recorder is not None:
-            runner.status.transition_listeners.append(self._recorder.hear)
+            runner.status.transition_listeners.append(self._recorder.on_transition)
 
     async def run(self) -> None:
         """Follow the answer until cancelled."""
@@ -49,7 +53,7 @@ class OwnPod:
                 group.create_task(self._kept(self._recorder.run))
 
     async def finish(self) -> None:
-        """The election has ended: let what is under way come to its end, LAST_SECONDS at most, and not where it is to leave at once."""
+        """After the election: wait for requests under way, LAST_SECONDS at most; not at all in a process that is to leave at once."""
         end_ns = self._clock.boottime_ns() + ns(LAST_SECONDS)
         while not self._runner.left and self._clock.boottime_ns() < end_ns and self._is_pending():
             await self._clock.sleep(_LOOK_SECONDS)
@@ -67,6 +71,6 @@ class OwnPod:
         while True:
             try:
                 return await part()
-            except Exception:  # noqa: BLE001 - what is optional must not end an election, be it a bug
-                _log.exception("a bug in what follows the answer; the election goes on")
+            except Exception:  # noqa: BLE001 - an optional feature must not end an election, not even by a bug
+                _log.exception("a bug in what shows the leadership on the Pod; the election goes on")
                 await self._clock.sleep(self._runner.candidate.retry_period_seconds)

@@ -1,4 +1,4 @@
-"""What the optional parts ask of the API server: each outcome in the store's words, and one pace for all that is repeated (L2)."""
+"""Requests of the optional features to the API server: typed outcomes, and one pace for all repeats together (L2)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,26 +15,26 @@ from sidecar.runtime.identity import Pod
 from sidecar.runtime.status import Status
 
 LONGEST_PAUSE_PERIODS: Final = 4
-"""Repeats are ever further apart, up to this many retry periods: after an outage it is soon right again."""
+"""Repeats are further and further apart, up to this many retry periods: soon after an outage all is right again."""
 LONGEST_DENIED_PERIODS: Final = 15
-"""Where a right is missing somebody has to grant it first; it is noticed without a restart."""
+"""The same for a request that was denied: an administrator has to grant the right first. No restart is needed after that."""
 
 LIMIT_SECONDS: Final = 2.0
-"""The longest a request may take: the next answer is written after it, not beside it."""
+"""The longest that a request may take: a later change of the answer waits until the request before it has ended."""
 
 
 @dataclass(frozen=True, slots=True)
-class Clash(Denied):
-    """HTTP 409: what was to be created is there, or others write it too often."""
+class DeniedByConflict(Denied):
+    """HTTP 409: the object to be created exists already, or other programs write the object too often."""
 
 
-Refused = Denied | Busy | Unknown
+Failure = Denied | Busy | Unknown
 
 
-class Asking:
-    """Requests that never raise, and the pace at which failed ones are repeated; one for all parts of an election."""
+class Retry:
+    """Sends requests, and paces the repeats of those that fail. The features of one election share one."""
 
-    def __init__(  # noqa: PLR0913 - each is what some part needs
+    def __init__(  # noqa: PLR0913 - each is what some feature needs
         self, client: Client, pod: Pod, status: Status, clock: Clock, me: Candidate, *, longest_wait_seconds: Callable[[], float]
     ) -> None:
         self.pod = pod
@@ -45,10 +45,10 @@ class Asking:
         self._period_seconds = me.retry_period_seconds
         self._limit_seconds = min(LIMIT_SECONDS, me.request_limit_seconds)
         self._repeat_ns = 0
-        """No repeat before, of whichever part."""
+        """No feature repeats a request before this moment (CLOCK_BOOTTIME)."""
 
-    async def ask(self, verb: str, resource: Resource, body: JSON | None = None, patch_type: str = MERGE_PATCH) -> JSON | Refused:
-        """The object as the server has it now, or why not."""
+    async def request(self, verb: str, resource: Resource, body: JSON | None = None, patch_type: str = MERGE_PATCH) -> JSON | Failure:
+        """Send one request. Returns the object as the server has it now, or why it failed; never raises."""
         found = await self._client.request(verb, resource, body, patch_type=patch_type, limit_seconds=self._limit_seconds)
         match found:
             case Received(shown):
@@ -56,13 +56,16 @@ class Asking:
             case NotFound(message):
                 return Denied(f"not there: {resource.asked(verb)}: {message}")
             case Conflicted(message):
-                return Clash(f"refused: {resource.asked(verb)}: {message}")
+                return DeniedByConflict(f"refused: {resource.asked(verb)}: {message}")
             case Unknown(message):
                 return Unknown(f"{verb}: {message}")
         return found
 
-    async def pause(self, failures: int, why: Refused) -> None:
-        """Return when what has failed `failures` times in a row may be tried again: all parts together once a retry period."""
+    async def pause(self, failures: int, why: Failure) -> None:
+        """Wait until a request that has failed `failures` times in a row may be repeated.
+
+        All features together repeat one request per retry period at most.
+        """
         longest = LONGEST_DENIED_PERIODS if isinstance(why, Denied) else LONGEST_PAUSE_PERIODS
         pause_seconds = self._period_seconds * min(2.0 ** min(failures - 1, 10), longest)
         asked_seconds = why.retry_after_seconds if isinstance(why, Busy) else 0.0

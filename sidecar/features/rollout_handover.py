@@ -1,8 +1,8 @@
-"""Hands the leadership over to a Pod of the current revision, so that a rollout that waits for it goes on. Off by default.
+"""Hands the leadership over to a Pod of the current revision, so that a rollout that waits for that Pod goes on. Off by default.
 
-It looks only while this candidate leads, and asks only as often as the election's own budget allows (L2). That it yields, and to which
-revision, it first writes into the Lease, beside what the election keeps there, conditional on what it has read (S5): whoever leads next, of
-an old revision because the current one has crashed, does not yield to that one again for a while.
+It looks only while this candidate leads, and only as often as the election's rate limiter allows (L2). Before it hands over it writes the
+revision and the time into an annotation of the Lease, on condition that the Lease still has the version that was read (S5). If Pods of that
+revision crash, and a Pod of an old one leads again, that leader reads the annotation and does not hand over once more for a while.
 """
 
 import json
@@ -23,27 +23,28 @@ from sidecar.kubernetes.resource import Resource
 from sidecar.kubernetes.responses import Answer, Received
 from sidecar.logs import move as log_move
 from sidecar.runtime.identity import Pod
-from sidecar.runtime.runner import OutOfSeason, Runner
+from sidecar.runtime.runner import Runner, WrongStateError
 
 YIELDED_ANNOTATION: Final = "leader-sidecar/yielded"
-"""On the Lease: JSON `{"to", "revision", "at"}`, the Pod and its revision, and when by the API server's clock."""
+"""The annotation on the Lease: JSON `{"to", "revision", "at"}`: the Pod, its revision, and the time by the API server's clock."""
 LOOK_SECONDS: Final = 10.0
+"""The shortest time between two looks."""
 REST_PERIODS: Final = 2
-"""Retry periods between two looks for each request of the former: half of what the budget allows is left to the election."""
+"""For each request of a look so many retry periods pass until the next look: the election keeps half of what the rate limiter allows."""
 AGAIN_SECONDS: Final = 600
-"""At most once a revision in this time."""
+"""In this time one handover to a revision at most."""
 MOST: Final = 100
-"""Objects of a list: of Pods one is enough."""
+"""The most objects that a list asks for: one Pod that can lead is enough."""
 PROBLEM: Final = "rollout-handover"
-"""Its line in `/readyz?verbose`."""
+"""The line of `/readyz?verbose` that tells why a look decided nothing."""
 
 _US: Final = 1_000_000
 
 _log: Final = logging.getLogger(__name__)
 
 
-class _CannotTell(Exception):  # noqa: N818 - said to a person
-    """This look tells nothing; the next one may."""
+class _UndecidedError(Exception):
+    """This look decides nothing, for a request failed or an object is not as expected; the next look may."""
 
     def __init__(self, why: Denied | Busy | Unknown) -> None:
         super().__init__(why)
@@ -52,19 +53,20 @@ class _CannotTell(Exception):  # noqa: N818 - said to a person
 
 @dataclass(frozen=True, slots=True)
 class _Current:
-    """The current revision of the own Pod's owner, where the own Pod is of another one."""
+    """The current revision of the own Pod's owner, where the own Pod is of an older revision."""
 
     revision: str
-    """No other revision of any owner is called so: the owner's kind and uid, and what tells its revisions apart."""
+    """A name that is unique among all owners: the owner's kind and uid, and the revision's hash or number."""
     selector: str
+    """The label selector of the Pods that may be of that revision."""
     owner: Owner
-    """Of the Pods of that revision: for a Deployment's it is one of several ReplicaSets, and this is the Deployment."""
+    """The owner of the Pods of that revision; for the Pods of a ReplicaSet it is the Deployment above."""
     number: str = ""
-    """A Deployment's revision, as its annotation has it."""
+    """A Deployment's revision, from its annotation; "" for other owners."""
 
 
 def is_barred(annotation: str, revision: str, now_us: int) -> bool:
-    """Whether that revision was yielded to less than ten minutes ago, by anyone. Junk bars nothing."""
+    """Whether any leader handed over to `revision` less than AGAIN_SECONDS ago. An annotation that cannot be read bars nothing."""
     try:
         found = strict_loads(annotation) if annotation else None
     except (ValueError, RecursionError):
@@ -73,8 +75,8 @@ def is_barred(annotation: str, revision: str, now_us: int) -> bool:
     return at_us is not None and abs(now_us - at_us) < AGAIN_SECONDS * _US
 
 
-class Yielding:
-    """The looks of one sidecar."""
+class RolloutHandover:
+    """Looks for a Pod of the current revision while this candidate leads, and hands over to it."""
 
     def __init__(self, runner: Runner, client: Client, pod: Pod) -> None:
         self._runner, self._client, self._pod = runner, client, pod
@@ -83,25 +85,26 @@ class Yielding:
         names = runner.leadership.names
         self._lease = resource.lease(names.namespace, names.lease)
         self._me: JSON | None = None
-        """The own Pod as it was first seen: its owner and its revision stay."""
+        """The own Pod as it was first read: its owner and its revision never change."""
         self._now_us = 0
         """The API server's clock, as of its last answer."""
         self._asked = 0
+        """Requests of this look so far."""
 
     async def run(self) -> None:
-        """Look for ever."""
+        """Look again and again, until cancelled."""
         while True:
             await self._clock.sleep(max(LOOK_SECONDS, await self.look()))
 
     async def look(self) -> float:
-        """One look, while this candidate leads; how long to wait before the next one, in seconds."""
+        """Look once, if this candidate leads. Returns how long to wait before the next look, in seconds."""
         if not self._leadership.read().is_leader:
             return 0.0
         self._asked, asked_seconds = 0, 0.0
         try:
             await self._look()
             self._status.note(PROBLEM, None)
-        except _CannotTell as failure:
+        except _UndecidedError as failure:
             self._status.note(PROBLEM, failure.why)
             asked_seconds = self._runner.situation().asked_seconds(failure.why)
         return max(asked_seconds, self._asked * REST_PERIODS * self._candidate.retry_period_seconds)
@@ -113,9 +116,8 @@ class Yielding:
             return
         container = revisions.sidecar_container(me)
         if not container:
-            raise _CannotTell(
-                Denied("the own Pod does not tell which container the sidecar is: LEADER_ROLLOUT_HANDOVER must stand in its env itself")
-            )
+            why = "the own Pod does not tell which container the sidecar is: LEADER_ROLLOUT_HANDOVER must stand in its env itself"
+            raise _UndecidedError(Denied(why))
         pods = await self._list(self._resource("", "pods"), current.selector)
         waiting = Waiting(container, self._now_us, self._candidate.lease_duration_seconds * _US)
         for pod in sorted((pod for pod in pods if revisions.can_lead(pod, waiting)), key=revisions.name):
@@ -128,11 +130,11 @@ class Yielding:
     async def _own_pod(self) -> JSON:
         pod = await self._get(self._resource("", "pods", self._pod.name))
         if revisions.uid(pod) != self._pod.uid:
-            raise _CannotTell(Denied(f"the Pod {self._pod.name} has another uid than POD_UID says: {self._pod.uid}"))
+            raise _UndecidedError(Denied(f"the Pod {self._pod.name} has another uid than POD_UID says: {self._pod.uid}"))
         return pod
 
     async def _current(self, me: JSON) -> _Current | None:
-        """None where the own Pod is of the current revision, or its owner's controller has not yet said which that is."""
+        """The current revision. None where the own Pod is of it, or where the owner's status does not yet tell which revision it is."""
         match owner := revisions.controller(me):
             case Owner("ReplicaSet"):
                 return await self._of_deployment(owner)
@@ -146,7 +148,7 @@ class Yielding:
             case _:
                 self._me = None
                 what = f"{owner.kind} {owner.name}" if owner is not None else "nothing of the group apps"
-                raise _CannotTell(Denied(f"the own Pod belongs to {what}: only a Deployment, StatefulSet or DaemonSet has revisions"))
+                raise _UndecidedError(Denied(f"the own Pod belongs to {what}: only a Deployment, StatefulSet or DaemonSet has revisions"))
         if not revisions.is_settled(found) or current in ("", revisions.label(me, revisions.REVISION_HASH)):
             return None
         narrowed = f"{revisions.selector(found)},{revisions.REVISION_HASH}={current}"
@@ -156,7 +158,7 @@ class Yielding:
         own = await self._owner(replica_set)
         owner = revisions.controller(own)
         if owner is None or owner.kind != "Deployment":
-            raise _CannotTell(Denied(f"the ReplicaSet {replica_set.name} belongs to no Deployment: it has no revisions"))
+            raise _UndecidedError(Denied(f"the ReplicaSet {replica_set.name} belongs to no Deployment: it has no revisions"))
         found = await self._owner(owner)
         number = revisions.annotation(found, revisions.DEPLOYMENT_REVISION)
         if not revisions.is_settled(found) or number in ("", revisions.annotation(own, revisions.DEPLOYMENT_REVISION)):
@@ -165,15 +167,15 @@ class Yielding:
         return _Current(f"{owner.kind}/{owner.uid}/{number}", others, owner, number)
 
     async def _owner(self, owner: Owner) -> JSON:
-        """An owner as it is now; another one of its name is none."""
+        """Read an owner. Another object of the same name, with another uid, is not that owner."""
         found = await self._get(self._resource("apps", f"{owner.kind.lower()}s", owner.name))
         if revisions.uid(found) != owner.uid:
             self._me = None
-            raise _CannotTell(Unknown(f"{owner.kind} {owner.name} is not the one that made this Pod"))
+            raise _UndecidedError(Unknown(f"{owner.kind} {owner.name} is not the one that made this Pod"))
         return found
 
     async def _is_of(self, pod: object, current: _Current) -> bool:
-        """Whether a Pod of the selection is of the current revision and of the same owner."""
+        """Whether a Pod that the selector finds is of the current revision and of the same owner."""
         owner = revisions.controller(pod)
         if owner is None or not current.number:
             return owner == current.owner
@@ -185,8 +187,8 @@ class Yielding:
     # ---- handing over -------------------------------------------------------------------------------------------------------------
 
     async def _hand_over(self, to: str, revision: str) -> None:
-        """Remember it in the Lease, then resign; no resignation that is not remembered."""
-        await self._rate_limiter.acquire(2)  # both at once: between them the next renewal would make another version
+        """Write the handover into the Lease, then resign in favour of the Pod `to`. If the write fails, do not resign."""
+        await self._rate_limiter.acquire(2)  # both at once: a renewal in between would change the version
         lease = await self._ask("get", self._lease)
         barred = is_barred(revisions.annotation(lease, YIELDED_ANNOTATION), revision, self._now_us)
         if barred or _holder(lease) != self._candidate.identity:
@@ -196,7 +198,7 @@ class Yielding:
         await self._ask("patch", self._lease, {"metadata": metadata})
         try:
             self._runner.resign(None, to)
-        except OutOfSeason:  # it has ended by itself meanwhile
+        except WrongStateError:  # the term has ended meanwhile
             return
         log_move(_log, logging.INFO, "yielding to the current revision", to=to, revision=revision)
 
@@ -215,7 +217,7 @@ class Yielding:
         return items if isinstance(items, list) else []
 
     async def _ask(self, verb: str, what: Resource, body: JSON | None = None, query: dict[str, str] | None = None) -> JSON:
-        """What is received. Raises _CannotTell. The rate limiter has allowed it."""
+        """Send a request that the rate limiter has allowed. Returns the object; raises _UndecidedError where there is none."""
         self._asked += 1
         limit_seconds = self._candidate.request_limit_seconds
         found = await self._client.request(verb, what, body, query=query, limit_seconds=limit_seconds)
@@ -224,8 +226,8 @@ class Yielding:
                 self._now_us = _date_us(found.answer)
                 return found.object
             case Denied() | Busy():
-                raise _CannotTell(found)
-        raise _CannotTell(Unknown(f"{what.asked(verb)}: {found.message}"))
+                raise _UndecidedError(found)
+        raise _UndecidedError(Unknown(f"{what.asked(verb)}: {found.message}"))
 
 
 def _holder(lease: JSON) -> object:
@@ -234,8 +236,8 @@ def _holder(lease: JSON) -> object:
 
 
 def _date_us(answer: Answer) -> int:
-    """The API server's clock, by its own word (RFC 9110 section 6.6.1): no local clock is compared with its times."""
+    """The API server's clock, from the Date of its answer (RFC 9110 section 6.6.1): only that clock is compared with its timestamps."""
     try:
         return round(parsedate_to_datetime(answer.headers.get("Date", "")).astimezone(UTC).timestamp()) * _US
     except (ValueError, TypeError, OverflowError):
-        raise _CannotTell(Unknown("an answer without a Date: how long a Pod has been there cannot be told")) from None
+        raise _UndecidedError(Unknown("an answer without a Date: how long a Pod has been there cannot be told")) from None

@@ -9,7 +9,7 @@ from typing import Final
 from aiohttp import hdrs, web
 
 from sidecar.escaping import plain
-from sidecar.http.errors import Refused
+from sidecar.http.errors import RefusedError
 
 SCHEME: Final = "http"
 _DEFAULT_PORT: Final = 80
@@ -54,7 +54,7 @@ def parse_origin(text: str) -> Authority | None:
 def written(request: web.BaseRequest) -> str | None:
     """The authority as the request writes it. That of an absolute target counts, not Host's (RFC 9112 3.2.2). None only in HTTP/1.0.
 
-    Raises Refused (421) where the target is of another scheme.
+    Raises RefusedError (421) where the target is of another scheme.
     """
     target = request.raw_path
     if target.startswith("/") or target == "*":
@@ -64,15 +64,15 @@ def written(request: web.BaseRequest) -> str | None:
         return target  # CONNECT has an authority for its target
     if absolute["scheme"].lower() != SCHEME:
         message = f"the target's scheme {plain(absolute['scheme'], 50)!r} is not this listener's: http alone is"
-        raise Refused(HTTPStatus.MISDIRECTED_REQUEST, message)
+        raise RefusedError(HTTPStatus.MISDIRECTED_REQUEST, message)
     return absolute["authority"]
 
 
 def of(request: web.BaseRequest) -> Authority | None:
     """The request's authority; None only in HTTP/1.0.
 
-    Raises Refused: 400 where Host, or the target's authority, is not one (RFC 9112 3.2); 421 for a target of another scheme. The parser
-    refuses two Hosts, and HTTP/1.1 without one.
+    Raises RefusedError: 400 where Host, or the target's authority, is not one (RFC 9112 3.2); 421 for a target of another
+    scheme. The parser refuses two Hosts, and HTTP/1.1 without one.
     """
     host, text = request.headers.get(hdrs.HOST), written(request)
     if host is not None and host is not text:
@@ -83,5 +83,6 @@ def of(request: web.BaseRequest) -> Authority | None:
 def _parsed(what: str, text: str) -> Authority:
     found = parse(text)
     if found is None:
-        raise Refused(HTTPStatus.BAD_REQUEST, f"the {what} '{plain(text, 200)}' is none: write a name or an address, and a port if need be")
+        message = f"the {what} '{plain(text, 200)}' is none: write a name or an address, and a port if need be"
+        raise RefusedError(HTTPStatus.BAD_REQUEST, message)
     return found

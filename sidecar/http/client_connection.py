@@ -27,7 +27,7 @@ class Connection(Intake):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """As aiohttp's. With a limit of 0 bytes the transport calls `pause_writing` as soon as the kernel takes no more."""
         super().connection_made(transport)
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - of a stream socket
+        assert isinstance(transport, asyncio.Transport)  # of a stream socket
         self.wire = transport
         transport.set_write_buffer_limits(high=0)
         self._listener.opened(self)

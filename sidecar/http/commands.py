@@ -14,9 +14,9 @@ from sidecar.durations import ALLOWED, parse_seconds
 from sidecar.election.record import format_time
 from sidecar.escaping import cut
 from sidecar.http.connections import Connections
-from sidecar.http.errors import Refused
+from sidecar.http.errors import RefusedError
 from sidecar.http.responses import leader_response
-from sidecar.runtime.runner import OutOfSeason, Runner
+from sidecar.runtime.runner import Runner, WrongStateError
 
 MAX_OUT_SECONDS: Final = 24 * 3600.0
 BODY_SECONDS: Final = 10.0
@@ -35,8 +35,8 @@ def routes(runner: Runner, clock: Clock, connections: Connections) -> list[web.R
     def answer(request: web.Request, command: Callable[[], None], more: Callable[[], dict[str, object]] = dict) -> web.Response:
         try:
             command()
-        except OutOfSeason as error:
-            raise Refused(HTTPStatus.CONFLICT, str(error)) from None
+        except WrongStateError as error:
+            raise RefusedError(HTTPStatus.CONFLICT, str(error)) from None
         return leader_response(connections.read(request), more=more())
 
     async def drained(request: web.Request) -> web.Response:
@@ -66,12 +66,13 @@ def _out(runner: Runner, clock: Clock) -> dict[str, object]:
 
 async def _body(request: web.Request) -> bytes:
     if request.query_string:
-        raise Refused(HTTPStatus.BAD_REQUEST, "a command takes no query: what it is told stands in the body")
+        raise RefusedError(HTTPStatus.BAD_REQUEST, "a command takes no query: what it is told stands in the body")
     try:
         async with asyncio.timeout(BODY_SECONDS):
             return await request.read()
     except TimeoutError:
-        raise Refused(HTTPStatus.REQUEST_TIMEOUT, f"the body did not come within {BODY_SECONDS:g} s", {"Connection": "close"}) from None
+        late = f"the body did not come within {BODY_SECONDS:g} s"
+        raise RefusedError(HTTPStatus.REQUEST_TIMEOUT, late, {"Connection": "close"}) from None
 
 
 def _fields(body: bytes, known: set[str], allowed: str) -> dict[str, Any]:
@@ -81,9 +82,9 @@ def _fields(body: bytes, known: set[str], allowed: str) -> dict[str, Any]:
     try:
         found = json.loads(body.decode(), object_pairs_hook=_once, parse_constant=_no_number)
     except (ValueError, RecursionError):
-        raise Refused(HTTPStatus.BAD_REQUEST, f"the body is not JSON: {allowed}") from None
+        raise RefusedError(HTTPStatus.BAD_REQUEST, f"the body is not JSON: {allowed}") from None
     if not isinstance(found, dict) or not set(found) <= known:
-        raise Refused(HTTPStatus.BAD_REQUEST, f"the body does not fit: {allowed}")
+        raise RefusedError(HTTPStatus.BAD_REQUEST, f"the body does not fit: {allowed}")
     return found
 
 
@@ -102,7 +103,7 @@ def _no_number(text: str) -> float:
 def _token(fields: dict[str, Any]) -> int | None:
     token = fields.get("token", 0)
     if isinstance(token, bool) or not isinstance(token, int):
-        raise Refused(HTTPStatus.BAD_REQUEST, f"the body does not fit: {_DRAINED}")
+        raise RefusedError(HTTPStatus.BAD_REQUEST, f"the body does not fit: {_DRAINED}")
     return fields.get("token")
 
 
@@ -116,7 +117,7 @@ def _out_seconds(fields: dict[str, Any]) -> float | None:
     except ValueError:
         out_seconds = float("nan")
     if not 0 <= out_seconds <= MAX_OUT_SECONDS:
-        raise Refused(HTTPStatus.BAD_REQUEST, f"for={cut(repr(text), 100)} is of no use: write {ALLOWED}, as text, 24h at most")
+        raise RefusedError(HTTPStatus.BAD_REQUEST, f"for={cut(repr(text), 100)} is of no use: write {ALLOWED}, as text, 24h at most")
     return out_seconds
 
 
@@ -124,7 +125,7 @@ def _successor(fields: dict[str, Any]) -> str:
     """The successor that the release names (`to`); "" where the body names none."""
     name = fields.get("to", "")
     if "to" in fields and not (isinstance(name, str) and len(name) <= MAX_NAME_CHARS and re.fullmatch(NAME, name) and _is_text(name)):
-        raise Refused(
+        raise RefusedError(
             HTTPStatus.BAD_REQUEST, f"to={cut(repr(name), 100)} is of no use: the name of a Pod, or the identity of its candidate"
         )
     return str(name)

@@ -30,7 +30,7 @@ class Connections:
 
     def read(self, request: web.Request) -> Answer:
         """The answer to this request, at this moment. A true answer's deadline is remembered, and so is its connection."""
-        answer = self._leadership.read(give=True)
+        answer = self._leadership.read(promise_deadline=True)
         self.asks += 1
         if answer.is_leader and request.transport is not None:
             self._told.add(request.transport)

@@ -20,7 +20,7 @@ _OTHER_VERSION: Final = ("Invalid HTTP version", "Pause on PRI/Upgrade")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-class Refused(Exception):  # noqa: N818 - an answer, not a fault
+class RefusedError(Exception):
     """Raised to answer a request with an error."""
 
     def __init__(self, status: HTTPStatus, message: str, headers: dict[str, str] | None = None) -> None:
@@ -41,7 +41,7 @@ async def as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Answer whatever goes wrong in a route in JSON; no client sees a traceback."""
     try:
         return await handler(request)
-    except Refused as refused:
+    except RefusedError as refused:
         return refusal(refused.status, str(refused), refused.headers)
     except web.HTTPException as error:
         status = HTTPStatus(error.status)

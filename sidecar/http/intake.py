@@ -15,7 +15,7 @@ from aiohttp.http_parser import HttpRequestParser
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import _ErrInfo
 
-from sidecar.http.errors import Refused
+from sidecar.http.errors import RefusedError
 from sidecar.http.limits import (
     LIGHT_BYTES,
     LIGHT_FIELDS,
@@ -34,7 +34,7 @@ _READ: Final = memoryview(bytearray(MAX_HEAD_BYTES))
 """The buffer into which all connections read from their sockets: each takes its bytes out at once."""
 
 
-class _Unfit(Refused, web.RequestPayloadError):
+class _UnfitBodyError(RefusedError, web.RequestPayloadError):
     """A body was refused while it came in; raised in the handler that reads it."""
 
 
@@ -145,7 +145,7 @@ class Intake(web.RequestHandler, asyncio.BufferedProtocol):
         if before + end > MAX_HEAD_BYTES:
             self.refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"the head of the request is too large: {MAX_HEAD_BYTES} bytes at most")
             return b""
-        assert self._parser is not None  # noqa: S101 - until the connection is lost
+        assert self._parser is not None  # until the connection is lost
         if not before:
             self._parser.feed_data(b"")  # after a request that offers h2c it is still paused, and would lose these bytes
         count = self._request_count
@@ -216,7 +216,7 @@ class Intake(web.RequestHandler, asyncio.BufferedProtocol):
     def _spoil(self, body: StreamReader, status: HTTPStatus, message: str) -> None:
         """Give up a body: the handler that reads it gets the error, and the connection ends."""
         self._body, self._deaf, self._refused = None, True, True
-        body.set_exception(_Unfit(status, message))
+        body.set_exception(_UnfitBodyError(status, message))
 
     def _weigh(self, *, queued: bool = False) -> None:
         """The request is a large one: refuse it where too many large ones are held already."""

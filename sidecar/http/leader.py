@@ -12,7 +12,7 @@ from sidecar.durations import ALLOWED, parse_seconds
 from sidecar.escaping import plain, to_json
 from sidecar.http.client_connection import Connection
 from sidecar.http.connections import Connections
-from sidecar.http.errors import Refused
+from sidecar.http.errors import RefusedError
 from sidecar.http.limits import UNBOUNDED, Limits
 from sidecar.http.responses import HEADERS, etag, leader_response, named, not_modified
 from sidecar.runtime.leadership import Answer, Leadership
@@ -64,13 +64,13 @@ class Waiting:
         return not_modified(answer) if "*" in tags or etag(answer) in tags else leader_response(answer)
 
     async def _park(self, request: web.Request, version: str, wait_seconds: float) -> None:
-        """Wait while the version is `version`. Raises Refused where too many polls wait already."""
+        """Wait while the version is `version`. Raises RefusedError where too many polls wait already."""
         if wait_seconds <= 0 or self._leadership.version() != version:
             return
         await _throw_body_away(request)
         if self.polls >= (limit := min(MAX_PARKED, self._limits.polls)):
             message = f"{limit} polls are waiting already: close some, or ask again without wait"
-            raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, message, {"Retry-After": "1"})
+            raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, message, {"Retry-After": "1"})
         self.polls += 1
         try:
             with self.connections.waits(request):
@@ -93,7 +93,7 @@ class Waiting:
         await _throw_body_away(request)
         if self.streams >= (limit := min(MAX_STREAMS, self._limits.streams)):
             message = f"{limit} streams are open already: close some, or poll /leader"
-            raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, message, {"Retry-After": "1"})
+            raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, message, {"Retry-After": "1"})
         headers = HEADERS | {"Content-Type": "text/event-stream"}
         response = web.StreamResponse(headers=headers)
         self.streams += 1
@@ -177,13 +177,14 @@ async def _throw_body_away(request: web.Request) -> None:
                 if read > MAX_BODY_BYTES:
                     raise web.HTTPRequestEntityTooLarge(MAX_BODY_BYTES)
     except TimeoutError:
-        raise Refused(HTTPStatus.REQUEST_TIMEOUT, f"the body did not come within {BODY_SECONDS:g} s", {"Connection": "close"}) from None
+        late = f"the body did not come within {BODY_SECONDS:g} s"
+        raise RefusedError(HTTPStatus.REQUEST_TIMEOUT, late, {"Connection": "close"}) from None
 
 
 def _flag(request: web.Request, name: str) -> bool:
     text = request.query.get(name, "0")
     if text not in {"0", "1"}:
-        raise Refused(HTTPStatus.BAD_REQUEST, f"{name}='{plain(text, 100)}' is of no use: write {name}=1, or leave it out")
+        raise RefusedError(HTTPStatus.BAD_REQUEST, f"{name}='{plain(text, 100)}' is of no use: write {name}=1, or leave it out")
     return text == "1"
 
 
@@ -195,7 +196,7 @@ def _wait_seconds(text: str | None, *, asked: bool) -> float:
         return min(parse_seconds(text), MAX_WAIT_SECONDS)
     except ValueError:
         message = f"wait='{plain(text, 100)}' is of no use: write {ALLOWED}; what is longer than 10m counts as 10m"
-        raise Refused(HTTPStatus.BAD_REQUEST, message) from None
+        raise RefusedError(HTTPStatus.BAD_REQUEST, message) from None
 
 
 def _tags(headers: Sequence[str]) -> frozenset[str]:

@@ -113,7 +113,7 @@ class Listener:
 
     async def _connect(self, client: socket.socket) -> None:
         loop, server = asyncio.get_running_loop(), self._server
-        assert server is not None  # noqa: S101 - it accepts
+        assert server is not None  # it accepts
         if client.family == getattr(socket, "AF_UNIX", None):
             client_sockets.bound(client)  # a connection over TCP inherits this from the listening socket
         settings = server._kwargs  # noqa: SLF001 - the settings that the runner was given

@@ -32,7 +32,7 @@ def handler(runner: Runner, clock: Clock, waiting: Waiting) -> Callable[[web.Req
             return _metrics(runner, clock, waiting)
 
     async def metrics(_: web.Request) -> web.Response:
-        from prometheus_client import CollectorRegistry, generate_latest  # noqa: PLC0415 - heavy, and not everyone scrapes
+        from prometheus_client import CollectorRegistry, generate_latest  # heavy, and not everyone scrapes
 
         registry = CollectorRegistry()
         registry.register(Collector())
@@ -42,7 +42,7 @@ def handler(runner: Runner, clock: Clock, waiting: Waiting) -> Callable[[web.Req
 
 
 def _metrics(runner: Runner, clock: Clock, waiting: Waiting) -> "Iterator[Metric]":
-    from prometheus_client.metrics_core import (  # noqa: PLC0415 - as above
+    from prometheus_client.metrics_core import (
         CounterMetricFamily,
         GaugeMetricFamily,
         HistogramMetricFamily,

@@ -12,10 +12,10 @@ from aiohttp import HttpVersion10, HttpVersion11, hdrs, web
 
 from sidecar.http import authority
 from sidecar.http.authority import Authority
-from sidecar.http.errors import MAX_BODY_BYTES, TOO_LARGE, VERSIONS, Refused, refusal
+from sidecar.http.errors import MAX_BODY_BYTES, TOO_LARGE, VERSIONS, RefusedError, refusal
 
 Check = Callable[[web.BaseRequest, Authority | None], None]
-"""A check of a request and its authority. Raises Refused."""
+"""A check of a request and its authority. Raises RefusedError."""
 
 _SPOKEN: Final = (HttpVersion11, HttpVersion10)
 _MAX_LENGTH_DIGITS: Final = 20
@@ -30,20 +30,20 @@ class Request(web.Request):
         headers["X-Content-Type-Options"] = "nosniff"
 
 
-def speak(server: web.Server, application: web.Application, guard: Check | None = None) -> None:
-    """Check each request on the connections that `server` takes from now on. `guard` refuses clients that may not ask this listener."""
+def speak(server: web.Server, application: web.Application, only_from: Check | None = None) -> None:
+    """Check each request on the connections that `server` takes from now on. `only_from` refuses clients that may not ask this listener."""
     handle = server.request_handler
 
     async def checked(request: web.BaseRequest) -> web.StreamResponse:
-        assert isinstance(request, Request)  # noqa: S101 - of the factory below
+        assert isinstance(request, Request)  # of the factory below
         try:
             _check_version(request)
             asked = authority.of(request)
-            if guard is not None:
-                guard(request, asked)
+            if only_from is not None:
+                only_from(request, asked)
             _check_body(request)
             _check_expectation(request)
-        except Refused as refused:
+        except RefusedError as refused:
             answer = refusal(refused.status, str(refused), refused.headers)
             answer.force_close()  # the next bytes may be the body of the refused request
             return answer
@@ -57,7 +57,7 @@ def _check_version(request: Request) -> None:
     """Refuse another version of HTTP (RFC 9110 15.6.6), with an answer in HTTP/1.1 (2.5)."""
     if request._version not in _SPOKEN:  # noqa: SLF001 - `version` is cached once it was read, and the status line would repeat it
         request._version = HttpVersion11  # noqa: SLF001
-        raise Refused(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, VERSIONS)
+        raise RefusedError(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, VERSIONS)
 
 
 def _check_body(request: Request) -> None:
@@ -65,15 +65,15 @@ def _check_body(request: Request) -> None:
     headers = request.headers
     if hdrs.CONTENT_ENCODING in headers and not all(map(_is_identity, headers.getall(hdrs.CONTENT_ENCODING))):
         message = "a body with a Content-Encoding is not read here: send it as it is, or none"
-        raise Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, message, {"Accept-Encoding": "identity"})
+        raise RefusedError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, message, {"Accept-Encoding": "identity"})
     transfer = headers.get(hdrs.TRANSFER_ENCODING)
     # HTTP/1.0 has no Transfer-Encoding: a request of 1.0 with one has faulty framing (RFC 9112 6.1).
     if transfer is not None and (transfer.lower() != "chunked" or request.version == HttpVersion10):
-        raise Refused(HTTPStatus.BAD_REQUEST, "the body cannot be read: of Transfer-Encoding HTTP/1.1's chunked alone is understood")
+        raise RefusedError(HTTPStatus.BAD_REQUEST, "the body cannot be read: of Transfer-Encoding HTTP/1.1's chunked alone is understood")
     # Before the parser computes with the length: it takes the largest number that it can hold for no body at all.
     length = headers.get(hdrs.CONTENT_LENGTH)
     if length is not None and (len(length) > _MAX_LENGTH_DIGITS or int(length) > MAX_BODY_BYTES):
-        raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, TOO_LARGE)
+        raise RefusedError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, TOO_LARGE)
 
 
 def _is_identity(codings: str) -> bool:
@@ -84,4 +84,4 @@ def _check_expectation(request: Request) -> None:
     """Refuse every expectation but 100-continue (RFC 9110 10.1.1). aiohttp sends the 100, and none to HTTP/1.0."""
     headers = request.headers
     if hdrs.EXPECT in headers and any(expected.lower() not in {"", "100-continue"} for expected in headers.getall(hdrs.EXPECT)):
-        raise Refused(HTTPStatus.EXPECTATION_FAILED, "of Expect 100-continue alone is understood")
+        raise RefusedError(HTTPStatus.EXPECTATION_FAILED, "of Expect 100-continue alone is understood")

@@ -60,7 +60,7 @@ async def serving(
             await listener.end()
 
 
-async def _run(application: web.Application, guard: Check | None, listener: Listener, sockets: list[socket.socket]) -> web.AppRunner:
+async def _run(application: web.Application, only_from: Check | None, listener: Listener, sockets: list[socket.socket]) -> web.AppRunner:
     server = web.AppRunner(
         application,
         handle_signals=False,
@@ -74,7 +74,7 @@ async def _run(application: web.Application, guard: Check | None, listener: List
         auto_decompress=False,  # no body with a coding is read
     )
     await server.setup()
-    assert server.server is not None  # noqa: S101 - it has been set up
-    speak(server.server, application, guard)
+    assert server.server is not None  # it has been set up
+    speak(server.server, application, only_from)
     listener.start(server.server, sockets)
     return server

@@ -239,9 +239,9 @@ def _in_cluster(environ: Mapping[str, str], service_account: Path) -> Access:
 
 
 async def _kubeconfig(environ: Mapping[str, str]) -> Access:
-    from sidecar.kubernetes.kubeconfig import paths, select  # noqa: PLC0415
-    from sidecar.kubernetes.kubeconfig_cluster import configuration  # noqa: PLC0415 - see the top
-    from sidecar.kubernetes.kubeconfig_user import User  # noqa: PLC0415
+    from sidecar.kubernetes.kubeconfig import paths, select
+    from sidecar.kubernetes.kubeconfig_cluster import configuration
+    from sidecar.kubernetes.kubeconfig_user import User
 
     files, clock = paths(environ), SystemClock()
 

@@ -8,6 +8,7 @@ import base64
 import binascii
 import json
 import ssl
+from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import quote_plus
 
@@ -19,7 +20,6 @@ LIMIT_SECONDS: Final = 30.0
 _US: Final = NS_PER_SECOND // 1000
 _EARLY_US: Final = 10 * _US
 """So long before its end an id-token counts as ended, as in client-go."""
-_FORBIDDEN: Final = 403
 
 _kept: Final[dict[str, tuple[str, str]]] = {}
 """By a kubeconfig's refresh-token: the id-token that the issuer gave for it, and the next refresh-token."""
@@ -59,8 +59,8 @@ def _ends_us(token: str, config: Fields, field: str) -> int:
 
 
 async def _refresh(config: Fields, refresh_token: str, clock: Clock) -> dict[str, Any]:
-    import aiohttp  # noqa: PLC0415 - see the top
-    from kubernetes_asyncio.config.openid import OpenIDRequestor  # noqa: PLC0415
+    import aiohttp
+    from kubernetes_asyncio.config.openid import OpenIDRequestor
 
     trusted = _trusted(config)
     client = {"client_id": config.text("client-id"), "client_secret": config.text("client-secret")}
@@ -82,7 +82,7 @@ async def _refresh(config: Fields, refresh_token: str, clock: Clock) -> dict[str
             try:
                 return await super()._post(known, url, data=data)
             except aiohttp.ClientResponseError as error:
-                if error.status > _FORBIDDEN:
+                if error.status > HTTPStatus.FORBIDDEN:
                     raise
             async with session() as unknown:
                 return await super()._post(unknown, url, data=data | {name: value for name, value in client.items() if value})

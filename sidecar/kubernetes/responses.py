@@ -1,4 +1,4 @@
-"""What the API server's answers mean: HTTP status and body -> typed outcomes. Total: any answer gives an outcome.
+"""What an answer of the API server means: HTTP status and body become a typed outcome. Every answer, even junk, gives an outcome.
 
 Statuses and the Status object: Kubernetes API conventions, "HTTP Status codes" and "Response Status Kind".
 """
@@ -7,34 +7,30 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import Any, Final
 
-from sidecar.election.record import JSON, Record, parse
+from sidecar.election.record import JSON, MAX_DURATION_SECONDS, Record, parse
 from sidecar.election.store import Busy, Denied, Unknown
 from sidecar.kubernetes.credentials import one_line
 from sidecar.kubernetes.resource import LEASES, Resource
 
-OK: Final = 200
-CREATED: Final = 201
-UNAUTHORIZED: Final = 401
-FORBIDDEN: Final = 403
-NOT_FOUND: Final = 404
-CONFLICT: Final = 409
-TOO_MANY_REQUESTS: Final = 429
-NOT_VALID: Final = frozenset({400, 405, 413, 415, 422})
-"""Statuses of a request that is not valid, so nothing was written."""
+NOT_VALID: Final = frozenset({
+    HTTPStatus.BAD_REQUEST, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+})  # fmt: skip
+"""Statuses of a request that is not valid: nothing was written."""
 NO_RIGHT: Final = " cannot create resource "
-"""The API server's words where no authorizer allows a create; an admission policy that refuses a create has other words."""
+"""The API server's words where no authorizer allows a create. An admission policy that denies a create has other words."""
 CURE: Final = (
     "the Lease is missing: apply it, or add the right to create it, k8s/components/create (Argo CD, for one, leaves Leases out by default)"
 )
 
-LONGEST_RETRY_AFTER_SECONDS: Final = 3600.0
-"""A longer Retry-After is cut to this: a follower that obeyed it would be gone for good."""
-
+LONGEST_RETRY_AFTER_SECONDS: Final = float(MAX_DURATION_SECONDS)
+"""A longer Retry-After is cut to this: a follower that obeyed it would never contend again."""
 
 MAX_REASON_CHARS: Final = 400
-"""Room for an admission policy's refusal, which names the policy, its binding and what is wrong."""
+"""The most characters of the server's reason: an admission policy's denial names the policy, its binding and the fault."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +43,7 @@ class Answer:
 
     @property
     def reason(self) -> str:
-        """The server's words: a Status object's message, else the beginning of the body."""
+        """The server's reason: the message of a Status object, else the beginning of the body."""
         found = decode(self.body)
         message = found.get("message") if isinstance(found, dict) else None
         text = one_line(message if isinstance(message, str) else self.body[:2048].decode(errors="replace"), MAX_REASON_CHARS)
@@ -56,7 +52,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """What became of the request, by its answer."""
+    """HTTP 200 or 201 with an object."""
 
     object: JSON
     answer: Answer
@@ -68,12 +64,12 @@ class NotFound:
 
     message: str
     named: bool
-    """It names what it has looked for, as an API server's own 404 does; a proxy's, or one for a wrong path, does not."""
+    """Whether the answer names the kind that was asked for, as the API server's own 404 does; a proxy's 404 does not."""
 
 
 @dataclass(frozen=True, slots=True)
 class Conflicted:
-    """HTTP 409: the version written on is not the newest, or what was to be created is there."""
+    """HTTP 409: the resourceVersion in the request is not the newest, or the object to be created exists already."""
 
     message: str
 
@@ -83,32 +79,32 @@ Reply = Received | Refusal
 
 
 def meaning(resource: Resource, verb: str, answer: Answer) -> Reply:
-    """What `answer` says became of the request. Denied: nothing was written; Unknown: no telling."""
+    """The outcome of a request, by its answer. Denied: nothing was written. Unknown: the request may have been carried out."""
     match answer.status:
-        case 200 | 201:
+        case HTTPStatus.OK | HTTPStatus.CREATED:
             found = decode(answer.body)
             return Received(found, answer) if isinstance(found, dict) else Unknown(f"the answer is no API object: {answer.reason}")
-        case 404 if verb != "create":
+        case HTTPStatus.NOT_FOUND if verb != "create":
             status = decode(answer.body)
             named = isinstance(status, dict) and status.get("reason") == "NotFound" and resource.plural in str(status.get("message"))
             return NotFound(answer.reason, named)
-        case 409:
+        case HTTPStatus.CONFLICT:
             return Conflicted(answer.reason)
     return refusal(resource, verb, answer)
 
 
 def refusal(resource: Resource, verb: str, answer: Answer) -> Denied | Busy | Unknown:
-    """What an answer other than success, 409, and 404 but to a create means."""
+    """The outcome of a request that failed, except for HTTP 409, and for 404 to anything but a create."""
     match answer.status:
-        case 401:
+        case HTTPStatus.UNAUTHORIZED:
             return Denied(f"the API server does not accept the credentials for {resource.asked(verb)}: {answer.reason}")
-        case 403:
+        case HTTPStatus.FORBIDDEN:
             cure = f"{CURE}: " if verb == "create" and resource.rbac == LEASES and NO_RIGHT in answer.reason else ""
             return Denied(f"not allowed: {resource.asked(verb)}: {cure}{answer.reason}")
-        case 404:
+        case HTTPStatus.NOT_FOUND:
             of_a_lease = f'cannot create the Lease: the namespace "{resource.namespace}" is not there'
             return Denied(f"{of_a_lease if resource.rbac == LEASES else f'not there: {resource.asked(verb)}'}: {answer.reason}")
-        case 429:
+        case HTTPStatus.TOO_MANY_REQUESTS:
             return Busy(retry_after_seconds(answer.headers))
         case status if status in NOT_VALID:
             return Denied(f"the API server refuses it as not valid: {verb}: {answer.reason}")
@@ -116,7 +112,7 @@ def refusal(resource: Resource, verb: str, answer: Answer) -> Denied | Busy | Un
 
 
 def lease_in(found: object, resource: Resource) -> Record | None:
-    """The record in `found`, if `found` is the target Lease at some version; else None."""
+    """The record of the Lease in `found`, any JSON; None unless `found` is the Lease `resource` with a resourceVersion."""
     metadata = found.get("metadata") if isinstance(found, dict) and found.get("kind") == "Lease" else None
     if not isinstance(metadata, dict) or metadata.get("name") != resource.name:
         return None
@@ -125,7 +121,7 @@ def lease_in(found: object, resource: Resource) -> Record | None:
 
 
 def decode(body: bytes | bytearray) -> Any:
-    """The JSON value in `body`; None where it is no JSON."""
+    """The JSON value in `body`; None where `body` is no JSON."""
     try:
         return json.loads(body)
     except (ValueError, RecursionError):
@@ -135,7 +131,7 @@ def decode(body: bytes | bytearray) -> Any:
 def retry_after_seconds(headers: Mapping[str, str]) -> float:
     """Retry-After (RFC 9110 section 10.2.3) in seconds; 0 where it is absent or junk.
 
-    A date is compared with the server's own Date: no decision looks at the local wall clock.
+    A Retry-After that is a date is compared with the Date of the same answer, not with the local wall clock.
     """
     text = headers.get("Retry-After", "").strip()
     if text.isascii() and text.isdigit():
@@ -148,6 +144,6 @@ def retry_after_seconds(headers: Mapping[str, str]) -> float:
 
 
 def body_of_create(resource: Resource, content: JSON) -> JSON:
-    """A whole Lease from `lease.merge_patch(record, None)`."""
+    """The body of a create: a whole Lease, from `record.merge_patch(record, None)`."""
     metadata = {**content.get("metadata", {}), "name": resource.name, "namespace": resource.namespace}
     return {**content, "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata}

@@ -11,6 +11,7 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -21,7 +22,7 @@ from sidecar import __version__
 from sidecar.election.record import JSON
 from sidecar.kubernetes import tls
 from sidecar.kubernetes.credentials import Access
-from sidecar.kubernetes.responses import UNAUTHORIZED, Answer
+from sidecar.kubernetes.responses import Answer
 
 MAX_CONNECTIONS: Final = 8
 MAX_BODY_BYTES: Final = 4 * 2**20
@@ -122,7 +123,7 @@ class Transport:
         await self._access.refresh()
         shown = self._access.shown
         async with self._send(request, alone=alone) as response:
-            if response.status != UNAUTHORIZED or not await self._access.renew(shown):
+            if response.status != HTTPStatus.UNAUTHORIZED or not await self._access.renew(shown):
                 yield response
                 return
         # The 401 came before the request was carried out, so the request is carried out once at most.

@@ -6,6 +6,7 @@ present state. So nothing is carried over from one watch to the next, and 410 Go
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from http import HTTPStatus
 from typing import Final
 
 import aiohttp
@@ -14,7 +15,7 @@ from sidecar.election.store import Alive, Busy, Changed, Closed, Deleted, Denied
 from sidecar.escaping import cut
 from sidecar.kubernetes.credentials import one_line
 from sidecar.kubernetes.resource import Resource
-from sidecar.kubernetes.responses import FORBIDDEN, NOT_FOUND, OK, TOO_MANY_REQUESTS, UNAUTHORIZED, Answer, decode, lease_in, refusal
+from sidecar.kubernetes.responses import Answer, decode, lease_in, refusal
 from sidecar.kubernetes.transport import BrokenAnswerError, Transport, read
 
 SHORTEST_SECONDS: Final = 240
@@ -36,7 +37,7 @@ async def watch(transport: Transport, lease: Resource, dice: Callable[[], float]
     why: Why = None
     try:
         async with transport.stream("GET", lease.collection.path, query=query, alone=True) as response:
-            if response.status != OK:
+            if response.status != HTTPStatus.OK:
                 why = refused(lease, await read(response))
             else:
                 yield Opened()
@@ -55,9 +56,9 @@ async def watch(transport: Transport, lease: Resource, dice: Callable[[], float]
 
 def refused(resource: Resource, answer: Answer) -> Why:
     """Why the API server opens no watch."""
-    if answer.status == NOT_FOUND:
+    if answer.status == HTTPStatus.NOT_FOUND:
         return Missing()
-    if answer.status in (UNAUTHORIZED, FORBIDDEN, TOO_MANY_REQUESTS):
+    if answer.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS):
         return refusal(resource, "watch", answer)
     return Unknown(f"watch: {answer.reason}")
 

@@ -30,7 +30,7 @@ Row = tuple[int, bytes]
 """Version and JSON text."""
 
 
-class StoreUnusable(Exception):  # noqa: N818 - said to the user
+class UnusableFileError(Exception):
     """No Lease can be kept at this path: one line that says what is wrong, and what is allowed."""
 
 
@@ -54,8 +54,8 @@ class LeaseFile:
     def open(cls, path: Path, first_version: int, *, make: bool, wait_seconds: float) -> Self:
         """Open the file at `path`; with `make`, make one with mode 0600 where there is none. A new file starts at `first_version`.
 
-        `wait_seconds`: how long to block while another process has the lock. Raises GoneError where there is no file, StoreUnusable where
-        it is no regular file, or another program's.
+        `wait_seconds`: how long to block while another process has the lock. Raises GoneError where there is no file, and
+        UnusableFileError where the file is no regular one, or another program's.
         """
         if make:
             with contextlib.suppress(FileExistsError):
@@ -63,7 +63,7 @@ class LeaseFile:
         elif not path.exists():
             raise GoneError
         if not path.is_file():
-            raise StoreUnusable("what stands there is no file")
+            raise UnusableFileError("what stands there is no file")
         inode = _inode(path)
         # mode=rw makes no file: a file that is removed at this very moment does not come back with other rights.
         sql = sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=wait_seconds, isolation_level=None)
@@ -80,7 +80,7 @@ class LeaseFile:
         sql.text_factory = bytes  # any body can be read, also one that is no UTF-8
         others = sql.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
         if others and sql.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
-            raise StoreUnusable("it is a database of another program")
+            raise UnusableFileError("it is a database of another program")
         # A write-ahead log could be taken for that of a file that has replaced this one; a rollback journal exists only during a write.
         # No write waits for the disk: a crash of the machine ends every process that relied on the write.
         sql.execute("PRAGMA journal_mode = DELETE")

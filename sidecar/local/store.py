@@ -40,10 +40,10 @@ from sidecar.election.store import (
     WatchEvent,
 )
 from sidecar.escaping import cut
-from sidecar.local.file import GoneError, LeaseFile, StoreUnusable, UncertainError, is_busy, said
+from sidecar.local.file import GoneError, LeaseFile, UncertainError, UnusableFileError, is_busy, said
 from sidecar.local.validation import complaint, merged
 
-__all__ = ["LocalStore", "StoreUnusable"]
+__all__ = ["LocalStore", "UnusableFileError"]
 
 POLL_SECONDS: Final = 0.01
 """Between two looks of a watch, so that a change is seen within 20 ms. A look (a stat and a SELECT) takes some 15 µs."""
@@ -63,7 +63,7 @@ class LocalStore(Store):
     """One Lease in one file; several Leases and many processes may share the file. No threads."""
 
     def __init__(self, path: str, namespace: str, name: str, clock: Clock) -> None:
-        """Open the file; a new one gets mode 0600 and an empty Lease. Raises StoreUnusable."""
+        """Open the file; a new one gets mode 0600 and an empty Lease. Raises UnusableFileError."""
         self._path = Path(path).absolute()
         self._key = (namespace, name)
         self._clock = clock
@@ -78,10 +78,10 @@ class LocalStore(Store):
             self._file = self._open(make=True, wait_seconds=START_WAIT_SECONDS)
         except GoneError:
             return  # the file was removed while it was opened: the next call opens the file that stands there then
-        except (sqlite3.Error, OSError, ValueError, StoreUnusable, UncertainError) as error:
+        except (sqlite3.Error, OSError, ValueError, UnusableFileError, UncertainError) as error:
             if not is_busy(error):
                 allowed = "the path must name a file that this program made, or a new one in a folder that is there and writable"
-                raise StoreUnusable(_one_line(f"the store local:{path} cannot be used: {said(error, self._path)}; {allowed}")) from None
+                raise UnusableFileError(_one_line(f"the store local:{path} cannot be used: {said(error, self._path)}; {allowed}")) from None
 
     async def read(self) -> Outcome:
         """The Lease as it stands."""

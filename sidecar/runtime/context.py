@@ -1,4 +1,4 @@
-"""What the parts of one election share. `runner.py` makes it; several elections in one process have one each."""
+"""The objects that the parts of one election share. `runner.py` makes a context for each election of the process."""
 
 import random
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from sidecar.runtime.status import Status
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """One election's own."""
+    """One election's store, clock, candidate and records; no two elections share a context."""
 
     store: Store
     clock: Clock
@@ -23,5 +23,5 @@ class Context:
     status: Status
     history: History
     rate_limiter: RateLimiter
-    """Every request for this election is counted here, but a holder's renewals (L2)."""
+    """Counts every request of this election except a holder's renewals (L2)."""
     random: random.Random

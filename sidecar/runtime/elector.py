@@ -1,7 +1,7 @@
-"""Performs what the election asks for, against a store and a clock: the only place where the election meets asyncio.
+"""The loop of one election: it tells the pure machine what happens, and sends the requests that the machine asks for.
 
-One loop absorbs events in their order; whatever is started beside it, the request under way first of all, is a task
-that only puts events there.
+Here alone the election meets asyncio. One loop absorbs events in their order. Everything else, such as the request under way, runs in
+tasks beside the loop, and a task changes the election by nothing but an event.
 """
 
 import asyncio
@@ -20,16 +20,16 @@ from sidecar.election.store import Outcome, Unknown
 from sidecar.runtime.context import Context
 
 HOLD_SECONDS: Final = 0.2
-"""How long a release waits until the Pod says that it leads no more: some twenty times what a patch takes; the next leader comes within
-300 ms all the same, and a native sidecar that has 2 s left releases in time."""
+"""How long a release waits at most until the Pod's label says that this Pod leads no more. A patch takes a twentieth of that. The next
+leader still comes within 300 ms, and a native sidecar, which has 2 s left at its end, still releases in time."""
 
 _EAGER: Final[dict[str, Any]] = {"eager_start": True} if sys.version_info >= (3, 14) else {}
 LONGEST_TURN_SECONDS: Final = 60.0
-"""The loop turns at least this often, with nothing to do as well: `/livez` can tell that it still does."""
+"""The loop turns at least this often, even with nothing to do: so `/livez` can tell a loop that idles from one that hangs."""
 
 
 class Elector:
-    """One election's loop. What happens reaches it by `put`; what follows from that shows in `situation`, and in the published view."""
+    """The loop of one election. Events come in by `put`; results show in `situation` and in the view that the leadership publishes."""
 
     def __init__(self, context: Context) -> None:
         self._store, self._clock, self._random, self._candidate = context.store, context.clock, context.random, context.candidate
@@ -37,21 +37,21 @@ class Elector:
         self._rate_limiter = context.rate_limiter
         self._election = Election(context.candidate, healthy=not context.candidate.app_has_health)
         self.runs = False
-        """It contends: `run` is under way."""
+        """Whether `run` is under way: this process contends."""
         self.left = False
-        """Told to leave at once, releasing nothing."""
+        """Whether the loop was told to leave at once, releasing nothing."""
         self._beside: dict[asyncio.Task[None], None] = {}
-        """In the order in which they began."""
+        """The tasks beside the loop, in the order in which they began."""
         self._fault: BaseException | None = None
         self._wanted = asyncio.Event()
         self._changed = asyncio.Event()
-        """Set at the next change of the situation, and replaced."""
+        """Set at the next change of the situation, then replaced by a new event."""
         self._holds: list[Callable[[], bool]] = []
         self._untold: deque[tuple[Election, Election]] = deque()
-        """Changes that status and log have not heard of: the election before and after each."""
+        """Changes that status and log have not been told yet: the election before and after each."""
 
     async def run(self) -> None:
-        """Contend until told to step down and leave; return once what stands in our name is released or has run out.
+        """Contend until this candidate is to leave. Return once its own writes in the Lease are released, or have run out.
 
         Cancelled, it leaves the Lease as it stands: the answers turn false with their deadline.
         """
@@ -64,20 +64,20 @@ class Elector:
                 self._send_due()
                 await self._sleep()
                 if self._fault is not None:
-                    raise self._fault  # a bug in a task ends the process: no leader rather than two
+                    raise self._fault  # a bug in a task ends the process: no leader is better than two
         finally:
             self.runs = False
             tasks = list(self._beside)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            # Whoever asks from now on hears that this process leads no more, whatever the Lease says.
+            # From now on every client is told that this process does not lead, whatever stands in the Lease.
             self._absorb(StepDown("the process ends", leaving=True, app_ended=True))
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do this beside the loop: it ends with `run`, and a bug in it ends `run`.
+        """Run `work` in a task beside the loop. The task ends with `run`; an exception in the task ends `run`.
 
-        At once where Python can (3.14 and newer): a write goes out before anybody else has a turn.
+        On Python 3.14 and newer the task starts at once, before any other task: a write goes out with no delay.
         """
         task = self._task(work)
         self._beside[task] = None
@@ -98,16 +98,19 @@ class Elector:
         self._wanted.set()
 
     def hold_release(self, is_awaited: Callable[[], bool]) -> Callable[[], None]:
-        """Have each release wait while any such function says so, HOLD_SECONDS at most. Call what is returned when it may say otherwise."""
+        """Have each release wait while `is_awaited` is true, for HOLD_SECONDS at most. Any number of features may ask for that.
+
+        Returns a function: call it when the result of `is_awaited` may have changed.
+        """
         self._holds.append(is_awaited)
         return self._wanted.set
 
     def situation(self) -> Situation:
-        """What the election knows at this moment."""
+        """What this candidate knows, as of the last event."""
         return self._election
 
     def look(self) -> Situation:
-        """The same, once it has looked at the clock: what was due to end has ended."""
+        """What this candidate knows at this very moment: a term whose deadline has passed has ended."""
         self._absorb(Tick())
         return self._election
 
@@ -121,7 +124,7 @@ class Elector:
         return Moment(self._clock.boottime_ns(), self._clock.wall_us(), 1.0 - self._random.random())
 
     def put(self, event: Event) -> None:
-        """Take it in, and send what is due by it before anybody else has a turn: in a handover each millisecond is without a leader."""
+        """Absorb `event`, and send at once the request that is due by it: in a handover each millisecond passes without a leader."""
         self._change(event)
         self._send_due()
         self._tell()
@@ -132,12 +135,12 @@ class Elector:
         self._tell()
 
     def _tell(self) -> None:
-        """Status and log hear of each change in order, also where a store has answered within the very turn of its request."""
+        """Tell status and log of each change, in order, also where a store answers within the turn that sends its request."""
         while self._untold:
             self._status.absorbed(*self._untold.popleft())
 
     def _change(self, event: Event) -> None:
-        """Every change of state goes through here, and is published before anything is sent; status and log are told later."""
+        """Change the state: every event comes through here. The view is published before any request is sent; `_tell` follows later."""
         before, moment = self._election, self._moment()
         self._election = after = before.absorb(event, moment)
         if after.record is not before.record:
@@ -151,7 +154,7 @@ class Elector:
         self._untold.append((before, after))
 
     def _due(self, now_ns: int) -> Due | None:
-        """What the election asks for; a release may be held, and the end of the term ends that too."""
+        """The request that is due next. A release may be held up (`hold_release`), until the term ends at the latest."""
         election = self._election
         due = election.due(now_ns)
         if due is None or due.kind is not Kind.RELEASE or election.held is None or not any(hold() for hold in self._holds):
@@ -159,7 +162,7 @@ class Elector:
         return replace(due, at_ns=max(due.at_ns, election.release_ns + ns(HOLD_SECONDS)))
 
     async def _sleep(self) -> None:
-        """Wait for an event, for the time of the next request, or for a moment that changes something by itself."""
+        """Wait for an event, for the time of the next request, or for a moment at which the clock alone changes the state."""
         now_ns = self._clock.boottime_ns()
         until_ns = now_ns + ns(LONGEST_TURN_SECONDS)
         due = self._due(now_ns)
@@ -182,7 +185,7 @@ class Elector:
             self._rate_limiter.spend(moment.now_ns)
         self._election = self._election.send(due.kind, moment)
         request = self._election.flight
-        assert request is not None  # noqa: S101 - just sent
+        assert request is not None  # `send` has made it
         self.start(self._perform(request))
 
     async def _perform(self, request: Request) -> None:
@@ -192,7 +195,7 @@ class Elector:
                 outcome = await self._call(request)
         except TimeoutError:
             outcome = Unknown(f"no answer within {limit_seconds:g} s")
-        self._tell()  # what came before this request comes before its answer
+        self._tell()  # earlier changes are told before this answer
         self._status.answered(request, outcome, self._election, self._clock.boottime_ns())
         self._absorb(Answered(outcome))
 

@@ -13,11 +13,11 @@ _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 _NETWORK_NAMESPACE: Final = Path("/proc/self/ns/net")
 
 
-class CannotGuard(Exception):  # noqa: N818 - said to the user
+class IdentityLockError(Exception):
     """The identity's socket cannot be had: whether another process contends under this identity cannot be told."""
 
 
-class IdentityTaken(CannotGuard):
+class IdentityTakenError(IdentityLockError):
     """Another process of this network namespace contends under the same identity for the same Lease."""
 
 
@@ -48,23 +48,23 @@ def take(namespace: str, lease: str, identity: str) -> socket.socket | None:
     """Take the identity for as long as the returned socket is open; None where there are no abstract sockets (not Linux).
 
     The socket's name is an abstract one (unix(7)): it belongs to one network namespace, and the kernel frees it when the process ends, kill
-    -9 included. Raises IdentityTaken, or CannotGuard where the system allows no such socket.
+    -9 included. Raises IdentityTakenError, or IdentityLockError where the system allows no such socket.
     """
     if sys.platform != "linux":
         return None
     digest = hashlib.sha256(f"{namespace}/{lease}/{identity}".encode("utf-8", "surrogatepass")).hexdigest()
-    guard = None
+    lock = None
     try:
-        guard = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
-        guard.bind(f"\0leader-sidecar/{digest}")
+        lock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+        lock.bind(f"\0leader-sidecar/{digest}")
     except OSError as error:
-        if guard is not None:
-            guard.close()
+        if lock is not None:
+            lock.close()
         if error.errno != errno.EADDRINUSE:
             message = f"cannot take the abstract unix socket that keeps a second process of the identity {identity} out: {error.strerror}"
-            raise CannotGuard(f"{message}; the Pod's seccomp or AppArmor profile must allow it") from None
+            raise IdentityLockError(f"{message}; the Pod's seccomp or AppArmor profile must allow it") from None
         message = f"another process here already contends for the Lease {namespace}/{lease} as {identity}"
-        raise IdentityTaken(
+        raise IdentityTakenError(
             f"{message}: one identity belongs to one process; set another LEADER_IDENTITY, or run one sidecar in the Pod"
         ) from None
-    return guard
+    return lock

@@ -119,13 +119,13 @@ class Leadership:
         """The version of an answer that is computed now."""
         return self._version(self._clock.boottime_ns())
 
-    def read(self, *, give: bool = False) -> Answer:
-        """The answer at this moment. With `give` (the app listener) the deadline of a true answer is remembered, to be kept (S11)."""
+    def read(self, *, promise_deadline: bool = False) -> Answer:
+        """The answer at this moment. `promise_deadline`: remember the deadline of a true answer, which an application may act on (S11)."""
         now_ns = self._clock.boottime_ns()
         view = self._view.at(now_ns)
         is_leader = view.state is State.LEADING
         until_ns = _until_ns(view, now_ns)
-        if give and is_leader:
+        if promise_deadline and is_leader:
             self.given_until_ns = max(self.given_until_ns, until_ns)
         names = self.names
         return Answer(

@@ -1,4 +1,4 @@
-"""L2: whatever fails, at most one request per retry period on average, and five in any second, beside the holder's renewals."""
+"""The limit on requests (L2): one per retry period on average, and five in any second, whatever fails. A holder's renewals are exempt."""
 
 from collections import deque
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from sidecar.clock import MIN_SLEEP_SECONDS, NS_PER_SECOND, Clock, ns, seconds
 
 BURST: Final = 5
 KEPT_REQUESTS: Final = 2
-"""What all that runs beside the election leaves it of each burst: to take the Lease, and to read once more if that met a conflict."""
+"""Requests of each burst that are reserved for the election: one acquisition, and one read after a conflict."""
 
 
 class RateLimiter:
@@ -17,22 +17,22 @@ class RateLimiter:
     def __init__(self, period_seconds: float, clock: Clock) -> None:
         self._period_ns, self._clock = ns(period_seconds), clock
         self._full_ns = 0
-        """When the bucket is full again: each request puts it a period further off."""
+        """When the bucket is full again: each request moves this a retry period further off."""
         self._recent: deque[int] = deque([-NS_PER_SECOND] * BURST, maxlen=BURST)
 
     def opens_ns(self, requests: int = 1) -> int:
-        """From when the next request may go, or so many at once, BURST at most."""
+        """From when the next `requests` may be sent at once, BURST at most."""
         return max(self._full_ns - (BURST - requests) * self._period_ns, self._recent[requests - 1] + NS_PER_SECOND)
 
     def spend(self, now_ns: int) -> None:
-        """Count a request that goes now. The election itself calls it; all else calls `acquire`."""
+        """Count a request that is sent now. Only the elector calls this; every other part calls `acquire`."""
         self._full_ns = max(self._full_ns, now_ns) + self._period_ns
         self._recent.append(now_ns)
 
     async def acquire(self, requests: int = 1, *, leaving: int = KEPT_REQUESTS, wanted: Callable[[], bool] = lambda: True) -> bool:
-        """Wait until so many requests may go at once and leave the election so many (L2); count them, for they go now.
+        """Wait until `requests` may be sent at once, with `leaving` more left for the election (L2). Count them, and return True.
 
-        `wanted` is asked after the waiting: where it says no, nothing is counted, and the answer is False.
+        Where `wanted` is false once the wait is over, count nothing and return False.
         """
         while (wait_ns := self.opens_ns(requests + leaving) - self._clock.boottime_ns()) > 0:
             await self._clock.sleep(max(seconds(wait_ns), MIN_SLEEP_SECONDS))

@@ -1,4 +1,4 @@
-"""One election, whole: it starts the parts that make one, and takes the commands to it. Several may run in one process."""
+"""One election, whole: starts its parts, takes the application's commands, and tells it to stop. Several may run in one process."""
 
 import asyncio
 import random
@@ -23,12 +23,12 @@ from sidecar.runtime.status import Status
 from sidecar.runtime.watcher import Watcher
 
 
-class OutOfSeason(Exception):  # noqa: N818 - said to a client, not a fault
-    """A command that does not fit the state: HTTP 409. The text says what would."""
+class WrongStateError(Exception):
+    """A command that does not fit the candidate's state (HTTP 409). The text says which command would."""
 
 
 class Runner:
-    """One election: elector, watcher, stand-by, and what they tell of it."""
+    """One election: elector, watcher and stand-by, with the leadership, status and history in which they show."""
 
     ELECTOR: ClassVar[type[Elector]] = Elector
 
@@ -41,14 +41,14 @@ class Runner:
         self.elector = self.ELECTOR(self.context)
         self.watcher = Watcher(self.context, self.elector)
         self.standby: StandBy | None = StandBy(self.context, self.elector)
-        """None: this candidate leaves no word in the Lease that it stands by."""
+        """None: this candidate never adds itself to the Lease's stand-bys."""
         self.signs: list[stopping.Sign] = []
-        """What may show at SIGTERM that the application lives, whatever a setting says (S11)."""
+        """Signs of life of the application: at SIGTERM they overrule the setting that says that the application has ended (S11)."""
         self.waits_for_app = asyncio.Event()
-        """Set when SIGTERM has come while the application may act."""
+        """Set when SIGTERM comes while the application may still act."""
 
     async def run(self) -> None:
-        """Contend until `stop`; return once what stands in our name is released or has run out.
+        """Contend until `stop`. Return once this candidate's own writes in the Lease are released, or have run out.
 
         Cancelled, it leaves the Lease as it stands: the answers turn false with their deadline.
         """
@@ -58,17 +58,17 @@ class Runner:
         await self.elector.run()
 
     async def finish(self) -> None:
-        """After `run`: see that nobody waits for this candidate."""
+        """After `run`: remove this candidate from the stand-bys, so that no other candidate waits for it."""
         if self.standby is not None:
             await self.standby.finish()
 
     @property
     def left(self) -> bool:
-        """Told to leave at once, releasing nothing."""
+        """Whether this process was told to leave at once, releasing nothing."""
         return self.elector.left
 
     def situation(self) -> Situation:
-        """What the election knows at this moment."""
+        """What this candidate knows, as of the last event."""
         return self.elector.situation()
 
     def hold_release(self, is_awaited: Callable[[], bool]) -> Callable[[], None]:
@@ -78,9 +78,10 @@ class Runner:
     # ---- the end of the process ---------------------------------------------------------------------------------------------------
 
     def stop(self, *, now: bool = False) -> str:
-        """SIGTERM: say false from here on, and release when that may be (S11). `now` (a second one): leave without releasing.
+        """SIGTERM: answer false from now on, and release as soon as no application may act any more (S11).
 
-        What shows that the app may act on, though a setting says that it has ended; "" for nothing.
+        `now`, at a second signal: leave at once, releasing nothing. Returns why the application may still act although a setting says that
+        it has ended; "" where nothing shows that.
         """
         if now:
             self.elector.leave()
@@ -96,55 +97,58 @@ class Runner:
         return shown
 
     def _former_ns(self) -> int:
-        """Until when an app may act that a former process of this Pod gave a deadline (S9 b)."""
+        """The deadline until which the application may act by an answer of a former process of this Pod (S9 b); 0 for none."""
         former = self.situation().former
         return former.end_ns if former is not None else 0
 
     async def _until_app_ends(self) -> None:
-        """The deadlines release the Lease by themselves, should they be behind sooner."""
+        """Report the application's end once no sign of life shows. If all given deadlines pass sooner, the Lease is released anyway."""
         await stopping.quiet(self.signs, self.clock)
         await stopping.passed(self._former_ns, self.clock)
         self.app_ended("its application has closed every connection")
 
     def app_ended(self, why: str) -> None:
-        """After SIGTERM: nobody acts here any longer, release now."""
+        """After SIGTERM: the application has ended (`why` says what shows that), so release now."""
         self.elector.put(StepDown(why, self.leadership.given_until_ns, app_ended=True, leaving=True))
 
-    # ---- what the application asks for --------------------------------------------------------------------------------------------
+    # ---- the application's commands -----------------------------------------------------------------------------------------------
 
     def drained(self, token: int | None) -> None:
-        """Release now: the app says that it has stopped acting. Raises OutOfSeason where there is nothing to release.
+        """Release now, because the application has stopped acting. Raises WrongStateError where there is nothing to release.
 
-        With a token in that term alone, and then while leading too; without one only while stepping down.
+        With `token`: only the term with that fencing token, while leading too. Without: only while stepping down.
         """
         known = self.elector.look()
         held = known.held
         if held is None:
-            raise OutOfSeason(f"this candidate is {known.state}, it holds no term: nothing to release")
+            raise WrongStateError(f"this candidate is {known.state}, it holds no term: nothing to release")
         if token is not None and token != held.token:
             or_nothing = "" if known.state is State.LEADING else ", or nothing"
-            raise OutOfSeason(f"the term with token {token} is over; the present one has {held.token}: send that{or_nothing}")
+            raise WrongStateError(f"the term with token {token} is over; the present one has {held.token}: send that{or_nothing}")
         if token is None and known.state is State.LEADING:
-            raise OutOfSeason('this candidate leads and was not asked to stop; send {"token": …} of the present term to end it')
+            raise WrongStateError('this candidate leads and was not asked to stop; send {"token": …} of the present term to end it')
         self.elector.put(StepDown("the app has drained", self.leadership.given_until_ns, app_ended=True))
 
     def resign(self, out_seconds: float | None, successor: str) -> None:
-        """Step down and stay out: for so long (None: twice the lease duration). Raises OutOfSeason where it does not lead."""
+        """Step down, and do not contend for `out_seconds` (None: twice the lease duration). Raises WrongStateError unless leading.
+
+        `successor`: the identity, or the Pod's name, of the candidate that may take the Lease first; "" for none.
+        """
         known = self.elector.look()
         if known.state is not State.LEADING:
-            raise OutOfSeason(f"this candidate is {known.state}: only a leader resigns")
+            raise WrongStateError(f"this candidate is {known.state}: only a leader resigns")
         if successor in (known.me.identity, pod_name(known.me.identity)):
-            raise OutOfSeason(f"{successor} is this candidate itself: name another one, or leave `to` out")
+            raise WrongStateError(f"{successor} is this candidate itself: name another one, or leave `to` out")
         given_ns = self.leadership.given_until_ns
         self.elector.put(StepDown("asked to resign", given_ns, out_seconds=out_seconds, successor=successor))
 
     def campaign(self) -> None:
-        """End a resignation: contend again, as soon as it is released. Raises OutOfSeason where there is none."""
+        """End a resignation: contend again, once the own term is released. Raises WrongStateError where there is no resignation."""
         known = self.elector.look()
         if not known.has_resigned():
-            raise OutOfSeason(f"this candidate is {known.state}: there is no resignation to end")
+            raise WrongStateError(f"this candidate is {known.state}: there is no resignation to end")
         self.elector.put(Campaign())
 
     def health(self, *, ok: bool) -> None:
-        """What the last probes say of the app, told again with each; where it is not healthy a leader steps down."""
+        """Take in the application's health, after every probe. A leader whose application is unhealthy steps down."""
         self.elector.put(Health(ok, self.leadership.given_until_ns))

@@ -1,8 +1,8 @@
-"""Stand-bys (L2): the Lease names up to two followers, and when it is free they try first, one after the other.
+"""Stand-bys (L2): the Lease names up to two followers. When it becomes free these try first, one after the other.
 
-So a group of three hands over with no wait and a group of a thousand with one write, and nobody has to know how many they are. To stand by
-gives no right: it only says who waits for whom (`Situation.turn_ns`). A stand-by that has gone costs a fraction of a second, and
-whoever takes the Lease then strikes it off (`writes.acquire`).
+So a small group hands over without a wait, a group of a thousand with one write, and no candidate has to know the size of its group. A
+stand-by has no right to the Lease: the list only tells who waits for whom (`Situation.turn_ns`). A stand-by that has ended costs a fraction
+of a second, once: the candidate that takes the Lease then removes it from the list (`requests.acquire`).
 """
 
 import random
@@ -18,19 +18,19 @@ from sidecar.runtime.context import Context
 from sidecar.runtime.elector import Elector
 
 MOST: Final = 2
-"""Stand-bys: one that takes the Lease, and one that is there when both go at once."""
+"""Stand-bys: the first takes the Lease, the second is there when the holder and the first end at the same time."""
 VOLUNTEER_SECONDS: Final = 2.0
-"""Over so long the candidates spread before one adds itself, as they do for the Lease: a handful of writes in a group of any size."""
+"""Followers volunteer spread over this time, as they do for the Lease itself: a handful of writes in a group of any size."""
 AGAIN_SECONDS: Final = 60.0
-"""After a failure, or where what was written does not stay: nothing depends on it."""
+"""The pause after a failed write, or after one that another program has undone: nothing depends on stand-bys."""
 LAST_SECONDS: Final = 0.5
-"""A process that ends has so long to strike itself off; a native sidecar has 2 s in all."""
+"""The longest that a process spends at its end on removing itself from the list; a native sidecar has 2 s in all."""
 PROBLEM: Final = "stand-by"
-"""Its line in `/readyz?verbose`."""
+"""The line of `/readyz?verbose` that tells of the stand-by's failures."""
 
 
 def wished(situation: Situation) -> tuple[str, ...] | None:
-    """Who is to stand by, as far as this candidate itself is concerned; None where that is so, or nobody's to say."""
+    """The list of stand-bys that this candidate should write: with or without itself. None where there is nothing to write."""
     record, me = situation.record, situation.me.identity
     if record is None or record.own_term is None or record.holder in (SENTINEL, me) or situation.is_foreign():
         return None
@@ -42,26 +42,26 @@ def wished(situation: Situation) -> tuple[str, ...] | None:
 
 
 def stands(situation: Situation) -> bool:
-    """Whether this candidate would take the Lease."""
+    """Whether this candidate would take a free Lease."""
     return situation.state is State.FOLLOWING and situation.healthy
 
 
 class StandBy:
-    """Keeps true what the Lease says of one candidate's standing by."""
+    """Keeps the Lease's list of stand-bys right as far as one candidate is concerned."""
 
     def __init__(self, context: Context, elector: Elector, rng: random.Random | None = None) -> None:
         self._elector, self._store, self._clock, self._candidate = elector, context.store, context.clock, context.candidate
         self._status, self._rate_limiter = context.status, context.rate_limiter
         self._random = rng if rng is not None else context.random
         self._tried = ""
-        """The version that the last write was conditional on: none is tried twice."""
+        """The version that the last write was conditional on: there is one write for each version at most."""
 
     def loops(self) -> tuple[Coroutine[Any, Any, None]]:
-        """What has to run, beside the election."""
+        """The loops that run beside the election."""
         return (self.run(),)
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Add this candidate to the list, or remove it, whenever the list is wrong; until cancelled."""
         while True:
             if self._wish() is None:
                 await self._elector.changed()
@@ -69,7 +69,7 @@ class StandBy:
             if self._stands():
                 await self._clock.sleep(spread_seconds(1.0 - self._random.random(), VOLUNTEER_SECONDS))
             await self._rate_limiter.acquire(wanted=lambda: self._wish() is not None)
-            wish, record = self._wish(), self._elector.situation().record  # decided anew: others may have come meanwhile
+            wish, record = self._wish(), self._elector.situation().record  # decided anew: the list may have changed meanwhile
             if wish is None or record is None:
                 continue
             self._tried = record.version
@@ -78,12 +78,12 @@ class StandBy:
             await self._clock.sleep(self._pause_seconds(outcome))
 
     async def finish(self) -> None:
-        """The election has ended: strike itself off, so that nobody waits for who is gone; LAST_SECONDS at most, as the budget allows."""
+        """After the election: remove this candidate from the list, so that no other waits for it. Gives up after LAST_SECONDS."""
         me, record, wish = self._candidate.identity, self._elector.situation().record, wished(self._elector.situation())
         try:
             async with self._clock.timeout(LAST_SECONDS):
                 while wish is not None and record is not None and not self._elector.left:
-                    await self._rate_limiter.acquire(leaving=0)  # the election has ended
+                    await self._rate_limiter.acquire(leaving=0)  # the election has ended, and needs no share any more
                     if not isinstance(await self._write(wish, record.version), Conflict):
                         return
                     await self._rate_limiter.acquire(leaving=0)
@@ -97,13 +97,13 @@ class StandBy:
         return stands(self._elector.situation())
 
     def _wish(self) -> tuple[str, ...] | None:
-        """What is to be written now; at the end of the process that is `finish`'s."""
+        """The list to write now, or None. At the end of the process `finish` alone writes."""
         situation = self._elector.situation()
         tried = situation.record is None or situation.record.version == self._tried
         return None if tried or situation.leaving else wished(situation)
 
     async def _write(self, standbys: tuple[str, ...], base_version: str) -> Outcome:
-        """Conditional on what it was decided on (S5)."""
+        """Write the list, on condition that the Lease still has the version on which the list was decided (S5)."""
         limit_seconds = self._candidate.request_limit_seconds
         try:
             async with self._clock.timeout(limit_seconds):
@@ -112,7 +112,7 @@ class StandBy:
             return Unknown(f"no answer within {limit_seconds:g} s")
 
     def _pause_seconds(self, outcome: Outcome) -> float:
-        """How long to let it be: where somebody was faster not at all."""
+        """How long to pause after a write: not at all where it landed, or where another write was faster."""
         stays = isinstance(outcome, Done) and (self._candidate.identity in outcome.record.standbys) == self._stands()
         if isinstance(outcome, Conflict) or stays:
             return 0

@@ -1,4 +1,4 @@
-"""How one election is doing, kept for people: for the health routes, the metrics and the log. Nothing here decides anything."""
+"""How one election is doing, for people: for the health routes, the metrics and the log. Nothing in the election depends on it."""
 
 import logging
 from bisect import bisect_left
@@ -23,71 +23,72 @@ LATENCY_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.
 MARGIN_SECONDS: Final = (0.0, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0, 20.0, 60.0, 600.0)
 
 ALTERED: Final = "lease contents"
-"""Its line in `/readyz?verbose`."""
+"""The line of `/readyz?verbose` that tells of an altered own write (S3)."""
 VERBS: Final = {Kind.READ: "get", Kind.SENTINEL: "create"}
-"""As Kubernetes calls the requests; every other one is a patch."""
+"""Kubernetes' verbs for the requests of an election; every other kind is a patch."""
 
 TransitionListener = Callable[[Election, Election], None]
 """Called with the election before and after a move from one state to another; returns at once."""
 
 STUCK_SECONDS: Final = 5.0
+"""A loop that is late by less than this is never taken for one that hangs."""
 LONGEST_STUCK_SECONDS: Final = 60.0
-"""A term may run for most of an hour; nobody waits so long for a loop that hangs."""
+"""A loop that is late by this hangs, even where the renew deadline is most of an hour."""
 
 
 def stuck_seconds(me: Candidate) -> float:
-    """How much later than it meant to the loop may turn: past that `/livez` fails, and the watchdog ends the process."""
+    """By how much the loop may be late. A loop that is later hangs: `/livez` fails, and the watchdog ends the process."""
     return min(max(STUCK_SECONDS, me.renew_deadline_seconds), LONGEST_STUCK_SECONDS)
 
 
 class Histogram:
-    """Counts by upper bounds, as Prometheus has them."""
+    """A histogram in Prometheus' sense: counts of values by upper bounds."""
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
         self.bounds = bounds
         self.counts = [0] * (len(bounds) + 1)
-        """Of what lies between two bounds; the last is above all."""
+        """One count for each bound, of the values above the bound before it; the last count is of the values above all bounds."""
         self.sum = 0.0
 
     def observe(self, value: float) -> None:
-        """Count one."""
+        """Count `value`."""
         self.counts[bisect_left(self.bounds, value)] += 1
         self.sum += value
 
 
 @dataclass
 class Status:
-    """How the elector is doing."""
+    """How one election is doing."""
 
     lease_seen: bool = False
     turns_by_ns: int = 0
     """CLOCK_BOOTTIME by which the loop means to turn next."""
     lag_seconds: float = 0.0
-    """How much later than that it turned last."""
+    """By how much the last turn of the loop was late."""
     conflict: str = ""
     watch: str = "connecting"
     problems: dict[str, str] = field(default_factory=dict)
-    """What fails now, by request."""
+    """The requests and checks that fail now, each with the reason."""
     requests: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """By verb and outcome."""
+    """Requests so far, by verb and outcome."""
     moves: Counter[State] = field(default_factory=Counter)
-    """Into each state."""
+    """Moves so far into each state."""
     slow_paths: int = 0
     """Reads while a term is held: client-go's slow path."""
     renewal: Histogram = field(default_factory=lambda: Histogram(LATENCY_SECONDS))
-    """How long renewals took that landed, in seconds."""
+    """How long each renewal that landed took, in seconds."""
     margin: Histogram = field(default_factory=lambda: Histogram(MARGIN_SECONDS))
-    """What was left of the deadline when a renewal landed, in seconds."""
+    """How much time was left until the deadline when a renewal landed, in seconds."""
     transition_listeners: list[TransitionListener] = field(default_factory=list)
-    """Each is called at every move from one state to another, in order."""
+    """Called at every move from one state to another, in the order of the list."""
     _passing: set[str] = field(default_factory=set)
-    """Requests whose last failure may pass by itself: no right is missing, nothing is invalid."""
+    """Requests whose last failure is transient: no right is missing, and nothing is invalid."""
     _said_no_order: bool = False
     _leader: tuple[str, int | None] = ("", None)
-    """The last one that was told of: its identity, and its token, or where it has none since when it leads."""
+    """The leader that the log was told of last: its identity, and its token (or acquireTime where it has no token)."""
 
     def absorbed(self, before: Election, after: Election) -> None:
-        """The election has moved on."""
+        """Take in that an event has led from the election `before` to the election `after`."""
         self.lease_seen = self.lease_seen or after.record is not None
         self.conflict = after.why if after.state is State.CONFLICT else ""
         if after.is_foreign() or before.is_foreign():
@@ -106,7 +107,7 @@ class Status:
                 listener(before, after)
 
     def answered(self, request: Request, outcome: Outcome, election: Election, now_ns: int) -> None:
-        """A request of the election has its outcome; `election` has not heard of it yet."""
+        """Take in the outcome of a request. `election` is the election before it absorbs that outcome."""
         self.requests[VERBS.get(request.kind, "patch"), type(outcome).__name__.lower()] += 1
         self.note("read" if request.kind is Kind.READ else VERBS.get(request.kind, "patch"), outcome)
         if election.held is not None and request.kind is Kind.READ:
@@ -121,20 +122,23 @@ class Status:
         self.note("watch", None)
 
     def unwatched(self, why: object) -> None:
-        """The watch has ended: None as agreed, else for this reason."""
-        reason = getattr(why, "message", None) or ("as agreed" if why is None else type(why).__name__.lower())
+        """The watch has ended; `why` is None where it ended normally."""
+        reason = getattr(why, "message", None) or ("normally" if why is None else type(why).__name__.lower())
         self.watch = f"polling: {reason}" if isinstance(why, Denied) else f"connecting, the last watch ended: {reason}"
         if isinstance(why, Denied):
             self.note("watch", why)
 
     def note(self, what: str, outcome: object, *, passes: bool = True) -> None:
-        """Keep what fails for `/readyz?verbose`, and log it once. `passes`: it may pass by itself while following (`_forget_passing`)."""
+        """Remember for `/readyz?verbose` whether `what` fails, and log each change once.
+
+        `passes`: a transient failure of `what` is forgotten once another candidate's renewal shows that writes land.
+        """
         message = outcome.message if isinstance(outcome, (Denied, Unknown, Busy)) else ""
         (self._passing.add if passes and isinstance(outcome, (Unknown, Busy)) else self._passing.discard)(what)
         self.say(what, message)
 
     def say(self, what: str, message: str) -> None:
-        """The same in words; "" where nothing fails."""
+        """Remember and log that `what` fails with `message`; "": it works."""
         if message == self.problems.get(what, ""):
             return
         if message:
@@ -145,10 +149,10 @@ class Status:
             log_event(_log, logging.INFO, f"{what} works again", about=what)
 
     def _say_altered(self, before: Election, after: Election, *, renewed: bool) -> None:
-        """S3: while an own write stands otherwise than written, that stands in `/readyz?verbose`; log it once for each set of fields."""
+        """S3: `/readyz?verbose` shows an own write that stands altered for as long as it does; the log names each set of fields once."""
         if not after.altered:
             self.problems.pop(ALTERED, None)
-            if not renewed:  # what another one writes may be altered as well
+            if not renewed:  # another candidate's writes may be altered as well
                 log_event(_log, logging.INFO, "what stands in the Lease is what was written again")
             return
         said = f"what stands in the Lease is not what was written: {', '.join(after.altered)}; an admission webhook or policy changes it"
@@ -157,16 +161,16 @@ class Status:
             log_event(_log, logging.WARNING, self.problems[ALTERED])
 
     def _forget_passing(self) -> None:
-        """Another candidate's renewal shows that writes land, and a follower may not write again for a long time: no problem is left.
+        """Forget transient failures: another candidate's renewal shows that writes land, and a follower itself seldom sends requests.
 
-        Nothing is said of it: only of a request of the same kind that succeeds the log says that it works again.
+        The log is silent about that: it says "works again" only after a request of the same kind has succeeded.
         """
         for what in self._passing & self.problems.keys():
             del self.problems[what]
         self._passing.clear()
 
     def _say_leader(self, after: Election) -> None:
-        """Each new leader that is another candidate, once: by its term, which neither an outage nor a renewal makes another one."""
+        """Log each new leader once, where it is another candidate. The term tells leaders apart: it outlasts outages and renewals."""
         view = after.view()
         if not view.holder:
             return
@@ -174,7 +178,7 @@ class Status:
         if leader == self._leader:
             return
         self._leader = leader
-        if view.holder != after.me.identity:  # what this one does is told as its own move
+        if view.holder != after.me.identity:  # `_tell` logs the own moves
             log_move(_log, logging.INFO, "new leader", leader=pod_name(view.holder), holder=view.holder, token=str(view.token))
 
     def _tell(self, before: Election, after: Election) -> None:

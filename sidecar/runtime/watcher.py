@@ -1,7 +1,7 @@
-"""Keeps a watch on the Lease for one election, and polls for as long as none shows it.
+"""Keeps a watch on the Lease for one election, and polls while no watch can be relied on.
 
-Two loops. The watcher opens one watch after the other, out of what the election can spare (L2). The poller has the Lease read every 1 to
-1.4 retry periods, unless a watch can be relied on (L1): also while a new one connects, or is open and shows nothing.
+There are two loops. The watcher opens one watch after another, with requests that the election can spare (L2). The poller has the Lease
+read every 1 to 1.4 retry periods while no watch is relied on (L1): also while a watch connects, or is open and shows nothing.
 """
 
 import asyncio
@@ -19,27 +19,28 @@ from sidecar.runtime.context import Context
 from sidecar.runtime.elector import Elector
 
 POLL_PERIODS: Final = (1.0, 1.4)
-"""Between two polls, in retry periods (L1: within 1.5)."""
+"""The time between two polls, in retry periods (L1: within 1.5)."""
 SOON_PERIODS: Final = (0.1, 0.5)
-"""After a watch that showed the Lease, the next one: spread, so that a group does not come back all at once."""
+"""The pause after a watch that showed the Lease. It is random, so that the candidates of a group do not all reconnect at once."""
 AGAIN_PERIODS: Final = (4.2, 5.6)
-"""After one that showed nothing: at least three polls later."""
+"""The pause after a watch that showed nothing: at least three polls come in between."""
 DENIED_PERIODS: Final = (30, 42)
-"""Where the watch is denied somebody has to grant it first."""
+"""The pause after a watch that was denied: an administrator has to grant the right first."""
 SILENT_PERIODS: Final = 2
-"""A watch may say nothing for so many retry periods, or for SILENT_PART of what the holder promises: its renewals may be slower."""
+"""A watch may be silent for so many retry periods, or for SILENT_PART of the record's duration: a holder may renew more slowly."""
 SILENT_PART: Final = 0.5
 PATIENCE: Final = 1.2
-"""Some of a group wait so much longer, or until LEFT_PERIODS before the promise ends: the next watch, or a poll, still hears of a holder
-that lives.
-"""
+"""The largest random factor on the silence timeout: it prevents simultaneous reconnects when a holder dies."""
 LEFT_PERIODS: Final = 2
-LONGEST_PROOF_PERIODS: Final = 90
-"""For how long a watch has to prove itself, at most: the longer, the more of those before it fell silent while there was news."""
+"""Where the record's duration is long the timeout may grow further, up to so many retry periods before the duration runs out: then the next
+watch, or a poll, still shows in time that the holder lives.
+"""
+LONGEST_PROBATION_PERIODS: Final = 90
+"""The longest probation of a new watch: it grows each time a watch falls silent while there is news."""
 
 
 class Watcher:
-    """One candidate's watch; what it hears it puts into its election."""
+    """The watcher and the poller of one candidate. They pass all news of the Lease to the elector as events."""
 
     def __init__(self, context: Context, elector: Elector) -> None:
         self._elector, self._store, self._clock, self._random = elector, context.store, context.clock, context.random
@@ -47,18 +48,19 @@ class Watcher:
         self._period_seconds = context.candidate.retry_period_seconds
         self._patience = random.Random(context.candidate.process).random()  # noqa: S311 - not for secrets
         self._needed, self._relied = asyncio.Event(), asyncio.Event()
-        """Polls are needed, or the watch is relied on: one of the two is set."""
+        """Exactly one of the two is set: polls are needed, or the watch is relied on."""
         self._needed.set()
         self._told_ns = self._clock.boottime_ns()
-        """When a poll was called for last, or a watch was relied on: the next poll counts from there."""
+        """When the last poll was asked for, or the watch was last relied on: the time to the next poll counts from there."""
         self._silent_at: Record | None = None
-        """What was known when the last watch that showed the Lease fell silent; None where that one did not."""
-        self._proof_periods = POLL_PERIODS[1]
-        self._proven_ns = 0
-        """What comes before this moment (CLOCK_BOOTTIME) makes no watch one to rely on: it brought its news too late, or not at all."""
+        """The record known when the last watch that had shown the Lease fell silent; None where that watch ended otherwise."""
+        self._probation_periods = POLL_PERIODS[1]
+        """How long a watch is not relied on after late news, in retry periods."""
+        self._probation_ends_ns = 0
+        """Until this moment (CLOCK_BOOTTIME) no watch is relied on, because news came late or not at all."""
 
     def loops(self) -> tuple[Coroutine[Any, Any, None], Coroutine[Any, Any, None]]:
-        """What has to run, beside the election."""
+        """The loops that run beside the election."""
         return self.run(), self.poll()
 
     def _draw_seconds(self, periods: tuple[float, float]) -> float:
@@ -67,19 +69,19 @@ class Watcher:
     # ---- the poller ---------------------------------------------------------------------------------------------------------------
 
     async def poll(self) -> None:
-        """Poll for ever, while no watch is relied on."""
+        """Have the Lease read again and again while no watch is relied on; until cancelled."""
         while True:
             await self._needed.wait()
             told_ns = self._told_ns
             await self._clock.wait(self._relied, told_ns + ns(self._draw_seconds(POLL_PERIODS)))
-            if self._needed.is_set() and self._told_ns == told_ns:  # else a watch has shown it meanwhile
+            if self._needed.is_set() and self._told_ns == told_ns:  # else a watch has shown the Lease meanwhile
                 self._told_ns = self._clock.boottime_ns()
                 self._doubt()
 
     def _doubt(self) -> None:
-        """Have the Lease read, unless something else tells as much, which a read would only hold up (L1).
+        """Have the Lease read, unless a write tells as much: a read would only delay that write (L1).
 
-        That is a holder's renewal that has landed, and a conditional write that waits for nothing but the budget (S5).
+        Such a write is a holder's renewal that has just landed, or a conditional write that waits for the rate limiter alone (S5).
         """
         situation, now_ns = self._elector.situation(), self._clock.boottime_ns()
         due = situation.due(now_ns)
@@ -99,26 +101,26 @@ class Watcher:
     # ---- the watcher --------------------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Watch for ever."""
+        """Open one watch after another, until cancelled."""
         follows = False
-        """The watch before showed the Lease until it ended."""
+        """Whether the watch before this one showed the Lease."""
         while True:
             await self._rate_limiter.acquire()
             why, shown, silent = await self._once()
             self._rely(on=False)
             if follows and not shown:
-                self._doubt()  # nobody has told yet what has happened since that one ended
+                self._doubt()  # changes since the end of the last watch are not known yet
             follows = shown
-            if not (shown and silent):  # else at once: it was patient enough, and not all of a group are equally patient
+            if not (shown and silent):  # after silence at once: its timeout differs within a group
                 await self._clock.sleep(self._pause_seconds(why, shown=shown))
 
     def _pause_seconds(self, why: object, *, shown: bool) -> float:
-        """Until the next one."""
+        """The pause before the next watch."""
         periods = DENIED_PERIODS if isinstance(why, Denied) else SOON_PERIODS if shown else AGAIN_PERIODS
         return max(self._draw_seconds(periods), self._elector.situation().asked_seconds(why))
 
     async def _once(self) -> tuple[object, bool, bool]:
-        """One watch: why it ended (None: as agreed), whether it showed the Lease, and whether silence was what ended it."""
+        """Run one watch. Returns why it ended (None: normally), whether it showed the Lease, and whether silence ended it."""
         ended, shown, silent = None, False, False
         async with aclosing(self._store.watch()) as events:
             try:
@@ -134,7 +136,7 @@ class Watcher:
                 silent = True
         if shown:
             self._silent_at = self._elector.situation().record if silent else None
-            self._proof_periods = self._proof_periods if silent else POLL_PERIODS[1]
+            self._probation_periods = self._probation_periods if silent else POLL_PERIODS[1]
         if ended is None and not shown:
             ended = Unknown("it shows nothing")
         self._status.unwatched(ended)
@@ -154,24 +156,24 @@ class Watcher:
                 self._elector.put(Confirmed())
 
     def _trust(self, record: Record, known: Record | None, *, first: bool) -> None:
-        """Rely on a watch that shows the Lease, unless it tells what a read has told before, or one before it was silent about news.
+        """Rely on the watch now that it shows the Lease, unless its news is late, or the watch before it was silent about news.
 
-        A proxy may hold back what it carries: such a watch has to bring news in time, a while later, before it is relied on.
+        A proxy may hold events back. After late news a watch is on probation: it is relied on at its first timely news after that.
         """
         now_ns, late = self._clock.boottime_ns(), known is not None and known.is_later(record)
         if first and self._silent_at is not None and {record, self._elector.situation().record} != {self._silent_at}:
-            self._proof_periods = min(4 * self._proof_periods, LONGEST_PROOF_PERIODS)
+            self._probation_periods = min(4 * self._probation_periods, LONGEST_PROBATION_PERIODS)
             late = True
         if late:
-            self._proven_ns = now_ns + ns(self._proof_periods * self._period_seconds)
+            self._probation_ends_ns = now_ns + ns(self._probation_periods * self._period_seconds)
             self._rely(on=False)
-        elif now_ns >= self._proven_ns:
+        elif now_ns >= self._probation_ends_ns:
             self._rely(on=True)
 
     def _silence_seconds(self, *, shown: bool) -> float:
-        """How long a watch may say nothing. A new one shows the Lease at once, or something is wrong.
+        """How long a watch may be silent. A new watch must show the Lease sooner than one that has shown it.
 
-        When a holder dies its whole group hears nothing: they watch anew at various times (L2), and all before its promise has run out.
+        When a holder dies every follower's watch is silent. They reconnect at various times (L2), and all before the wait for it is over.
         """
         last = self._elector.situation().last
         promised = last.seconds if last is not None and shown else 0

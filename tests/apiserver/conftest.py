@@ -18,7 +18,7 @@ from tests.apiserver.ports import free_port
 from tests.apiserver.proxy import FaultProxy
 from tests.apiserver.server import ApiServer
 from tests.apiserver.sidecar_process import ROOT, Sidecar, ending
-from tests.binaries.build import BinariesUnavailable, ensure
+from tests.binaries.build import BinariesUnavailableError, ensure
 
 SHORT = {"LEADER_LEASE_DURATION": "3s", "LEADER_RENEW_DEADLINE": "2s", "LEADER_RETRY_PERIOD": "500ms"}
 
@@ -41,7 +41,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         try:
             with capture.global_and_fixture_disabled() if capture else nullcontext():
                 ensure()
-        except BinariesUnavailable as error:
+        except BinariesUnavailableError as error:
             session.config.stash[_MISSING] = str(error)
 
 

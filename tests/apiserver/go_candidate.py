@@ -34,7 +34,7 @@ class GoCandidate:
     process: "subprocess.Popen[bytes] | None" = None
 
     def start(self) -> Self:
-        """Contend from now on. Raises BinariesUnavailable."""
+        """Contend from now on. Raises BinariesUnavailableError."""
         program = ensure("candidate")["candidate"]
         flags = {
             "kubeconfig": self.kubeconfig,

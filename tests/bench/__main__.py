@@ -19,9 +19,9 @@ from typing import Any, Final
 from tests.bench import crash, flat, handover, report, serving, start, weight
 from tests.bench.crowd_run import Play, crowd
 from tests.bench.ground import Ground, ground
-from tests.bench.interpreters import NoImage, of_the_image, own
+from tests.bench.interpreters import NoImageError, of_the_image, own
 from tests.bench.teams import SHORTER, Times
-from tests.binaries.build import KUBERNETES, BinariesUnavailable
+from tests.binaries.build import KUBERNETES, BinariesUnavailableError
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 Part = Callable[[Ground, argparse.Namespace, random.Random], dict[str, Any]]
@@ -193,7 +193,7 @@ def main() -> None:
             sys.exit(f"bench: the tables name the commit that was measured: commit this first, or take another --out\n{changed}")
         try:
             _measure(given)
-        except (BinariesUnavailable, NoImage) as error:
+        except (BinariesUnavailableError, NoImageError) as error:
             sys.exit(f"bench: {error}\nbench: without the image: --python own")
     run = json.loads(given.out.read_text(encoding="utf-8"))
     print(report.tables(run))

@@ -22,7 +22,7 @@ from typing import Final
 
 from tests.apiserver.sidecar_process import Sidecar, until
 from tests.bench.attackers import ATTACKS, Attack, ask
-from tests.bench.interpreters import Interpreter, NoImage, of_the_image, own
+from tests.bench.interpreters import Interpreter, NoImageError, of_the_image, own
 from tests.bench.memory_group import MemoryGroup, memory_group
 
 MIB: Final = 2**20
@@ -86,7 +86,7 @@ class Found:
 
 
 def attacked(interpreter: Interpreter, limit_bytes: int, seconds: float, what: Attack) -> Found:
-    """A sidecar on a local store in such a cgroup, attacked for so long. Raises NoGroup."""
+    """A sidecar on a local store in such a cgroup, attacked for so long. Raises NoGroupError."""
     with tempfile.TemporaryDirectory(prefix="leader-sidecar-attack-") as folder, memory_group(limit_bytes) as group:
         found = Found(interpreter.about, limit_bytes, what)
         settings = dict(interpreter.environment) | {"LEADER_STORE": f"local:{folder}/leases.db", "LEADER_LEASE_NAME": "web"}
@@ -179,7 +179,7 @@ def main() -> None:
         if given.python != "own":
             try:
                 interpreters.insert(0, stack.enter_context(of_the_image(build=True)))
-            except NoImage as error:
+            except NoImageError as error:
                 sys.exit(str(error))
         print("| interpreter | limit | what | at rest | peak | resident | p99, slowest | |", "|" + " --- |" * 8, sep="\n")
         for interpreter in interpreters:

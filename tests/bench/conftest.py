@@ -7,7 +7,7 @@ import pytest
 
 from tests.bench.ground import Ground, ground
 from tests.bench.interpreters import own
-from tests.binaries.build import BinariesUnavailable
+from tests.binaries.build import BinariesUnavailableError
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +16,7 @@ def here() -> Iterator[Ground]:
     try:
         with ground(own()) as made:
             yield made
-    except BinariesUnavailable as error:
+    except BinariesUnavailableError as error:
         if os.environ.get("CI") == "true":
             pytest.fail(f"no real API server: {error}", pytrace=False)
         pytest.skip(str(error))

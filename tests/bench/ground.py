@@ -42,7 +42,7 @@ class Ground:
 
 @contextmanager
 def ground(interpreter: Interpreter) -> Iterator[Ground]:
-    """A kube-apiserver and an etcd for as long as this lasts. Raises BinariesUnavailable."""
+    """A kube-apiserver and an etcd for as long as this lasts. Raises BinariesUnavailableError."""
     server = ApiServer(audit=True)
     with tempfile.TemporaryDirectory(prefix="leader-sidecar-bench-") as folder:
         try:

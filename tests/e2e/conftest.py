@@ -8,10 +8,10 @@ from contextlib import contextmanager, nullcontext
 
 import pytest
 
-from tests.binaries.build import NODE, BinariesUnavailable, ensure
+from tests.binaries.build import NODE, BinariesUnavailableError, ensure
 from tests.e2e.cluster import Cluster
 from tests.e2e.configuration import IPV4, Network
-from tests.e2e.image import ImageUnavailable
+from tests.e2e.image import ImageUnavailableError
 from tests.e2e.images import APP_IMAGE, SIDECAR_IMAGE, app_image, sidecar_image
 from tests.e2e.node import Node
 from tests.e2e.packages import obstacle
@@ -33,7 +33,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
             if not missing:
                 ensure("etcd", "kube-apiserver", "kubectl", *NODE)
                 sidecar_image()
-        except (BinariesUnavailable, ImageUnavailable) as error:
+        except (BinariesUnavailableError, ImageUnavailableError) as error:
             missing = str(error)
     session.config.stash[_MISSING] = missing
 

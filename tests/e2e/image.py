@@ -30,12 +30,12 @@ _PIP_CONFIGURATIONS = (Path("/etc/pip.conf"), Path.home() / ".pip/pip.conf", Pat
 _TRUSTED = Path("/etc/ssl/certs")
 
 
-class ImageUnavailable(Exception):  # noqa: N818 - it is said, not a bug
+class ImageUnavailableError(Exception):
     """The image can neither be found nor built here; the message says why and what to do."""
 
 
 def ensure() -> Path:
-    """The image as an archive (docker-archive), built where it is missing. Raises ImageUnavailable."""
+    """The image as an archive (docker-archive), built where it is missing. Raises ImageUnavailableError."""
     archive = path()
     if archive.exists():
         return archive
@@ -65,14 +65,14 @@ def _base_key() -> str:
 
 
 def _check() -> None:
-    """Everything that building needs is there. Raises ImageUnavailable."""
+    """Everything that building needs is there. Raises ImageUnavailableError."""
     missing = [package for program, package in PROGRAMS.items() if shutil.which(program) is None]
     if missing:
-        raise ImageUnavailable(
+        raise ImageUnavailableError(
             f"to build the image without a container engine, {' and '.join(missing)} must be there: apt install {' '.join(missing)}"
         )
     if os.geteuid() != 0:
-        raise ImageUnavailable("building the image without a container engine makes root file systems: run it as root")
+        raise ImageUnavailableError("building the image without a container engine makes root file systems: run it as root")
 
 
 def _make_base(folder: Path) -> None:
@@ -116,7 +116,7 @@ def _took(what: str, usual: str) -> Iterator[None]:
 def _run(*command: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise ImageUnavailable(f"{_shown(command)} fails: {(done.stderr or done.stdout)[-2000:]}")
+        raise ImageUnavailableError(f"{_shown(command)} fails: {(done.stderr or done.stdout)[-2000:]}")
 
 
 def _shown(command: Sequence[str]) -> str:
@@ -133,5 +133,5 @@ def main() -> None:
 if __name__ == "__main__":
     try:
         main()
-    except ImageUnavailable as error:
+    except ImageUnavailableError as error:
         sys.exit(f"cannot build the image: {error}")

@@ -22,7 +22,7 @@ SIDECAR_IMAGE = image.NAME
 
 
 def sidecar_image() -> Path:
-    """The image under test, built from the Dockerfile where it is missing. Raises image.ImageUnavailable."""
+    """The image under test, built from the Dockerfile where it is missing. Raises image.ImageUnavailableError."""
     return image.ensure()
 
 

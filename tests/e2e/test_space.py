@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.binaries.build import BinariesUnavailable, ensure
+from tests.binaries.build import BinariesUnavailableError, ensure
 from tests.e2e.cluster import until
 from tests.e2e.packages import obstacle
 from tests.e2e.space import CGROUPS, Space, children, started, sweep
@@ -33,7 +33,7 @@ def pause() -> Path:
         pytest.skip(reason)
     try:
         return ensure("pause")["pause"]
-    except BinariesUnavailable as error:
+    except BinariesUnavailableError as error:
         pytest.skip(str(error))
 
 

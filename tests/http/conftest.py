@@ -18,7 +18,7 @@ from sidecar.http.local_only import local_only
 from sidecar.http.protocol import Check, speak
 from sidecar.runtime.history import History
 from sidecar.runtime.leadership import Leadership, Names
-from sidecar.runtime.runner import OutOfSeason, Runner
+from sidecar.runtime.runner import Runner, WrongStateError
 from sidecar.runtime.status import Status
 from sidecar.runtime.stopping import Sign
 
@@ -52,19 +52,19 @@ class FakeRunner:
     def drained(self, token: int | None) -> None:
         """Note the command."""
         if not self.season:
-            raise OutOfSeason("nothing to release")
+            raise WrongStateError("nothing to release")
         self.drained_with.append(token)
 
     def resign(self, out_seconds: float | None, successor: str) -> None:
         """Note the command."""
         if not self.season:
-            raise OutOfSeason("only a leader resigns")
+            raise WrongStateError("only a leader resigns")
         self.resigned_with.append((out_seconds, successor))
 
     def campaign(self) -> None:
         """Note the command."""
         if not self.season:
-            raise OutOfSeason("there is no resignation to end")
+            raise WrongStateError("there is no resignation to end")
         self.campaigns += 1
 
     def lead(self, for_seconds: float = 10, token: int = 7) -> None:
@@ -91,13 +91,13 @@ def as_runner(fake: FakeRunner) -> Runner:
     return fake  # type: ignore[return-value]
 
 
-async def spoken(aiohttp_client: Callable[..., Awaitable[Client]], application: web.Application, guard: Check | None) -> Client:
+async def spoken(aiohttp_client: Callable[..., Awaitable[Client]], application: web.Application, only_from: Check | None) -> Client:
     """A client of that listener, which speaks HTTP as production has it."""
     found = await aiohttp_client(application)
     assert found.server.runner is not None
     server = found.server.runner.server
     assert server is not None
-    speak(server, application, guard)
+    speak(server, application, only_from)
     return found
 
 

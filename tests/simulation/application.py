@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from sidecar.runtime.leadership import Answer
-from sidecar.runtime.runner import OutOfSeason, Runner
+from sidecar.runtime.runner import Runner, WrongStateError
 from tests.simulation.client import WAITING, Client
 from tests.simulation.connection import Connection
 from tests.simulation.life import Judge, Life, ToldLeadership
@@ -109,7 +109,7 @@ class Application:
         def perform() -> None:
             try:
                 command()
-            except OutOfSeason:
+            except WrongStateError:
                 self.judge.say(self.name, "the command comes out of season")
 
         self._agenda.at(self._agenda.now_ns, life, life.call_soon, perform)  # as a signal's handler, or a request's

@@ -14,7 +14,7 @@ from yarl import URL
 from sidecar.clock import Clock
 from sidecar.election.view import State
 from sidecar.http.app import application
-from sidecar.http.errors import Refused
+from sidecar.http.errors import RefusedError
 from sidecar.http.leader import Waiting
 from sidecar.runtime.leadership import Answer
 from sidecar.runtime.runner import Runner
@@ -119,7 +119,7 @@ class Client:
         """POST one; None where it is refused."""
         try:
             return _answer(cast("web.Response", await self._handle("POST", path, {}, body)))
-        except Refused:
+        except RefusedError:
             return None
 
     async def follow(self, how: str, wait_seconds: float, hear: Callable[[Answer], None]) -> None:

@@ -1,4 +1,4 @@
-"""Yielding on virtual time: real runners on one Lease in memory, and objects as a cluster would have them."""
+"""RolloutHandover on virtual time: real runners on one Lease in memory, and objects as a cluster would have them."""
 
 import asyncio
 import json
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from sidecar.election.requests import Candidate
-from sidecar.features.rollout_handover import AGAIN_SECONDS, YIELDED_ANNOTATION, Yielding, is_barred
+from sidecar.features.rollout_handover import AGAIN_SECONDS, YIELDED_ANNOTATION, RolloutHandover, is_barred
 from sidecar.runtime.identity import Pod
 from sidecar.runtime.leadership import Leadership, Names
 from sidecar.runtime.rate_limiter import BURST
@@ -50,7 +50,7 @@ class Scene:
         self.runners[name] = runner
         self.tasks[name] = [asyncio.create_task(runner.run())]
         if yields:
-            yielding = Yielding(runner, self.cluster, Pod("shop", name, f"uid-{name}"))
+            yielding = RolloutHandover(runner, self.cluster, Pod("shop", name, f"uid-{name}"))
             self.tasks[name].append(asyncio.create_task(yielding.run()))
         return runner
 
@@ -442,7 +442,7 @@ def test_a_given_deadline_is_kept_when_it_yields() -> None:
         old = scene.runners["web-old-a"].leadership
         given_ns = 0
         while scene.leader() != "web-new-a":
-            answer = old.read(give=True)
+            answer = old.read(promise_deadline=True)
             given_ns = max(given_ns, answer.valid_until_boottime_ns) if answer.is_leader else given_ns
             await asyncio.sleep(0.01)
         assert VirtualClock().boottime_ns() >= given_ns

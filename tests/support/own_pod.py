@@ -11,7 +11,7 @@ from typing import Any
 from sidecar.election.record import JSON
 from sidecar.election.requests import Candidate
 from sidecar.election.store import Outcome, Unknown
-from sidecar.features.pod_status import OwnPod
+from sidecar.features.pod_status import PodStatus
 from sidecar.kubernetes.client import Client
 from sidecar.kubernetes.responses import Answer
 from sidecar.runtime.identity import Pod
@@ -173,7 +173,7 @@ class Stage:
     lease: JournaledLease
     store: Way
     runner: Runner
-    own: OwnPod
+    own: PodStatus
     run: "asyncio.Task[None]"
 
     @property
@@ -203,7 +203,7 @@ async def stage(
     me = Candidate("web-0_u0", "process", "place", 15, 10, 2, 10, native_sidecar=native_sidecar)
     runner = NoStandBy(store, clock, Leadership(clock, Names(me.identity, "web", "shop", "boot")), me, random.Random(1))
     wanted = {part: part in on for part in ALL}
-    own = OwnPod(WEB_0, api, runner, **wanted, seen=seen)
+    own = PodStatus(WEB_0, api, runner, **wanted, seen=seen)
     following = asyncio.create_task(own.run())
     run = asyncio.create_task(runner.run())
     try:

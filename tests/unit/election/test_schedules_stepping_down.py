@@ -12,7 +12,7 @@ from sidecar.election.requests import Kind
 from sidecar.election.store import Denied
 from sidecar.election.view import State
 from sidecar.runtime.leadership import Leadership, Names
-from sidecar.runtime.runner import OutOfSeason
+from sidecar.runtime.runner import WrongStateError
 from tests.simulation.runners import NoStandBy
 from tests.support.fake_lease import Api
 from tests.support.situations import cut, led_by_a
@@ -87,7 +87,7 @@ def test_z_drained_with_the_token_of_another_term_ends_nothing() -> None:
     elector = runner.elector
     elector._election = a.election
     for token in (a.token + 1 if a.token else 0, 0, None):
-        with pytest.raises(OutOfSeason):
+        with pytest.raises(WrongStateError):
             runner.drained(token)
         assert elector._election.state is State.LEADING
     runner.drained(a.token)
@@ -95,7 +95,7 @@ def test_z_drained_with_the_token_of_another_term_ends_nothing() -> None:
     assert due is not None
     assert (due.kind, due.at_ns <= a.now_ns) == (Kind.RELEASE, True)
     elector._election = replace(elector._election, held=None, state=State.FOLLOWING)
-    with pytest.raises(OutOfSeason):
+    with pytest.raises(WrongStateError):
         runner.drained(a.token)
 
 

@@ -58,7 +58,7 @@ def test_with_a_drain_the_pod_is_taken_back_at_once_and_the_release_waits_for_no
     async def main() -> None:
         async with stage("label", native_sidecar=False) as it:
             await asyncio.sleep(SOON)
-            it.runner.leadership.read(give=True)
+            it.runner.leadership.read(promise_deadline=True)
             it.runner.resign(None, "")
             await asyncio.sleep(0.05)
             assert it.cluster.label == "follower"
@@ -343,7 +343,7 @@ def test_a_bug_in_it_ends_no_election(caplog: pytest.LogCaptureFixture) -> None:
             assert it.cluster.label == "leader"
 
     run_virtually(main())
-    assert "a bug in what follows the answer; the election goes on" in caplog.messages
+    assert "a bug in what shows the leadership on the Pod; the election goes on" in caplog.messages
 
 
 def test_an_admission_webhook_that_takes_the_label_back_makes_no_storm() -> None:

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from sidecar.clock import SystemClock
-from sidecar.local.store import StoreUnusable
+from sidecar.local.store import UnusableFileError
 from tests.support.local_stores import FREE, ROOT, close_all, done, on, opened, record, spawn
 
 
@@ -117,7 +117,7 @@ def make_foreign(path: Path) -> None:
 def test_what_is_no_file_of_its_own_is_refused_in_one_line_and_left_alone(path: Path, make: Any, said: str) -> None:
     make(path)
     before = path.read_bytes() if path.is_file() else None
-    with pytest.raises(StoreUnusable) as refused:
+    with pytest.raises(UnusableFileError) as refused:
         opened(path)
     message = str(refused.value)
     assert said in message
@@ -131,7 +131,7 @@ def test_what_is_no_file_of_its_own_is_refused_in_one_line_and_left_alone(path: 
     "path", [Path("/nowhere/at/all.db"), Path("/dev/null"), Path("/dev/null/x"), Path(), Path("/proc/x.db"), Path("a\0b")]
 )
 def test_a_path_where_no_file_can_be_is_refused_in_one_line(path: Path) -> None:
-    with pytest.raises(StoreUnusable, match=r"cannot be used: .+; the path must name"):
+    with pytest.raises(UnusableFileError, match=r"cannot be used: .+; the path must name"):
         opened(path)
 
 
@@ -158,11 +158,11 @@ def test_a_file_or_a_folder_that_may_not_be_written_is_refused_at_the_start_not_
         path = folder / "read" / "lease.db"
         opened(path)
         path.chmod(0o400)
-        with pytest.raises(StoreUnusable, match="readonly"):
+        with pytest.raises(UnusableFileError, match="readonly"):
             opened(path)
         path.chmod(0o600)
         path.parent.chmod(0o500)
-        with pytest.raises(StoreUnusable, match=r"the folder .+ is not writable"):
+        with pytest.raises(UnusableFileError, match=r"the folder .+ is not writable"):
             opened(path)
         path.parent.chmod(0o700)
         opened(path)

@@ -8,7 +8,7 @@ import pytest
 from sidecar.clock import ns
 from sidecar.election import requests
 from sidecar.runtime.rate_limiter import BURST, KEPT_REQUESTS
-from sidecar.runtime.watcher import LONGEST_PROOF_PERIODS
+from sidecar.runtime.watcher import LONGEST_PROBATION_PERIODS
 from tests.simulation.virtual_time import VirtualClock, run_virtually
 from tests.support.failing_watches import (
     COARSE,
@@ -216,7 +216,7 @@ def test_a_watch_that_is_well_again_ends_the_polls() -> None:
             it = await two(kind)
             await asyncio.sleep(SETTLED_DURATIONS * DEFAULT.lease)
             it.store.kind = None
-            await asyncio.sleep((LONGEST_PROOF_PERIODS + 50) * DEFAULT.retry)
+            await asyncio.sleep((LONGEST_PROBATION_PERIODS + 50) * DEFAULT.retry)
             asked = len(it.store.asked)
             await asyncio.sleep(120)
             assert len(it.store.asked) == asked, f"{kind.__name__}: {it.store.asked[-5:]}"

@@ -26,13 +26,13 @@ def me() -> str:
 
 def test_a_second_one_is_told_who_it_collides_with_and_what_to_do(me: str) -> None:
     """Namespace, Lease and identity together are the name."""
-    with identity.take("shop", "web", me) or pytest.fail("there is no guard"):
-        with pytest.raises(identity.IdentityTaken, match=rf"shop/web as {me}.*LEADER_IDENTITY"):
+    with identity.take("shop", "web", me) or pytest.fail("there is no identity lock"):
+        with pytest.raises(identity.IdentityTakenError, match=rf"shop/web as {me}.*LEADER_IDENTITY"):
             identity.take("shop", "web", me)
         for other in (("shop", "web", f"{me}x"), ("shop", "api", me), ("dev", "web", me)):
-            guard = identity.take(*other)
-            assert guard is not None
-            guard.close()
+            lock = identity.take(*other)
+            assert lock is not None
+            lock.close()
 
 
 def test_it_is_free_again_when_its_process_is_gone(me: str) -> None:
@@ -44,29 +44,29 @@ def test_it_is_free_again_when_its_process_is_gone(me: str) -> None:
     ) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == b"ok\n"
-        with pytest.raises(identity.IdentityTaken):
+        with pytest.raises(identity.IdentityTakenError):
             identity.take("shop", "web", me)
         other.kill()
         other.wait(10)
-    guard = identity.take("shop", "web", me)
-    assert guard is not None
-    guard.close()
+    lock = identity.take("shop", "web", me)
+    assert lock is not None
+    lock.close()
 
 
 @pytest.mark.parametrize("name", ["x" * 512, "ü" * 512, "a/b", "\udcff"])
 def test_any_identity_fits(name: str) -> None:
     """A socket's name has 107 bytes, an identity has more."""
-    guard = identity.take("n" * 63, "l" * 253, name + uuid.uuid4().hex)
-    assert guard is not None
-    guard.close()
+    lock = identity.take("n" * 63, "l" * 253, name + uuid.uuid4().hex)
+    assert lock is not None
+    lock.close()
 
 
 def test_no_child_inherits_it(me: str) -> None:
     """A kubeconfig's exec plugin must not hold the identity after our end."""
-    guard = identity.take("shop", "web", me)
-    assert guard is not None
-    assert not guard.get_inheritable()
-    guard.close()
+    lock = identity.take("shop", "web", me)
+    assert lock is not None
+    assert not lock.get_inheritable()
+    lock.close()
 
 
 def test_where_it_cannot_be_taken_nobody_is_accused(me: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,9 +76,9 @@ def test_where_it_cannot_be_taken_nobody_is_accused(me: str, monkeypatch: pytest
         raise PermissionError(errno.EPERM, "Operation not permitted")
 
     monkeypatch.setattr(socket, "socket", refuse)
-    with pytest.raises(identity.CannotGuard, match=r"Operation not permitted.*seccomp") as refused:
+    with pytest.raises(identity.IdentityLockError, match=r"Operation not permitted.*seccomp") as refused:
         identity.take("shop", "web", me)
-    assert not isinstance(refused.value, identity.IdentityTaken)
+    assert not isinstance(refused.value, identity.IdentityTakenError)
 
 
 def test_the_place_is_the_boot_and_the_network_namespace() -> None:

@@ -181,7 +181,7 @@ def test_an_expires_in_is_never_rounded_up(clock: Hands, leadership: Leadership)
 
 def test_while_stepping_down_the_cover_is_told_and_nobody_leads(clock: Hands, leadership: Leadership) -> None:
     leadership.publish(View(State.STEPPING_DOWN, "web-0_uid", 7, covered_until_ns=clock.now_ns + ns(3)))
-    answer = leadership.read(give=True)
+    answer = leadership.read(promise_deadline=True)
     assert not answer.is_leader
     assert answer.expires_in == 3.0
     clock.now_ns += ns(3)
@@ -196,13 +196,13 @@ def test_only_a_deadline_in_a_true_answer_on_the_app_listener_is_remembered(cloc
     leadership.publish(leading(clock.now_ns + 10))
     leadership.read()
     assert leadership.given_until_ns == 0
-    leadership.read(give=True)
+    leadership.read(promise_deadline=True)
     assert leadership.given_until_ns == clock.now_ns + 10
     leadership.publish(View(State.STEPPING_DOWN, "web-0_uid", 7, covered_until_ns=clock.now_ns + 20))
-    leadership.read(give=True)
+    leadership.read(promise_deadline=True)
     assert leadership.given_until_ns == clock.now_ns + 10
     leadership.publish(leading(clock.now_ns + 5))
-    leadership.read(give=True)
+    leadership.read(promise_deadline=True)
     assert leadership.given_until_ns == clock.now_ns + 10, "the latest is never forgotten"
 
 

@@ -17,11 +17,7 @@ from tests.simulation.memory_store import MemoryLease, MemoryStore
 from tests.simulation.runners import NoStandBy
 from tests.simulation.virtual_time import VirtualClock, run_virtually
 
-<<<<<<<< HEAD:tests/unit/runtime/test_native_sidecar.py
 ME = Candidate("web-0_u", "process", "place", 15, 10, 2, 10, native_sidecar=True)
-========
-ME = Candidate("web-0_u", "instance", "place", 15, 10, 2, 10, native_sidecar=True)
->>>>>>>> wt-18-set:tests/unit/test_native_sidecar.py
 CLOCK = VirtualClock()
 EARLIEST, LATEST = stopping.QUIET_SECONDS, stopping.QUIET_SECONDS + 2 * stopping.LOOK_LIVES_SECONDS
 
@@ -68,7 +64,7 @@ async def stage(me: Candidate = ME, *, alive: bool = True) -> AsyncIterator[Stag
     leader.signs.append(app)
     it = Stage(lease, leader, asyncio.create_task(leader.run()), app)
     await asyncio.sleep(5)
-    assert leader.leadership.read(give=True).is_leader
+    assert leader.leadership.read(promise_deadline=True).is_leader
     yield it
     it.run.cancel()
     await asyncio.gather(it.run, return_exceptions=True)
@@ -186,7 +182,7 @@ def test_a_former_promise_that_is_behind_holds_up_nothing() -> None:
             again = runner(it.lease, replace(ME, process="next"))
             task = asyncio.create_task(again.run())
             await asyncio.sleep(16)
-            assert again.leadership.read(give=True).is_leader
+            assert again.leadership.read(promise_deadline=True).is_leader
             assert again.stop() == ""
             assert await it.released_after() < 0.05
             await asyncio.wait_for(task, 1)

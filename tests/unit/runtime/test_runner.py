@@ -11,7 +11,7 @@ from sidecar.election.store import Done, Store
 from sidecar.election.view import State
 from sidecar.local.store import LocalStore
 from sidecar.runtime.leadership import Leadership, Names
-from sidecar.runtime.runner import OutOfSeason, Runner
+from sidecar.runtime.runner import Runner, WrongStateError
 from tests.simulation.memory_store import MemoryLease, MemoryStore
 from tests.simulation.virtual_time import VirtualClock, run_virtually
 
@@ -74,7 +74,7 @@ def test_two_in_one_process_hold_two_leases() -> None:
         ones["web"].resign(None, "")
         await asyncio.sleep(1)
         assert ones["web"].situation().state is State.RESIGNED
-        with pytest.raises(OutOfSeason):
+        with pytest.raises(WrongStateError):
             ones["batch"].campaign()
         ones["web"].stop()
         await runs["web"]
