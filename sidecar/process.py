@@ -151,14 +151,14 @@ async def _run(settings: Resolved, dog: watchdog.Watchdog) -> None:
             await served.wait()
             _on_signals(runner, clock)
             loops, last = await works(settings, pod=pod, runner=runner, access=access, stack=stack)
-            beside = [group.create_task(work) for work in loops]
+            features = [group.create_task(work) for work in loops]
             gc.freeze()  # the objects made so far stay: no collection has to visit them again
             beats = group.create_task(_beat(dog, runner, clock, settings.effective_log_format))
             await runner.run()
             beats.cancel()
             dog.end()
             await asyncio.gather(runner.finish(), *(finish() for finish in last), clock.sleep(0 if runner.left else GIVE_WAY_SECONDS))
-            for task in (*beside, server):
+            for task in (*features, server):
                 task.cancel()
     logs.move(_log, logging.INFO, "stopped")
 

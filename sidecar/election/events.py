@@ -126,4 +126,4 @@ class Due:
     at_ns: int
     """Send it at this moment or later; CLOCK_BOOTTIME."""
     urgent: bool = False
-    """The holder's request: no budget delays it (L2)."""
+    """The holder's request: the rate limiter does not delay it (L2)."""

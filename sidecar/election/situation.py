@@ -1,4 +1,4 @@
-"""What a candidate knows, and what follows from that at a moment: pure queries over one frozen state, which `election.py` changes."""
+"""What a candidate knows, and what follows from that at a moment: pure queries over one frozen state, which the machine changes."""
 
 from dataclasses import dataclass, replace
 from typing import Final
@@ -78,7 +78,7 @@ class Situation:
     spoilt: tuple[str, str, int | None, int | None] | None = None
     """The renewal in the Lease by which no candidate leads, because an own write was altered too far (S3)."""
     curtailed: bool = False
-    """Another program has shortened the duration under the last own write: renew as soon as the budget allows (S3)."""
+    """Another program has shortened the duration under the last own write: renew as soon as the rate limiter allows (S3)."""
     release_ns: int = 0
     """Nothing is released before this moment (S11)."""
     back_ns: int | None = None

@@ -1,4 +1,4 @@
-"""The own Pod's label and condition, which tell whether it leads. Each follows the answer, and is set right again, for ever."""
+"""Marks on the own Pod: a label and a condition that tell whether it leads. Each follows the answer, and repairs itself."""
 
 from collections.abc import Callable
 from typing import Any, Final, Protocol
