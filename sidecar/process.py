@@ -1,4 +1,4 @@
-"""The process from outside: settings, logging, listeners, signals, one TaskGroup, the exit code."""
+"""The process: signals, sockets, the order in which all starts and ends (`_run`), and the exit code."""
 
 import asyncio
 import contextlib
