@@ -30,7 +30,7 @@ def end_all() -> None:
 
 
 def end_at_once() -> None:
-    """The same for a process that leaves this moment: also what has only just begun and is not told yet, and the watcher."""
+    """Kill the same groups in a process that exits at once, and also the watcher and a child that has just begun."""
     _groups.update(_leaders())
     end_all()
 

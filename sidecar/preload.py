@@ -14,7 +14,7 @@ _AHEAD: Final = (
     "sidecar.http.app", "sidecar.http.probes", "sidecar.http.openapi", "sidecar.kubernetes.credentials", "sidecar.kubernetes.store",
     "sidecar.kubernetes.client", "sidecar.kubernetes.transport", "sidecar.kubernetes.watch", "sidecar.kubernetes.responses",
 )  # fmt: skip
-"""Modules that every sidecar in a Pod loads sooner or later. A local store does not need those of `sidecar.stores`."""
+"""Modules that every sidecar in a Pod loads sooner or later. A local store does not need those of `sidecar.kubernetes`."""
 
 
 def load_ahead() -> None:

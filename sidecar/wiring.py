@@ -58,7 +58,7 @@ async def run(settings: Resolved, dog: watchdog.Watchdog) -> None:
             await served.wait()
             _on_signals(runner, clock)
             loops, last = await works(settings, pod=pod, runner=runner, access=access, stack=stack)
-            beside = [group.create_task(work) for work in loops]
+            features = [group.create_task(work) for work in loops]
             gc.freeze()  # the objects made so far stay: no collection has to visit them again
             beats = group.create_task(_beat(dog, runner, clock, settings.effective_log_format))
             await runner.run()  # says false, waits for the application or the given deadlines, and releases (S11)
@@ -66,7 +66,7 @@ async def run(settings: Resolved, dog: watchdog.Watchdog) -> None:
             dog.end()
             # What is left to write, all at once: the stand-by's and the features' last words.
             await asyncio.gather(runner.finish(), *(finish() for finish in last), clock.sleep(0 if runner.left else GIVE_WAY_SECONDS))
-            for task in (*beside, server):  # the server answers each waiting client once more; then `stack` closes what was opened
+            for task in (*features, server):  # the server answers each waiting client once more; then `stack` closes what was opened
                 task.cancel()
     logs.move(_log, logging.INFO, "stopped")
 

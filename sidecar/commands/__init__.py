@@ -1,4 +1,4 @@
-"""Commands beside the sidecar itself: clients of its HTTP contract, for exec probes and people.
+"""Commands: clients of the sidecar's HTTP contract, for exec probes and people.
 
 A kubelet may start one every few seconds in each Pod, so commands import no more than they need: no argparse, no asyncio, no library.
 """

@@ -1,1 +1,1 @@
-"""The rules of the election: pure, with no clock, await, network, log or randomness."""
+"""The election as a pure state machine: no clock, await, network, log or randomness. Its rules: docs/rules.md."""

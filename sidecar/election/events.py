@@ -11,8 +11,8 @@ from sidecar.election.store import Outcome
 
 LARGEST_GROUP: Final = 1000
 SPREAD_SECONDS: Final = 0.05
-"""L2: where nobody stands by, each candidate that sees the Lease free waits SPREAD_SECONDS x (1 + log u to the base LARGEST_GROUP), with u
-uniform in (0, 1]. In a group of any size up to LARGEST_GROUP a handful of candidates write first; the others see that before their turn."""
+"""L2: where the Lease names no stand-by, each candidate that sees the Lease free waits SPREAD_SECONDS x (1 + log u to the base
+LARGEST_GROUP), with u uniform in (0, 1]. In a group of up to LARGEST_GROUP a handful write first; the others see that in time."""
 STANDBY_STEP_SECONDS: Final = 0.05
 """The first stand-by does not wait, each further one waits so much longer: several times what a write and the news of it take."""
 STANDBY_LEAD_SECONDS: Final = 0.25
@@ -126,4 +126,4 @@ class Due:
     at_ns: int
     """Send it at this moment or later; CLOCK_BOOTTIME."""
     urgent: bool = False
-    """The holder's request: no budget delays it (L2)."""
+    """The holder's request: the rate limiter does not delay it (L2)."""

@@ -1,4 +1,4 @@
-"""How long a candidate waits for a holder that it cannot hear (S6), and for one that may have lost its Lease unawares (S7)."""
+"""How long a candidate waits out a holder that it cannot ask (S6), and a holder that may not know that its Lease is gone (S7)."""
 
 from dataclasses import dataclass, replace
 

@@ -1,4 +1,4 @@
-"""The algorithm: a pure state machine. No clock, await, network, log or randomness.
+"""The algorithm: a pure state machine. No clock, await, network, log or randomness. The own term's changes stand in `own_term.py`.
 
 `absorb` takes an event and gives the next state; `due` says which request that state asks for, and from when; `send` records that request
 as under way. At most one request is under way at a time. Rules: docs/rules.md.
@@ -18,7 +18,7 @@ from sidecar.election.transitions import Cause
 from sidecar.election.view import State
 
 MOST_UNRESOLVED = 16
-"""So many own writes of unknown outcome are remembered, the newest: where every write ends in 5xx, their number would grow for ever."""
+"""The most own writes of unknown outcome that are remembered, the newest: where every write ends in 5xx, they would grow without end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ class Election(OwnTerm):
         return replace(self, last_token=token)
 
     def _may_have_landed(self, write: Request) -> "Election":
-        """Queue `write` as unresolved: the next read decides. One that falls out of the queue is waited out like a stranger's (S9 c)."""
+        """Queue `write` as unresolved: the next read decides. A write that falls out is waited out like another candidate's (S9 c)."""
         return replace(self, unresolved=(*self.unresolved, write)[-MOST_UNRESOLVED:])
 
     def _watched(self, record: Record, at: Moment) -> "Election":
@@ -177,7 +177,7 @@ class Election(OwnTerm):
         )
 
     def _pod_ended(self, renewal: tuple[str, str, int | None, int | None], at: Moment) -> "Election":
-        """S6 x: the Pod that made `renewal` has ended. A later renewal needs its own proof, even a late write by a dead process."""
+        """S6 x: the Pod that made `renewal` has ended. A later renewal needs its own proof, also if a process that has ended sent it."""
         if self.record is None or self.record.renewal != renewal or self.suspect() is None:
             return self
         return replace(self, over=renewal, contend_ns=min(self.contend_ns, at.now_ns + self.turn_ns(at)))

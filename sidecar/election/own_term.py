@@ -18,7 +18,7 @@ from sidecar.election.view import State
 
 @dataclass(frozen=True, slots=True)
 class OwnTerm(Situation):
-    """What a candidate knows, and the changes of that which concern its own term."""
+    """The situation of a candidate, with every change of it that concerns the own term."""
 
     def _move(self, cause: Cause, why: str, **changes: Any) -> Self:
         return replace(self, state=TRANSITIONS[self.state, cause], why=why, **changes)
@@ -80,12 +80,12 @@ class OwnTerm(Situation):
         return replace(self, landed=landed, held=held, curtailed=True)
 
     def _is_twin(self, record: Record, before: Record | None) -> bool:
-        """S9 d: another process of this identity has replaced a write of ours; a former one cannot, for it writes on an older version."""
+        """S9 d: another process of this identity has replaced an own write. A former process cannot: it writes on an older version."""
         term, version = record.term, record.version_number
         if self.wrote is None or term is None or record.holder not in ("", self.me.identity):
             return False
         base = version_number(self.wrote.base)
-        former = version is not None and base is not None and version <= base  # older than our write: a read may be stale
+        former = version is not None and base is not None and version <= base  # older than the own write: a read may be stale
         if former or (before is not None and before.renewal == record.renewal):
             return False
         return term.holder == self.me.identity and term.process not in ("", self.me.process)
@@ -101,7 +101,7 @@ class OwnTerm(Situation):
     # ---- stepping down ---------------------------------------------------------------------------------------------------------------
 
     def _step_down(self, event: StepDown, at: Moment) -> Self:
-        """Say false now and set when to release: as soon as no deadline that an application was given lies ahead (S11)."""
+        """Answer false from now on, and set when to release: once every deadline that an application was given has passed (S11)."""
         me, now_ns = self.me, at.now_ns
         given_ns = max(event.given_until_ns, self.former.end_ns if self.former is not None else 0)
         if event.app_ended or given_ns <= now_ns:  # S11: the app has stopped, or no given deadline lies ahead

@@ -1,4 +1,4 @@
-"""What a candidate knows, and what follows from that at a moment: pure queries over one frozen state, which `election.py` changes."""
+"""What a candidate knows, and what follows from that at a moment: pure queries over one frozen state, which the machine changes."""
 
 from dataclasses import dataclass, replace
 from typing import Final
@@ -64,7 +64,7 @@ class Situation:
     raced: bool = False
     """A write was answered 409: read the Lease before the next write."""
     quick: bool = True
-    """After a 409 one immediate retry; further ones wait for the retry period: a controller that patches the Lease cannot make us spin."""
+    """After a 409 one immediate retry; further ones wait for the retry period, so a controller that patches the Lease causes no storm."""
     renew_ns: int = 0
     """When the next renewal is due."""
     contend_ns: int = 0
@@ -78,7 +78,7 @@ class Situation:
     spoilt: tuple[str, str, int | None, int | None] | None = None
     """The renewal in the Lease by which no candidate leads, because an own write was altered too far (S3)."""
     curtailed: bool = False
-    """Another program has shortened the duration under the last own write: renew as soon as the budget allows (S3)."""
+    """Another program has shortened the duration under the last own write: renew as soon as the rate limiter allows (S3)."""
     release_ns: int = 0
     """Nothing is released before this moment (S11)."""
     back_ns: int | None = None
@@ -90,7 +90,7 @@ class Situation:
     healthy: bool = True
     """The app's health; where it is probed, false until a probe has succeeded."""
     excused: bool = False
-    """Leads though its app is unhealthy, because nobody else took the free Lease; cleared when the app is healthy (L3)."""
+    """Leads though its app is unhealthy, because no other candidate took the free Lease; cleared when the app is healthy (L3)."""
     over: tuple[str, str, int | None, int | None] | None = None
     """The Pod of this renewal has ended: its lease duration need not be waited out (S6 x)."""
 
@@ -147,7 +147,7 @@ class Situation:
         return None if older or outdated else record.pod
 
     def may_resume(self) -> bool:
-        """S9 b: whether a former process of this place left its term in the Lease. This process has its socket, so it is dead."""
+        """S9 b: whether a former process of this place left its term in the Lease. It has ended: this process has its socket."""
         term = self.record.own_term if self.record is not None else None
         if not self.fresh or term is None or not self.me.place or self.is_foreign():
             return False
@@ -229,7 +229,7 @@ class Situation:
         return turns
 
     def to_release(self) -> bool:
-        """Whether a term of ours stands in the Lease that we are giving up, or have given up before we saw that it had begun."""
+        """Whether an own term stands in the Lease that is being given up, or was given up before its beginning was known."""
         out = self.state in (State.STEPPING_DOWN, State.RESIGNED)
         return out and self.is_mine() and self.record is not None and self.record.holder == self.me.identity
 

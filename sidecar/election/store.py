@@ -94,10 +94,10 @@ class Store(Protocol):
         """The newest state (a quorum read): Done, Missing, Denied, Busy or Unknown."""
 
     async def patch(self, patch: JSON) -> Outcome:
-        """Apply a merge patch (`lease.merge_patch`), conditional on the resourceVersion in it; sent once, never repeated."""
+        """Apply a merge patch (`record.merge_patch`), conditional on the resourceVersion in it; sent once, never repeated."""
 
     async def create(self, body: JSON) -> Outcome:
-        """Create the Lease from `lease.merge_patch(record, None)`; Conflict if it is there."""
+        """Create the Lease from `record.merge_patch(record, None)`; Conflict if it is there."""
 
     def watch(self) -> AsyncGenerator[WatchEvent, None]:
         """Opened, then news until Closed. The caller limits how long the watch may be silent, and closes the generator."""

@@ -1,1 +1,1 @@
-"""What runs beside the election only where a setting asks for it."""
+"""Optional features, all off by default. Each runs beside the election of one runner, and starts in `enabled.py`."""

@@ -91,7 +91,7 @@ class HTTPProbe:
 
 
 async def follow(runner: Runner, probe: Probe, period_seconds: float, verdict: Verdict) -> None:
-    """Probe for ever, and tell the election the verdict after each probe, so that a term that began meanwhile hears it too."""
+    """Probe for ever, and tell the election the verdict after each probe, so that a term that began meanwhile takes it into account too."""
     clock = runner.clock
     while True:
         next_ns = clock.boottime_ns() + ns(period_seconds)

@@ -1,4 +1,4 @@
-"""Starts the stand-by and the optional features that the settings ask for; imports and connects only what is asked for."""
+"""Starts the optional features that the settings ask for. What no setting asks for is neither imported nor connected."""
 
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
@@ -17,9 +17,10 @@ Work = Coroutine[Any, Any, None]
 async def works(
     settings: Resolved, *, pod: Pod, runner: Runner, access: "Access | None", stack: AsyncExitStack
 ) -> tuple[list[Work], list[Callable[[], Awaitable[None]]]]:
-    """The features' loops, which run until they are cancelled, and what to await, all at once, after the election and before that.
+    """Make the features that the settings ask for. Returns their loops, and the functions that finish them.
 
-    `stack` closes what they use. `access` is None where the store is no API server; `pod` is the own Pod.
+    A loop runs until it is cancelled. After the election all functions that finish are awaited at once, then the loops are cancelled.
+    `stack` closes what the features use. `access` is None where the store is no API server; `pod` is the own Pod.
     """
     loops: list[Work] = []
     last: list[Callable[[], Awaitable[None]]] = []
@@ -37,9 +38,9 @@ async def works(
 
     client = await Client.connect(access, settings.renew_deadline)
     stack.push_async_callback(client.close)
-    from sidecar.features.grace_period import Grace
+    from sidecar.features.grace_period import GracePeriod
 
-    grace = Grace(pod, runner.candidate.drain_timeout_seconds)
+    grace = GracePeriod(pod, runner.candidate.drain_timeout_seconds)
     if drains_long and not (settings.pod_label or settings.pod_condition):  # which see the Pod anyway
         from sidecar.kubernetes.pods import KubernetesPods
 

@@ -17,7 +17,7 @@ from sidecar.runtime.runner import Runner
 _log: Final = logging.getLogger(__name__)
 
 RELEASE_SECONDS: Final = 2
-"""What the release itself and the end of the process take."""
+"""The time for the release itself and for the end of the process."""
 
 
 def needed_seconds(drain_timeout_seconds: float) -> int:
@@ -25,8 +25,8 @@ def needed_seconds(drain_timeout_seconds: float) -> int:
     return ceil(drain_timeout_seconds) + RELEASE_SECONDS
 
 
-class Grace:
-    """Looks at the own Pod once, when it is first seen."""
+class GracePeriod:
+    """Checks the own Pod's grace period once, when the Pod is first seen."""
 
     def __init__(self, pod: Pod, drain_timeout_seconds: float) -> None:
         self._pod = pod

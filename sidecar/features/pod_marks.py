@@ -1,4 +1,4 @@
-"""The own Pod's label and condition, which tell whether it leads. Each follows the answer, and is set right again, for ever."""
+"""Marks on the own Pod: a label and a condition that tell whether it leads. Each follows the answer, and repairs itself."""
 
 from collections.abc import Callable
 from typing import Any, Final, Protocol
@@ -87,10 +87,10 @@ class Condition:
 
 
 class Mark:
-    """Keeps one mark as the answer is. A Pod is marked as leading after it leads, and as following before its Lease is released.
+    """Keeps one mark equal to the answer. The mark says leader after the Pod leads, and follower before its Lease is released.
 
-    One request is under way at a time, so that none overtakes another, and it writes the latest answer. `told` is called after each
-    request, `seen` with the Pod as it then is.
+    One request is under way at a time, so that no request overtakes another; it writes the latest answer. `told` is called after each
+    request, `seen` with the Pod as its answer shows it.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class Mark:
         """When to look at the Pod once more; None where no patch can still land late."""
 
     def is_awaited(self) -> bool:
-        """Whether the mark is expected to be right soon, so that a release should wait for it; not while a repeat waits for its turn."""
+        """Whether the mark will soon be right, so that a release should wait for it; not while a repeat waits for its turn."""
         return not self._pauses and (self._is_patching or self._shown is not self._leads())
 
     async def run(self) -> None:
@@ -128,7 +128,7 @@ class Mark:
                 await self._pause(failures, refused)
 
     async def _patch(self, *, leads: bool) -> Failure | None:
-        """Send one patch; None where it was well, else why it failed."""
+        """Send one patch. Returns why it failed; None where it worked."""
         body: JSON = {"metadata": {"uid": self._retry.pod.uid}}  # immutable, so an earlier or later Pod of that name is refused: HTTP 422
         looks = not self._looked
         if not looks:

@@ -1,1 +1,1 @@
-"""What an application and a kubelet speak to."""
+"""The two HTTP listeners: one for the application, one for a kubelet's probes and for metrics."""

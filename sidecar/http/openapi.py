@@ -192,7 +192,7 @@ def _commands() -> JSON:
                     "200": _answer("Done: the leadership as it is then.", answer),
                     "400": _answer("A body that cannot be used; nothing was changed.", _ERROR),
                     "403": _answer("From a page of another origin, or from beyond this machine.", _ERROR),
-                    "409": _answer("Out of season: the text says what would fit.", _ERROR),
+                    "409": _answer("The command does not fit the candidate's state; the text says which would.", _ERROR),
                 }
                 | _refused(),
             }

@@ -1,1 +1,1 @@
-"""Requests to the API server; knows nothing of the election."""
+"""The API server: credentials, TLS, requests, watches, and a store for the Lease. Features and elections share it."""

@@ -46,7 +46,7 @@ class Plugin:
         command = fields.text("command")
         if not command or "\0" in command:
             raise fields.refused("command", "is needed: the program that gives the credentials")
-        self._command = str(fields.beside(command)) if "/" in command else command
+        self._command = str(fields.resolve(command)) if "/" in command else command
         self._arguments = fields.texts("args")
         self._environment = _environment(fields)
         self._hint = one_line(fields.text("installHint"))

@@ -68,7 +68,7 @@ class Fields:
         text = self.text(field)
         if not text:
             return None
-        path = self.beside(text)
+        path = self.resolve(text)
         try:
             with path.open("rb") as file:
                 file.read(1)
@@ -77,8 +77,8 @@ class Fields:
             raise self.refused(field, f"names a file that cannot be read: {one_line(path)}: {why}") from None
         return str(path)
 
-    def beside(self, text: str) -> Path:
-        """A path, relative to the file that names it."""
+    def resolve(self, text: str) -> Path:
+        """The path `text`; a relative one is relative to the folder of the kubeconfig that names it."""
         return self.file.absolute().parent / text
 
     def names(self) -> list[str]:

@@ -30,7 +30,7 @@ class User:
         self._basic = self._username_and_password()
         self._token = user.header("token", user.text("token"))
         token_path = user.path("tokenFile")
-        self.token_file = TokenFile(user.beside(token_path)) if token_path else None
+        self.token_file = TokenFile(user.resolve(token_path)) if token_path else None
         if self._basic and (self._token or self.token_file):
             raise user.refused("username", "and a token are both given: kubectl takes one of them alone")
         run, provider = user.within("exec"), user.within("auth-provider")

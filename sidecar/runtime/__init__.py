@@ -1,1 +1,1 @@
-"""One election as it runs: its loops, its answers, its history."""
+"""One election at run time: its loops, the leadership that HTTP serves, its status and history."""

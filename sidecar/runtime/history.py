@@ -30,8 +30,8 @@ class Term:
     ended_us: int | None = None
     """When this sidecar saw the end; None while the term stands in the Lease."""
     ended: End | None = None
-    """`released` by the holder; `emptied` by another program; `replaced`: another candidate took the Lease after it had run out, somebody
-    changed the holder by hand, or the holder began a new term."""
+    """`released` by the holder; `emptied` by another program; `replaced`: another candidate took the Lease after it had run out, an
+    administrator changed the holder, or the holder began a new term."""
 
     def to_json(self) -> dict[str, object]:
         """One entry of `GET /history`."""

@@ -64,7 +64,7 @@ class Leadership:
         self._announced = 1
         """The newest version that waiting clients were woken for."""
         self.quiet_until_ns = 0
-        """Until then no client is woken to hear that nobody leads; CLOCK_BOOTTIME."""
+        """Before this moment (CLOCK_BOOTTIME) no client is woken for the news that no candidate leads."""
         self._changed = asyncio.Event()
         """Set when the version moves."""
         self._renewed = asyncio.Event()

@@ -1,4 +1,4 @@
-"""A SIGTERM that comes while the application lives, though a setting says that the application ends first: wait for that end (S11)."""
+"""Waits after SIGTERM for the application's end, where it still lives although a setting says that it ends first (S11)."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -8,15 +8,15 @@ from sidecar.clock import Clock, ns, seconds
 from sidecar.election.situation import Situation
 
 QUIET_SECONDS: Final = 0.5
-"""After so long without a sign of life the application has ended. A living one asks again sooner: the answer to its poll makes it ask."""
+"""After so long without a sign of life the application has ended. A living application asks again sooner, when its poll is answered."""
 LOOK_SECONDS: Final = 0.05
-"""Between two looks for signs of life."""
+"""The time between two looks for signs of life."""
 LOOK_LIVES_SECONDS: Final = 0.1
-"""Between two looks while a connection is open: the application may live for long."""
+"""The time between two looks while a connection is open: the application may live for long."""
 
 
 class Sign(Protocol):
-    """What can show that the application lives."""
+    """A sign of life of the application."""
 
     @property
     def asks(self) -> int:

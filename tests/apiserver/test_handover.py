@@ -114,7 +114,7 @@ def test_a_stop_keeps_every_deadline_that_was_given(ground: Field) -> None:
 
 
 def test_drained_makes_the_handover_quick(ground: Field) -> None:
-    """POST /drained while stepping down releases at once; before it, out of season, it is refused and changes nothing."""
+    """POST /drained while stepping down releases at once; before it, while leading, it is refused and changes nothing."""
     sidecars = ground.three()
     leader = the_leader(sidecars, within_seconds=5)
     token = leader.leader()["fencing_token"]

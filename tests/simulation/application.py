@@ -57,7 +57,7 @@ class Application:
         self._command(Runner.campaign, "/campaign", {})
 
     def _command(self, command: Callable[[Runner], None], path: str, fields: Mapping[str, object]) -> None:
-        """Out of season it says so and does nothing. Where its application waits it commands by HTTP as well."""
+        """Where the state does not fit it is refused, and does nothing. Where its application waits it commands by HTTP as well."""
         life, client = self.life, self._client
         if self.runner is None or life is None or client is None:
             return
@@ -110,6 +110,6 @@ class Application:
             try:
                 command()
             except WrongStateError:
-                self.judge.say(self.name, "the command comes out of season")
+                self.judge.say(self.name, "the command does not fit the state")
 
         self._agenda.at(self._agenda.now_ns, life, life.call_soon, perform)  # as a signal's handler, or a request's

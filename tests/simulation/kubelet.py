@@ -44,7 +44,7 @@ class Kubelet:
         self.report()
 
     def stopped(self, *containers: str) -> None:
-        """These have ended; the others run on, and these may be restarted, unless it has heard that the Pod is to end (`proof.py`)."""
+        """These have ended; the others run on. These may be restarted, unless the kubelet knows that the Pod is to end."""
         self._runs |= dict.fromkeys(containers, False)
         if self._seen_generation > 1 and not any(self._runs.values()):
             self.over()

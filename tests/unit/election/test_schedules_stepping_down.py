@@ -78,7 +78,7 @@ def test_u_a_twin_in_conflict_outlives_the_other() -> None:
 
 
 def test_z_drained_with_the_token_of_another_term_ends_nothing() -> None:
-    """`/drained` is retried by a proxy and meets the next term: a command out of season (§3)."""
+    """`/drained` is retried by a proxy and meets the next term: a command that does not fit the state (§3)."""
     world = led_by_a("A")
     a = world["A"]
     clock: Any = StillClock(a)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sidecar.election.store import Denied, Missing, Unknown
-from sidecar.features.grace_period import Grace
+from sidecar.features.grace_period import GracePeriod
 from sidecar.kubernetes.pods import Found, PodOutcome
 from sidecar.runtime.identity import Pod
 from sidecar.settings.loading import load
@@ -30,7 +30,7 @@ def pod(grace: object, uid: str = "u") -> dict[str, Any]:
 def test_a_period_that_is_too_short_is_warned_of_once(
     caplog: pytest.LogCaptureFixture, drain_seconds: float, grace: int, needed: int
 ) -> None:
-    watch = Grace(ME, drain_seconds)
+    watch = GracePeriod(ME, drain_seconds)
     watch.look(pod(grace))
     watch.look(pod(grace))
     (record,) = caplog.records
@@ -41,7 +41,7 @@ def test_a_period_that_is_too_short_is_warned_of_once(
 
 @pytest.mark.parametrize("shown", [pod(62), pod(3600), pod(30, uid="of another life"), pod("30"), pod(None), pod([]), {}, None, [], "x"])
 def test_one_that_is_long_enough_and_what_is_not_the_own_pod_say_nothing(caplog: pytest.LogCaptureFixture, shown: Any) -> None:
-    Grace(ME, 60).look(shown)
+    GracePeriod(ME, 60).look(shown)
     assert not caplog.records
 
 
@@ -57,7 +57,7 @@ def test_the_pod_is_read_once_at_the_start_and_without_the_right_the_need_is_tol
         pods = Asked(outcome)
         async with leading() as it:
             with caplog.at_level(logging.INFO, "sidecar.features.grace_period"):
-                await Grace(ME, 60).look_once(it.runner, pods)
+                await GracePeriod(ME, 60).look_once(it.runner, pods)
                 await asyncio.sleep(60)
         assert [name for name, _ in pods.reads] == ["web-0"]
 
