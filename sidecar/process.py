@@ -18,14 +18,13 @@ from sidecar.clock import SystemClock, ns
 from sidecar.election.store import Store
 from sidecar.features.enabled import works
 from sidecar.http import listen
-from sidecar.kubernetes.in_cluster import service_account_namespace
 from sidecar.runtime import identity, stopping
 from sidecar.runtime.leadership import Leadership, Names
 from sidecar.runtime.runner import Runner
 from sidecar.runtime.status import stuck_seconds
-from sidecar.settings import checking
+from sidecar.settings import checking, in_force
+from sidecar.settings.in_force import EXIT_UNUSABLE, Settings, Unusable
 from sidecar.settings.listen import parse_listen
-from sidecar.settings.resolved import EXIT_UNUSABLE, Resolved, Unusable, holder_pod, own_pod
 
 if TYPE_CHECKING:
     from sidecar.kubernetes.credentials import Access
@@ -97,7 +96,7 @@ def _to_the_end(check: checking.Check, dog: watchdog.Watchdog) -> int:
         settings = check.settings()
         if settings is None:
             return check.code
-        logs.configure(settings.effective_log_format, settings.log_level)
+        logs.configure(settings.log_format, settings.log_level)
         asyncio.run(_run(settings, dog))
     except Unusable as error:
         error.say()
@@ -108,13 +107,13 @@ def _to_the_end(check: checking.Check, dog: watchdog.Watchdog) -> int:
     return EXIT_STOPPED
 
 
-async def _open_store(settings: Resolved, clock: SystemClock) -> "tuple[Store, Access | None]":
+async def _open_store(settings: Settings, clock: SystemClock) -> "tuple[Store, Access | None]":
     """The store, and the access to its API server for other objects (None for a local store). Sends nothing yet. Raises Unusable."""
     if settings.store.startswith("local:"):
         from sidecar.local.store import LocalStore, StoreUnusable  # noqa: PLC0415 - sqlite only where it is used
 
         try:
-            return LocalStore(settings.store.removeprefix("local:"), settings.lease_namespace, settings.lease, clock), None
+            return LocalStore(settings.store.removeprefix("local:"), settings.lease_namespace, in_force.lease(settings), clock), None
         except StoreUnusable as error:
             raise Unusable(str(error)) from None
     from sidecar.kubernetes import credentials  # noqa: PLC0415 - loaded ahead, while the settings were checked
@@ -125,16 +124,16 @@ async def _open_store(settings: Resolved, clock: SystemClock) -> "tuple[Store, A
     except credentials.ConfigurationError as error:
         raise Unusable(str(error)) from None
     timeout_seconds = settings.renew_deadline
-    store = await KubernetesStore.connect(access, settings.lease_namespace, settings.lease, tcp_timeout_seconds=timeout_seconds)
+    store = await KubernetesStore.connect(access, settings.lease_namespace, in_force.lease(settings), tcp_timeout_seconds=timeout_seconds)
     return store, access
 
 
-async def _run(settings: Resolved, dog: watchdog.Watchdog) -> None:
+async def _run(settings: Settings, dog: watchdog.Watchdog) -> None:
     """Run the election. The listeners and the identity's socket are bound before the first request is sent (S9)."""
     asyncio.get_running_loop().set_default_executor(_Threads(_MAX_THREADS, _THREADS))
     clock = SystemClock()
-    pod = own_pod(os.environ, service_account_namespace(os.environ))
-    me = settings.candidate(identity.instance(), identity.place(), holder_pod(settings, pod))
+    pod = in_force.own_pod(settings)
+    me = in_force.candidate(settings, identity.instance(), identity.place())
     async with contextlib.AsyncExitStack() as stack:
         faults, app_sockets, probe_sockets = _take_sockets(settings, me.identity, stack)
         try:
@@ -144,7 +143,7 @@ async def _run(settings: Resolved, dog: watchdog.Watchdog) -> None:
         stack.push_async_callback(store.close)
         if faults:
             raise Unusable("\n".join(faults))
-        names = Names(me.identity, settings.lease, settings.lease_namespace, me.instance[:8])
+        names = Names(me.identity, in_force.lease(settings), settings.lease_namespace, me.instance[:8])
         runner = Runner(store, clock, Leadership(clock, names), me)
         _say_start(settings, me.instance, [*app_sockets, *probe_sockets])
         async with asyncio.TaskGroup() as group:
@@ -155,7 +154,7 @@ async def _run(settings: Resolved, dog: watchdog.Watchdog) -> None:
             loops, last = await works(settings, pod=pod, runner=runner, access=access, stack=stack)
             beside = [group.create_task(work) for work in loops]
             gc.freeze()  # the objects made so far stay: no collection has to visit them again
-            beats = group.create_task(_beat(dog, runner, clock, settings.effective_log_format))
+            beats = group.create_task(_beat(dog, runner, clock, settings.log_format))
             await runner.run()
             beats.cancel()
             dog.end()
@@ -179,13 +178,13 @@ async def _beat(dog: watchdog.Watchdog, runner: Runner, clock: SystemClock, log_
 
 
 def _take_sockets(
-    settings: Resolved, own_identity: str, stack: contextlib.AsyncExitStack
+    settings: Settings, own_identity: str, stack: contextlib.AsyncExitStack
 ) -> tuple[list[str], list[socket.socket], list[socket.socket]]:
     """The faults found, a line each, and the sockets of both listeners. `stack` closes them and the identity's socket."""
     faults: list[str] = []
     bound: list[list[socket.socket]] = []
     try:
-        guard = identity.take(settings.lease_namespace, settings.lease, own_identity)
+        guard = identity.take(settings.lease_namespace, in_force.lease(settings), own_identity)
         if guard is not None:
             stack.callback(guard.close)
     except identity.CannotGuard as error:
@@ -202,10 +201,10 @@ def _take_sockets(
     return faults, bound[0], bound[1]
 
 
-def _say_start(settings: Resolved, process: str, sockets: list[socket.socket]) -> None:
-    shown = {field: value for field, value in settings.in_force().items() if field not in {"listen", "probe_listen"}}
+def _say_start(settings: Settings, process: str, sockets: list[socket.socket]) -> None:
+    shown = {field: value for field, value in in_force.shown(settings).items() if field not in {"listen", "probe_listen"}}
     where = ",".join(listen.name(listener) for listener in sockets)
-    logs.move(_log, logging.INFO, "starting", version=__version__, process=process, listens=where, lease=settings.lease, **shown)
+    logs.move(_log, logging.INFO, "starting", version=__version__, process=process, listens=where, lease=in_force.lease(settings), **shown)
 
 
 def _on_signals(runner: Runner, clock: SystemClock) -> None:

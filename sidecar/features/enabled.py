@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from sidecar.runtime.identity import Pod
 from sidecar.runtime.runner import Runner
-from sidecar.settings.resolved import Resolved
+from sidecar.settings import in_force
+from sidecar.settings.in_force import Settings
 
 if TYPE_CHECKING:
     from sidecar.kubernetes.credentials import Access
@@ -15,7 +16,7 @@ Work = Coroutine[Any, Any, None]
 
 
 async def works(
-    settings: Resolved, *, pod: Pod, runner: Runner, access: "Access | None", stack: AsyncExitStack
+    settings: Settings, *, pod: Pod, runner: Runner, access: "Access | None", stack: AsyncExitStack
 ) -> tuple[list[Work], list[Callable[[], Awaitable[None]]]]:
     """The features' loops, which run until they are cancelled, and what to await, all at once, after the election and before that.
 
@@ -30,8 +31,8 @@ async def works(
         stack.push_async_callback(probe.close)
         verdict = app_health.Verdict(settings.app_health_failures, settings.app_health_successes)
         loops.append(app_health.follow(runner, probe, settings.app_health_period, verdict))
-    drains_long = settings.drains_long and bool(pod.namespace and pod.name and pod.uid)
-    if access is None or not (settings.asks_for_pods or drains_long):
+    drains_long = in_force.drains_long(settings) and bool(pod.namespace and pod.name and pod.uid)
+    if access is None or not (in_force.asks_for_pods(settings) or drains_long):
         return loops, last
     from sidecar.kubernetes.client import Client  # noqa: PLC0415 - likewise
 
@@ -44,7 +45,7 @@ async def works(
         from sidecar.kubernetes.pods import KubernetesPods  # noqa: PLC0415 - likewise
 
         loops.append(grace.look_once(runner, KubernetesPods(client, pod.namespace)))
-    if settings.follows:
+    if in_force.follows(settings):
         from sidecar.features.pod_status import OwnPod  # noqa: PLC0415 - likewise
 
         on = {"label": settings.pod_label, "condition": settings.pod_condition, "events": settings.events}

@@ -2,9 +2,9 @@
 
 import pytest
 
-from sidecar.settings import flags, legacy_flags
-from sidecar.settings.command_line import checked, configured
-from sidecar.settings.declaration import Settings, variable
+from sidecar.settings import legacy_flags, unknown
+from sidecar.settings.declaration import NAMES, variable
+from sidecar.settings.loading import checked, configured
 
 GIVEN = ("--lease-name=web", "--lease-namespace=shop", "--identity=web-0_1")
 
@@ -54,11 +54,11 @@ def test_a_slip_is_told_with_what_was_meant(
     assert told(capsys) == [f"{name} is no setting: did you mean {meant}?"]
 
 
-@pytest.mark.parametrize("field", Settings.model_fields)
+@pytest.mark.parametrize("field", NAMES)
 def test_each_setting_is_found_from_a_slip_in_it(field: str) -> None:
     """Its last letter but one left out."""
     name = variable(field)
-    assert flags.no_setting(name[:-2] + name[-1]).endswith(f"did you mean {name}?")
+    assert unknown.no_setting(name[:-2] + name[-1]).endswith(f"did you mean {name}?")
 
 
 @pytest.mark.parametrize("word", ["start", "run", "help", "web", "-", "", "--"])
@@ -93,7 +93,7 @@ def test_every_fault_of_a_command_line_is_told_at_once(capsys: pytest.CaptureFix
     lines = told(capsys, "--retry-period", "--lisen=x", "stray", "--election", "--log-level=loud", "--app-health-failures", "-1")
     assert len(lines) == 6
     text = "\n".join(lines)
-    assert "--retry-period needs a value: --retry-period=PERIOD" in text
+    assert "--retry-period needs a value: --retry-period=DURATION" in text
     assert "--election needs a value: --election=NAME" in text
     assert "--lisen=x is no flag: did you mean --listen?" in text
     assert "'stray' is an unknown command" in text
@@ -134,7 +134,7 @@ def test_a_switch_is_on_or_off_in_the_usual_words(word: str) -> None:
 def test_no_message_is_a_librarys(capsys: pytest.CaptureFixture[str]) -> None:
     """Each setting with values that no setting takes: none is told in pydantic's words, nor in argparse's."""
     for value in ("\udcff", "\n", "[]", "{}", "1e400", "null", "-", "\x00"):
-        for field in Settings.model_fields:
+        for field in NAMES:
             if checked([*GIVEN, f"--{field.replace('_', '-')}={value}"])[1]:
                 said = capsys.readouterr().err
                 assert said.count("\n") >= 1
