@@ -57,6 +57,7 @@ def _flags(arguments: Sequence[str]) -> "tuple[CliSettingsSource[Any] | None, li
     from sidecar.settings import command_line  # noqa: PLC0415 - argparse, where there are flags
 
     source, rest, behind = command_line.parsed(words)
+    rest = [word if word in arguments else word.removeprefix("-") for word in rest]  # as it was written, with one dash
     return source, [*unknown.no_flags(rest), *map(unknown.no_command, behind)]
 
 

@@ -81,6 +81,11 @@ def test_a_former_name_is_refused_with_the_one_of_today(
     assert sorted(lines) == sorted([*[f"{old} is called {new}"] * 2, f"LEADER_{former} is called LEADER_{today}"])
 
 
+@pytest.mark.parametrize("word", ["--foo", "-foo", "-foo=x", "-1", "---x", "--=x"])
+def test_an_unknown_flag_is_told_as_it_is_written(capsys: pytest.CaptureFixture[str], word: str) -> None:
+    assert told(capsys, word, "--retry-period=1s") == [f"{word} is no flag; leader-sidecar --help lists all there are"]
+
+
 def test_a_command_in_the_wrong_place_and_a_slip_in_one_are_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert told(capsys, "probe", "porbe") == [
         "probe is a command, and comes first: leader-sidecar probe --help",
