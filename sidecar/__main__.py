@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Mapping
 
-from sidecar import commands, standard_streams
+from sidecar import __version__, commands, standard_streams
 
 
 def main() -> int:
@@ -16,6 +16,9 @@ def _run() -> int:
     code = commands.run(sys.argv[1:])
     if code is not None:
         return code
+    if asked := commands.asked(sys.argv[1:]):
+        standard_streams.tell(f"leader-sidecar {__version__}\n" if asked == "version" else _help())
+        return 0
     from sidecar import open_files
 
     open_files.raise_limit()
@@ -37,6 +40,12 @@ def _run() -> int:
     from sidecar import process  # most of the loading, while the settings are checked
 
     return process.main(check, dog)
+
+
+def _help() -> str:
+    from sidecar.settings import checking
+
+    return checking.help_text()
 
 
 def _taken(settings: Mapping[str, str]) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Final
 
 from sidecar import child_processes, logs, preload, resolver_threads, watchdog, wiring
 from sidecar.settings import checking
-from sidecar.settings.resolved import EXIT_UNUSABLE, Unusable
+from sidecar.settings.in_force import EXIT_UNUSABLE, UnusableError
 
 _log: Final = logging.getLogger("sidecar")
 
@@ -57,9 +57,9 @@ def _to_the_end(check: checking.Check, dog: watchdog.Watchdog) -> int:
         settings = check.settings()
         if settings is None:
             return check.code
-        logs.configure(settings.effective_log_format, settings.log_level)
+        logs.configure(settings.log_format, settings.log_level)
         asyncio.run(wiring.run(settings, dog))
-    except Unusable as error:
+    except UnusableError as error:
         error.say()
         return EXIT_UNUSABLE
     except (Exception, BaseExceptionGroup):  # noqa: BLE001 - the last resort before a user

@@ -14,14 +14,14 @@ from sidecar.clock import SystemClock, ns
 from sidecar.election.store import Store
 from sidecar.features.enabled import works
 from sidecar.http import listen
-from sidecar.kubernetes.in_cluster import service_account_namespace
 from sidecar.resolver_threads import ResolverThreads
 from sidecar.runtime import identity, stopping
 from sidecar.runtime.leadership import Leadership, Names
 from sidecar.runtime.runner import Runner
 from sidecar.runtime.status import stuck_seconds
+from sidecar.settings import in_force
+from sidecar.settings.in_force import Settings, UnusableError
 from sidecar.settings.listen import parse_listen
-from sidecar.settings.resolved import Resolved, Unusable, holder_pod, own_pod
 
 if TYPE_CHECKING:
     from sidecar.kubernetes.credentials import Access
@@ -34,22 +34,22 @@ GIVE_WAY_SECONDS: Final = 0.05
 _STOPPING: Final = (signal.SIGTERM, signal.SIGINT)
 
 
-async def run(settings: Resolved, dog: watchdog.Watchdog) -> None:
+async def run(settings: Settings, dog: watchdog.Watchdog) -> None:
     """Run the election. The listeners and the identity's socket are bound before the first request is sent (S9)."""
     asyncio.get_running_loop().set_default_executor(ResolverThreads())
     clock = SystemClock()
-    pod = own_pod(os.environ, service_account_namespace(os.environ))
-    me = settings.candidate(identity.process(), identity.place(), holder_pod(settings, pod))
+    pod = in_force.own_pod(settings)
+    me = in_force.candidate(settings, identity.process(), identity.place())
     async with contextlib.AsyncExitStack() as stack:
         faults, app_sockets, probe_sockets = _take_sockets(settings, me.identity, stack)
         try:
             store, access = await _open_store(settings, clock)
-        except Unusable as error:
-            raise Unusable("\n".join([*faults, str(error)])) from None
+        except UnusableError as error:
+            raise UnusableError("\n".join([*faults, str(error)])) from None
         stack.push_async_callback(store.close)
         if faults:
-            raise Unusable("\n".join(faults))
-        names = Names(me.identity, settings.lease, settings.lease_namespace, me.process[:8])
+            raise UnusableError("\n".join(faults))
+        names = Names(me.identity, in_force.lease(settings), settings.lease_namespace, me.process[:8])
         runner = Runner(store, clock, Leadership(clock, names), me)
         _say_start(settings, me.process, [*app_sockets, *probe_sockets])
         async with asyncio.TaskGroup() as group:
@@ -60,7 +60,7 @@ async def run(settings: Resolved, dog: watchdog.Watchdog) -> None:
             loops, last = await works(settings, pod=pod, runner=runner, access=access, stack=stack)
             features = [group.create_task(work) for work in loops]
             gc.freeze()  # the objects made so far stay: no collection has to visit them again
-            beats = group.create_task(_beat(dog, runner, clock, settings.effective_log_format))
+            beats = group.create_task(_beat(dog, runner, clock, settings.log_format))
             await runner.run()  # says false, waits for the application or the given deadlines, and releases (S11)
             beats.cancel()
             dog.end()
@@ -71,24 +71,24 @@ async def run(settings: Resolved, dog: watchdog.Watchdog) -> None:
     logs.move(_log, logging.INFO, "stopped")
 
 
-async def _open_store(settings: Resolved, clock: SystemClock) -> "tuple[Store, Access | None]":
-    """The store, and the access to its API server for other objects (None for a local store). Sends nothing yet. Raises Unusable."""
+async def _open_store(settings: Settings, clock: SystemClock) -> "tuple[Store, Access | None]":
+    """The store, and the access to its API server for other objects (None for a local store). Sends nothing yet. Raises UnusableError."""
     if settings.store.startswith("local:"):
         from sidecar.local.store import LocalStore, UnusableFileError  # sqlite only where it is used
 
         try:
-            return LocalStore(settings.store.removeprefix("local:"), settings.lease_namespace, settings.lease, clock), None
+            return LocalStore(settings.store.removeprefix("local:"), settings.lease_namespace, in_force.lease(settings), clock), None
         except UnusableFileError as error:
-            raise Unusable(str(error)) from None
+            raise UnusableError(str(error)) from None
     from sidecar.kubernetes import credentials  # loaded ahead, while the settings were checked
     from sidecar.kubernetes.store import KubernetesStore
 
     try:
         access = await credentials.load(os.environ, tls_strict=settings.tls_strict)
     except credentials.ConfigurationError as error:
-        raise Unusable(str(error)) from None
+        raise UnusableError(str(error)) from None
     timeout_seconds = settings.renew_deadline
-    store = await KubernetesStore.connect(access, settings.lease_namespace, settings.lease, tcp_timeout_seconds=timeout_seconds)
+    store = await KubernetesStore.connect(access, settings.lease_namespace, in_force.lease(settings), tcp_timeout_seconds=timeout_seconds)
     return store, access
 
 
@@ -106,13 +106,13 @@ async def _beat(dog: watchdog.Watchdog, runner: Runner, clock: SystemClock, log_
 
 
 def _take_sockets(
-    settings: Resolved, own_identity: str, stack: contextlib.AsyncExitStack
+    settings: Settings, own_identity: str, stack: contextlib.AsyncExitStack
 ) -> tuple[list[str], list[socket.socket], list[socket.socket]]:
     """The faults found, a line each, and the sockets of both listeners. `stack` closes them and the identity's socket."""
     faults: list[str] = []
     bound: list[list[socket.socket]] = []
     try:
-        identity_lock = identity.take(settings.lease_namespace, settings.lease, own_identity)
+        identity_lock = identity.take(settings.lease_namespace, in_force.lease(settings), own_identity)
         if identity_lock is not None:
             stack.callback(identity_lock.close)
     except identity.IdentityLockError as error:
@@ -121,7 +121,7 @@ def _take_sockets(
         beside = [each for sockets in bound for each in sockets]
         try:
             bound.append(listen.bind(parse_listen(text), settings.socket_mode, setting=setting, beside=beside))
-        except listen.CannotListen as error:
+        except listen.ListenError as error:
             bound.append([])
             faults.append(str(error))
         for listener in bound[-1]:
@@ -129,11 +129,11 @@ def _take_sockets(
     return faults, bound[0], bound[1]
 
 
-def _say_start(settings: Resolved, process: str, sockets: list[socket.socket]) -> None:
-    shown = {field: value for field, value in settings.in_force().items() if field not in {"listen", "probe_listen"}}
+def _say_start(settings: Settings, process: str, sockets: list[socket.socket]) -> None:
+    shown = {field: value for field, value in in_force.shown(settings).items() if field not in {"listen", "probe_listen"}}
 
     where = ",".join(listen.name(listener) for listener in sockets)
-    logs.move(_log, logging.INFO, "starting", version=__version__, process=process, listens=where, lease=settings.lease, **shown)
+    logs.move(_log, logging.INFO, "starting", version=__version__, process=process, listens=where, lease=in_force.lease(settings), **shown)
 
 
 def _on_signals(runner: Runner, clock: SystemClock) -> None:

@@ -3,6 +3,19 @@
 A kubelet may start one every few seconds in each Pod, so commands import no more than they need: no argparse, no asyncio, no library.
 """
 
+from collections.abc import Sequence
+
+
+def asked(arguments: Sequence[str]) -> str:
+    """`help` or `version`, where the sidecar's own command line asks for it, with one dash or two; else ""."""
+    for word in arguments:
+        if word == "--":
+            break
+        name = word.removeprefix("-").removeprefix("-").partition("=")[0]
+        if word.startswith("-") and name in ("h", "help", "version"):
+            return "version" if name == "version" else "help"
+    return ""
+
 
 def run(arguments: list[str]) -> int | None:
     """Run the command that the first argument names; its exit code, or None where the argument names no command."""

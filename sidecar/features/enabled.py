@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from sidecar.runtime.identity import Pod
 from sidecar.runtime.runner import Runner
-from sidecar.settings.resolved import Resolved
+from sidecar.settings import in_force
+from sidecar.settings.in_force import Settings
 
 if TYPE_CHECKING:
     from sidecar.kubernetes.credentials import Access
@@ -15,7 +16,7 @@ Work = Coroutine[Any, Any, None]
 
 
 async def works(
-    settings: Resolved, *, pod: Pod, runner: Runner, access: "Access | None", stack: AsyncExitStack
+    settings: Settings, *, pod: Pod, runner: Runner, access: "Access | None", stack: AsyncExitStack
 ) -> tuple[list[Work], list[Callable[[], Awaitable[None]]]]:
     """Make the features that the settings ask for. Returns their loops, and the functions that finish them.
 
@@ -31,8 +32,8 @@ async def works(
         stack.push_async_callback(probe.close)
         verdict = app_health.Verdict(settings.app_health_failures, settings.app_health_successes)
         loops.append(app_health.follow(runner, probe, settings.app_health_period, verdict))
-    drains_long = settings.drains_long and bool(pod.namespace and pod.name and pod.uid)
-    if access is None or not (settings.asks_for_pods or drains_long):
+    drains_long = in_force.drains_long(settings) and bool(pod.namespace and pod.name and pod.uid)
+    if access is None or not (in_force.asks_for_pods(settings) or drains_long):
         return loops, last
     from sidecar.kubernetes.client import Client
 
@@ -45,7 +46,7 @@ async def works(
         from sidecar.kubernetes.pods import KubernetesPods
 
         loops.append(grace.look_once(runner, KubernetesPods(client, pod.namespace)))
-    if settings.follows:
+    if in_force.follows(settings):
         from sidecar.features.pod_status import PodStatus
 
         on = {"label": settings.pod_label, "condition": settings.pod_condition, "events": settings.events}

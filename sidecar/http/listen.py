@@ -22,7 +22,7 @@ _ADVICE: Final = {
 }
 
 
-class CannotListen(Exception):  # noqa: N818 - said to the user
+class ListenError(Exception):
     """Addresses are taken, or are not this machine's; a line for each."""
 
     def __init__(self, message: str, where: tuple[str, int] | None = None) -> None:
@@ -36,7 +36,7 @@ def bind(
 ) -> list[socket.socket]:
     """Listening sockets for the wanted addresses, on every address of `localhost`, `*` and `[::]` that is up.
 
-    `socket_mode` is the mode of unix sockets' files. `beside` are the sockets on which this process listens already. Raises CannotListen
+    `socket_mode` is the mode of unix sockets' files. `beside` are the sockets on which this process listens already. Raises ListenError
     with a line for each address that cannot be bound.
     """
     wanted = list(wanted)
@@ -45,12 +45,12 @@ def bind(
     for address in wanted:
         try:
             bound += [_bind_unix(address.path, socket_mode)] if address.path else _bind_tcp(address, hosts(address, wanted))
-        except CannotListen as error:
+        except ListenError as error:
             faults.append(f"{_own(error, [*beside, *bound]) or error} ({setting})")
     if faults:
         for listener in bound:
             listener.close()
-        raise CannotListen("\n".join(faults))
+        raise ListenError("\n".join(faults))
     return bound
 
 
@@ -64,14 +64,14 @@ def taken(settings: Mapping[str, str]) -> list[str]:
         try:
             for each in bind([address for address in parse_listen(text) if not address.path], setting=setting):
                 each.close()
-        except CannotListen as error:
+        except ListenError as error:
             faults.append(str(error))
         except ValueError:
             continue  # told already
     return faults
 
 
-def _own(error: CannotListen, own: Iterable[socket.socket]) -> str:
+def _own(error: ListenError, own: Iterable[socket.socket]) -> str:
     """The message where this process itself has taken the address, as by two names of one address; "" where it has not."""
     if not (isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.EADDRINUSE and error.where):
         return ""
@@ -85,11 +85,11 @@ def _bind_tcp(address: Address, wanted: tuple[str, ...]) -> list[socket.socket]:
     if len(wanted) == 1:
         return [_bind(wanted[0], address.port)]
     bound: list[socket.socket] = []
-    off: CannotListen | None = None
+    off: ListenError | None = None
     for host in wanted:
         try:
             bound.append(_bind(host, bound[0].getsockname()[1] if bound else address.port))
-        except CannotListen as error:
+        except ListenError as error:
             # That IPv4 or IPv6 is switched off is no fault; that the port is taken is one.
             if isinstance(error.__cause__, OSError) and error.__cause__.errno in _OFF:
                 off = off or error
@@ -108,7 +108,7 @@ def _bind(host: str, port: int) -> socket.socket:
         listener = socket.socket(family, kind, protocol)
     except OSError as error:
         advice = "name an address of this machine" if isinstance(error, socket.gaierror) else ALLOWED
-        raise CannotListen(f"cannot listen on {shown(host, port)}: {error.strerror}; {advice}") from error
+        raise ListenError(f"cannot listen on {shown(host, port)}: {error.strerror}; {advice}") from error
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
@@ -118,7 +118,7 @@ def _bind(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         at = (str(where[0]), port)
-        raise CannotListen(f"cannot listen on {shown(host, port)}: {error.strerror}{_ADVICE.get(error.errno or 0, '')}", at) from error
+        raise ListenError(f"cannot listen on {shown(host, port)}: {error.strerror}{_ADVICE.get(error.errno or 0, '')}", at) from error
     return listener
 
 
@@ -136,7 +136,7 @@ def _bind_unix(path: str, mode: int) -> socket.socket:
         listener.close()
         busy = error.errno == errno.EADDRINUSE
         advice = " by another process, or it is no socket: name another path" if busy else "; its folder must be there and writable"
-        raise CannotListen(f"cannot listen on unix:{path}: {error.strerror}{advice}") from error
+        raise ListenError(f"cannot listen on unix:{path}: {error.strerror}{advice}") from error
     return listener
 
 

@@ -6,6 +6,7 @@ user is to be told.
 
 import contextlib
 import gc
+import json
 import os
 import signal
 import sys
@@ -13,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from sidecar.settings.resolved import Resolved
+    from sidecar.settings.in_force import Settings
 
 _CHUNK_BYTES: Final = 65536
 Taken = Callable[[Mapping[str, str]], list[str]]
@@ -27,9 +28,9 @@ class Check:
         self.code = 0
         """The exit code where there are no settings."""
 
-    def settings(self) -> "Resolved | None":
-        """Wait for the settings; None where the user has been told everything: faults, `--help` or `--version`."""
-        from sidecar.settings.resolved import Resolved, Unusable  # noqa: PLC0415 - see the top
+    def settings(self) -> "Settings | None":
+        """Wait for the settings; None where the user has been told every fault."""
+        from sidecar.settings.in_force import Settings, UnusableError  # noqa: PLC0415 - see the top
 
         received = b""
         while chunk := os.read(self._pipe, _CHUNK_BYTES):
@@ -38,9 +39,9 @@ class Check:
         ended = os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
         if ended < 0:
             name = signal.Signals(-ended).name
-            raise Unusable(f"{name} ended the process that checks the settings: where memory is short, raise the container's limit")
+            raise UnusableError(f"{name} ended the process that checks the settings: where memory is short, raise the container's limit")
         self.code = ended
-        return Resolved.of_json(received) if received else None
+        return Settings(**json.loads(received)) if received else None
 
 
 def begin(arguments: Sequence[str], taken: Taken) -> Check:
@@ -59,16 +60,13 @@ def begin(arguments: Sequence[str], taken: Taken) -> Check:
 def _checked(arguments: Sequence[str], taken: Taken, pipe: int) -> int:
     """Check; write good settings into `pipe`. The exit code."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # the process that stays answers the terminal's interrupt
-    os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"  # no plugin is used, and to look for them takes a tenth of the time
-    gc.disable()
+    _make_haste()
     try:
-        from sidecar.settings.command_line import checked  # noqa: PLC0415 - the validator, here alone
+        from sidecar.settings.loading import checked  # noqa: PLC0415 - the validator, here alone
 
         found, code = checked(arguments, taken)
         with open(pipe, "wb") as file:
             file.write(found)
-    except SystemExit as end:  # --help, --version
-        return end.code if isinstance(end.code, int) else 0
     except BrokenPipeError:  # the process that waited has ended
         return 1
     except Exception:  # noqa: BLE001 - the last resort before a user
@@ -79,3 +77,17 @@ def _checked(arguments: Sequence[str], taken: Taken, pipe: int) -> int:
             sys.stdout.flush()
             sys.stderr.flush()
     return code
+
+
+def help_text() -> str:
+    """The text of --help; in this process, which ends."""
+    _make_haste()
+    from sidecar.settings import command_line  # noqa: PLC0415 - likewise
+
+    return command_line.help_text()
+
+
+def _make_haste() -> None:
+    """For a process that ends: nothing is collected, and no plugin of pydantic's is looked for, which took a tenth of the time."""
+    os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"
+    gc.disable()

@@ -1,77 +1,87 @@
-"""From the command line and the environment to the settings in force, or to the faults that the user is told."""
+"""The command line: the source of the settings that flags give, and --help, both made from the declaration."""
 
-import os
-from collections.abc import Callable, Mapping, Sequence
+import argparse
+from argparse import SUPPRESS, ArgumentParser
+from collections.abc import Callable
+from typing import Any, Final
 
-from sidecar import __version__, standard_streams
-from sidecar.kubernetes.in_cluster import service_account_namespace
-from sidecar.settings import flags, legacy_flags
-from sidecar.settings.declaration import Settings, flag, variable
-from sidecar.settings.loading import foreign_variables, load
-from sidecar.settings.resolved import EXIT_UNUSABLE, Resolved, Unusable
+from pydantic_settings import CliSettingsSource
 
+from sidecar import __version__
+from sidecar.settings import legacy_flags
+from sidecar.settings.declaration import GROUPS, Missing, Settings, placeholder
 
-def checked(arguments: Sequence[str], taken: Callable[[Mapping[str, str]], list[str]] = lambda _: []) -> tuple[bytes, int]:
-    """The settings, as `Resolved.of_json` reads them, and 0. Where they have faults: tell them; b"" and the exit code.
+_SWITCH: Final = "true|false"
+_USAGE: Final = "leader-sidecar [--FLAG=VALUE ...]\n       leader-sidecar probe [--help]"
+_ABOUT: Final = "Contends for a Kubernetes Lease and answers on localhost who leads, until when, and what changed."
+_EPILOG: Final = """\
+Each flag can stand in the environment: --lease-name is LEADER_LEASE_NAME; the flag wins. DURATION: 15, 15s, 500ms, 2m, 1h, 1m30s.
+ADDRESSES: localhost:4040, 10.0.0.7:4040, [::1]:4040, *:4041, unix:/path, several with commas. A switch alone is true.
 
-    `taken` finds the addresses that cannot be bound, as `http/listen.py` does.
-    """
-    try:
-        return configured(arguments).to_json(), 0
-    except Unusable as error:
-        Unusable("\n".join([str(error), *taken(_listens(arguments))])).say()
-        return b"", EXIT_UNUSABLE
-
-
-def configured(arguments: Sequence[str]) -> Resolved:
-    """The settings of flags and environment. Raises Unusable with every fault at once; ends the process for --help and --version."""
-    line = flags.parsed(arguments)
-    if line.shows:
-        standard_streams.tell(f"leader-sidecar {__version__}\n" if line.shows == "version" else _help())
-        raise SystemExit(0)
-    given = _given(line)
-    faults = [*line.faults, *map(flags.no_setting, foreign_variables())]
-    settings, wrong = load(given, os.environ, service_account_namespace(os.environ))
-    faults += wrong
-    if settings is None or faults:
-        raise Unusable("\n".join(faults))
-    return settings
+examples:
+  leader-sidecar --lease-name=web                                      in a Pod, at client-go's times
+  leader-sidecar --lease-name=web --native-sidecar --lease-duration=6s --renew-deadline=4s --retry-period=1s
+  LEADER_STORE=local:/tmp/leases.db leader-sidecar --lease-name=web    on one machine, without a cluster
+  leader-sidecar probe readyz                                          asks the sidecar on this host
+"""
 
 
-def _listens(arguments: Sequence[str]) -> dict[str, str]:
-    """What the listeners are set to, checked or not, by the name of the setting."""
-    given = _given(flags.parsed(arguments))
-    fields = ("listen", "probe_listen")
-    return {variable(each): given.get(each, os.environ.get(variable(each), Settings.model_fields[each].default)) for each in fields}
+class _Parser(ArgumentParser):
+    """Groups the settings' flags and names units; `lenient` takes a flag without its value, which the settings refuse."""
+
+    def __init__(self, *, lenient: bool) -> None:
+        self._lenient = lenient
+        super().__init__(
+            prog="leader-sidecar",
+            usage=_USAGE,
+            description=_ABOUT,
+            epilog=_EPILOG,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+            add_help=False,
+        )
+        self._group = self.add_argument_group("help")
+        self._group.add_argument("-h", "--help", action="store_true", help="show this and exit")
+        self._group.add_argument("--version", action="store_true", help=f"show the version ({__version__}) and exit")
+
+    def add_setting(self, *names: str, **options: Any) -> None:
+        """Add the flag of a setting, as pydantic-settings calls argparse's add_argument: in the order of the declaration."""
+        field = options["dest"]
+        if options["help"] == SUPPRESS:
+            return
+        if field in GROUPS:
+            self._group = self.add_argument_group(GROUPS[field])
+        text = " ".join((Settings.model_fields[field].description or "").split()).replace("%", "%%")
+        unit = placeholder(field)
+        alone: dict[str, Any] = {"nargs": "?", "const": "true" if unit == _SWITCH else Missing()}
+        more = alone if self._lenient or unit == _SWITCH else {}
+        self._group.add_argument(*names, dest=field, default=SUPPRESS, metavar=unit, help=text, **more)
 
 
-def _given(line: flags.Line) -> dict[str, str]:
-    return legacy_flags.translated(line.given) | {field: text for field, text in line.given.items() if field in Settings.model_fields}
+def parsed(words: list[str]) -> tuple[CliSettingsSource[Any], list[str], list[str]]:
+    """The source of the flags' values, the words that no flag has taken, and those after `--`. `words` are rewritten ones."""
+    source, parser = _source(lenient=True)
+    end = words.index("--") if "--" in words else len(words)
+    found, rest = parser.parse_known_args(words[:end])
+    source(parsed_args=vars(found))
+    return source, rest, words[end + 1 :]
 
 
-def _help() -> str:
-    """The text of --help, made from the settings' docstrings."""
-    import argparse  # noqa: PLC0415 - for this alone
-
-    parser = argparse.ArgumentParser(
-        prog="leader-sidecar",
-        description="Contends for a Kubernetes Lease and answers on localhost who leads, until when, and what changed.",
-        epilog="Each flag can stand in the environment: --lease-name is LEADER_LEASE_NAME. Durations: 15, 15s, 500ms, 2m, 1h, 1m30s. "
-        "A command instead: leader-sidecar probe --help.",
-    )
-    parser.add_argument("--version", action="version", version=__version__)
-    for field, about in Settings.model_fields.items():
-        text = " ".join((about.description or "").split()).replace("%", "%%")
-        if about.annotation is bool:
-            parser.add_argument(flag(field), dest=field, nargs="?", metavar="BOOL", help=text)
-        else:
-            parser.add_argument(flag(field), dest=field, metavar=field.rpartition("_")[2].upper(), help=text)
+def help_text() -> str:
+    """The text of --help."""
+    _, parser = _source(lenient=False)
     group = parser.add_argument_group("flags of the older leader-elector sidecars, so that only the image need change")
-    for name, field in legacy_flags.FLAGS.items():  # with one dash as well, as Go takes them
-        means = "the three times in proportion, 15 to 10 to 2" if name == "ttl" else flag(field)
+    for name, own in legacy_flags.FLAGS.items():  # with one dash as well, as Go takes them
+        means = "the three times in proportion, 15 to 10 to 2" if name == "ttl" else f"--{own}"
         group.add_argument(f"--{name}", f"-{name}", dest=name, metavar=name.upper(), help=means)
     for name in legacy_flags.IGNORED:
         group.add_argument(f"--{name}", f"-{name}", dest=name, nargs="?", metavar="VALUE", help="accepted, says nothing here")
     means = f"accepted, as all of glog's, says nothing here: {', '.join(legacy_flags.GLOG)}"
     group.add_argument("--v", "-v", dest="v", metavar="LEVEL", help=means)
     return parser.format_help()
+
+
+def _source(*, lenient: bool) -> tuple[CliSettingsSource[Any], _Parser]:
+    parser = _Parser(lenient=lenient)
+    add: Callable[..., Any] = _Parser.add_setting
+    return CliSettingsSource[Any](Settings, root_parser=parser, add_argument_method=add), parser

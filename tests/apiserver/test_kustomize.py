@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import yaml
 
-from sidecar.settings.loading import load
 from tests.apiserver.kustomized import K8S, OPTIONS, build, kustomization, only, restricted, sidecar_of, workload
 from tests.apiserver.server import ApiServer
 from tests.apiserver.sidecar_process import until
+from tests.support.given import load
 
 JSON = dict[str, Any]
 ROOTS = ["base", "rights", "example", "several", "guard"]
@@ -79,7 +79,7 @@ def test_without_options_there_is_no_option(apiserver: ApiServer) -> None:
     built = build(apiserver, K8S / "example")
     assert [each["metadata"]["name"] for each in built if each["kind"] == "Role"] == ["web-leader-sidecar"]
     environ = {each["name"]: each.get("value", "web") for each in sidecar_of(only(built, "Deployment"))["env"]}
-    settings, faults = load({}, environ, None)
+    settings, faults = load({}, environ)
     assert (faults, settings is not None and settings.native_sidecar) == ([], True)
 
 

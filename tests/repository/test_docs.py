@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.settings.declaration import Settings
-from sidecar.settings.resolved import LONGEST_USUAL_DRAIN_SECONDS
+from sidecar.settings.in_force import LONGEST_USUAL_DRAIN_SECONDS
 
 ROOT = Path(__file__).resolve().parents[2]
 CHANGELOG = (ROOT / "CHANGELOG.md").read_text()

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic_core import PydanticUndefined
 
 from sidecar.election.view import State
 from sidecar.runtime.leadership import Answer
-from sidecar.settings.declaration import Settings, variable
-from sidecar.settings.loading import load
+from sidecar.settings.declaration import NAMES, Settings, variable
+from tests.support.given import load
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
@@ -35,34 +36,22 @@ def pod() -> dict[str, Any]:
 
 def test_the_settings_table_names_every_setting_and_no_other() -> None:
     """KUBECONFIG is kubectl's, not ours."""
-    assert list(settings_rows()) == [*(variable(field) for field in Settings.model_fields), "KUBECONFIG"]
+    assert list(settings_rows()) == [*map(variable, NAMES), "KUBECONFIG"]
 
 
-@pytest.mark.parametrize(
-    "field",
-    [
-        "lease_duration",
-        "renew_deadline",
-        "retry_period",
-        "store",
-        "tls_strict",
-        "listen",
-        "probe_listen",
-        "native_sidecar",
-        "app_health_period",
-        "app_health_timeout",
-        "app_health_failures",
-        "app_health_successes",
-        "rollout_handover",
-        "log_level",
-    ],
-)
+FIXED = [field for field in NAMES if Settings.model_fields[field].default not in (None, "", PydanticUndefined)]
+"""The settings whose default hangs on nothing else, and is not empty."""
+
+
+@pytest.mark.parametrize("field", FIXED)
 def test_the_settings_table_tells_the_default(field: str) -> None:
     """As it is written there it means the same as leaving it out."""
-    default = settings_rows()[variable(field)].strip("`")
-    without, faults = load({"lease_name": "web", "lease_namespace": "shop", "identity": "web-0_1"}, {}, None)
+    written_as = settings_rows()[variable(field)]
+    default = written_as.strip("`")
+    assert written_as == f"`{default}`"
+    without, faults = load({"lease_name": "web", "lease_namespace": "shop", "identity": "web-0_1"}, {})
     assert faults == []
-    written, faults = load({"lease_name": "web", "lease_namespace": "shop", "identity": "web-0_1", field: default}, {}, None)
+    written, faults = load({"lease_name": "web", "lease_namespace": "shop", "identity": "web-0_1", field: default}, {})
     assert faults == []
     assert without == written
 
@@ -90,7 +79,7 @@ def test_the_pod_shown_fits_the_manifests_and_the_settings() -> None:
     assert spec["serviceAccountName"] == account["metadata"]["name"]
     environ = {entry["name"]: entry.get("value", "from-the-pod") for entry in sidecar["env"]}
     assert environ["LEADER_LEASE_NAME"] == lease["metadata"]["name"]
-    settings, faults = load({}, environ, None)
+    settings, faults = load({}, environ)
     assert faults == []
     assert settings is not None
     assert settings.native_sidecar

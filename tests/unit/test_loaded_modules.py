@@ -54,7 +54,9 @@ def run_in_a_pod(service_account: Path) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("library", ["pydantic", "pydantic_core", "kubernetes_asyncio", "yaml", "dateutil", "prometheus_client", "sqlite3"])
+@pytest.mark.parametrize(
+    "library", ["pydantic", "pydantic_core", "pydantic_settings", "kubernetes_asyncio", "yaml", "dateutil", "prometheus_client", "sqlite3"]
+)
 def test_in_a_pod_it_has_not_loaded(in_a_pod: dict[str, Any], library: str) -> None:
     """The validator has done its work in another process; kubeconfigs, scrapes and local stores are others'."""
     assert "Cannot connect" in in_a_pod["said"]

@@ -10,7 +10,8 @@ from sidecar.election.record import GROUP_ANNOTATION, parse
 from sidecar.election.requests import Kind
 from sidecar.election.view import State
 from sidecar.runtime.status import Status
-from sidecar.settings.loading import load
+from sidecar.settings import in_force
+from tests.support.given import load
 from tests.support.situations import due, leading
 from tests.support.world import World
 
@@ -109,24 +110,24 @@ GIVEN = {"LEADER_LEASE_NAME": "web", "LEADER_LEASE_NAMESPACE": "shop", "LEADER_I
 
 def test_the_name_of_the_lease_can_be_found_with_a_shell() -> None:
     """A Role must name it: `printf %s blue | sha256sum | cut -c1-8`, as the README says."""
-    settings, faults = load({}, GIVEN | {"LEADER_INSTANCE": "blue"}, None)
+    settings, faults = load({}, GIVEN | {"LEADER_INSTANCE": "blue"})
     assert faults == []
     assert settings is not None
     told = subprocess.run(["sha256sum"], input=b"blue", capture_output=True, check=True).stdout[:8].decode()
-    assert settings.lease == f"web-{told}" == f"web-{hashlib.sha256(b'blue').hexdigest()[:8]}"
-    assert settings.candidate("i", "p").group == "blue"
-    assert load({}, GIVEN, None)[0] is not None
+    assert in_force.lease(settings) == f"web-{told}" == f"web-{hashlib.sha256(b'blue').hexdigest()[:8]}"
+    assert in_force.candidate(settings, "i", "p").group == "blue"
+    assert load({}, GIVEN)[0] is not None
 
 
 @pytest.mark.parametrize("text", ["", "  ", "$(DEPLOYMENT)", "a\nb", "x" * 254])
 def test_what_tells_nothing_apart_is_refused(text: str) -> None:
-    settings, faults = load({}, GIVEN | {"LEADER_INSTANCE": text}, None)
+    settings, faults = load({}, GIVEN | {"LEADER_INSTANCE": text})
     assert settings is None
     assert "LEADER_INSTANCE" in faults[0]
 
 
 def test_a_name_that_becomes_too_long_is_refused() -> None:
     """253 characters with the hash, not without."""
-    settings, faults = load({}, GIVEN | {"LEADER_LEASE_NAME": "w" * 250, "LEADER_INSTANCE": "blue"}, None)
+    settings, faults = load({}, GIVEN | {"LEADER_LEASE_NAME": "w" * 250, "LEADER_INSTANCE": "blue"})
     assert settings is None
     assert "244 at most" in faults[0]

@@ -10,8 +10,9 @@ from sidecar.election.store import Denied, Missing, Unknown
 from sidecar.features.grace_period import GracePeriod
 from sidecar.kubernetes.pods import Found, PodOutcome
 from sidecar.runtime.identity import Pod
-from sidecar.settings.loading import load
+from sidecar.settings.in_force import drains_long
 from tests.simulation.virtual_time import run_virtually
+from tests.support.given import load
 from tests.support.own_pod import stage
 from tests.unit.features.test_own_deletion import Asked
 from tests.unit.runtime.test_native_sidecar import stage as leading
@@ -85,7 +86,7 @@ def test_who_marks_its_pod_sees_it_in_the_answer(caplog: pytest.LogCaptureFixtur
 @pytest.mark.parametrize(("drain", "long"), [("", False), ("28s", False), ("29s", True), ("1h", True), ("0s", False)])
 def test_only_a_drain_that_kubernetes_default_is_too_short_for_costs_a_request(drain: str, *, long: bool) -> None:
     given = {"lease_name": "web", "lease_namespace": "shop", "identity": "web-0_1"} | ({"drain_timeout": drain} if drain else {})
-    settings, faults = load(given, {}, None)
+    settings, faults = load(given, {})
     assert faults == []
     assert settings is not None
-    assert settings.drains_long is long
+    assert drains_long(settings) is long

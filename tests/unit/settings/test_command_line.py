@@ -2,9 +2,9 @@
 
 import pytest
 
-from sidecar.settings import flags, legacy_flags
-from sidecar.settings.command_line import checked, configured
-from sidecar.settings.declaration import Settings, variable
+from sidecar.settings import legacy_flags, unknown
+from sidecar.settings.declaration import NAMES, variable
+from sidecar.settings.loading import checked, configured
 
 GIVEN = ("--lease-name=web", "--lease-namespace=shop", "--identity=web-0_1")
 
@@ -54,11 +54,11 @@ def test_a_slip_is_told_with_what_was_meant(
     assert told(capsys) == [f"{name} is no setting: did you mean {meant}?"]
 
 
-@pytest.mark.parametrize("field", Settings.model_fields)
+@pytest.mark.parametrize("field", NAMES)
 def test_each_setting_is_found_from_a_slip_in_it(field: str) -> None:
     """Its last letter but one left out."""
     name = variable(field)
-    assert flags.no_setting(name[:-2] + name[-1]).endswith(f"did you mean {name}?")
+    assert unknown.no_setting(name[:-2] + name[-1]).endswith(f"did you mean {name}?")
 
 
 @pytest.mark.parametrize("word", ["start", "run", "help", "web", "-", "", "--"])
@@ -81,6 +81,11 @@ def test_a_former_name_is_refused_with_the_one_of_today(
     assert sorted(lines) == sorted([*[f"{old} is called {new}"] * 2, f"LEADER_{former} is called LEADER_{today}"])
 
 
+@pytest.mark.parametrize("word", ["--foo", "-foo", "-foo=x", "-1", "---x", "--=x"])
+def test_an_unknown_flag_is_told_as_it_is_written(capsys: pytest.CaptureFixture[str], word: str) -> None:
+    assert told(capsys, word, "--retry-period=1s") == [f"{word} is no flag; leader-sidecar --help lists all there are"]
+
+
 def test_a_command_in_the_wrong_place_and_a_slip_in_one_are_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert told(capsys, "probe", "porbe") == [
         "probe is a command, and comes first: leader-sidecar probe --help",
@@ -93,7 +98,7 @@ def test_every_fault_of_a_command_line_is_told_at_once(capsys: pytest.CaptureFix
     lines = told(capsys, "--retry-period", "--lisen=x", "stray", "--election", "--log-level=loud", "--app-health-failures", "-1")
     assert len(lines) == 6
     text = "\n".join(lines)
-    assert "--retry-period needs a value: --retry-period=PERIOD" in text
+    assert "--retry-period needs a value: --retry-period=DURATION" in text
     assert "--election needs a value: --election=NAME" in text
     assert "--lisen=x is no flag: did you mean --listen?" in text
     assert "'stray' is an unknown command" in text
@@ -134,7 +139,7 @@ def test_a_switch_is_on_or_off_in_the_usual_words(word: str) -> None:
 def test_no_message_is_a_librarys(capsys: pytest.CaptureFixture[str]) -> None:
     """Each setting with values that no setting takes: none is told in pydantic's words, nor in argparse's."""
     for value in ("\udcff", "\n", "[]", "{}", "1e400", "null", "-", "\x00"):
-        for field in Settings.model_fields:
+        for field in NAMES:
             if checked([*GIVEN, f"--{field.replace('_', '-')}={value}"])[1]:
                 said = capsys.readouterr().err
                 assert said.count("\n") >= 1

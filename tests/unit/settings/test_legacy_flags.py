@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.settings import legacy_flags
-from sidecar.settings.command_line import checked, configured
+from sidecar.settings.loading import checked, configured
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.http import listen
-from sidecar.http.listen import CannotListen, bind
+from sidecar.http.listen import ListenError, bind
 from sidecar.settings.listen import Address, named_twice, parse_listen
 
 
@@ -83,7 +83,7 @@ def test_ipv6_that_is_off_is_no_fault(monkeypatch: pytest.MonkeyPatch, number: i
 
     def only_ipv4(host: str, port: int) -> socket.socket:
         if ":" in host:
-            raise CannotListen(host) from OSError(number, os.strerror(number))
+            raise ListenError(host) from OSError(number, os.strerror(number))
         assert (host, port) == ("127.0.0.1", 0)
         return four
 
@@ -98,7 +98,7 @@ def test_ipv4_that_is_off_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def only_ipv6(host: str, port: int) -> socket.socket:
         if ":" not in host:
-            raise CannotListen(host) from OSError(errno.EADDRNOTAVAIL, "not available")
+            raise ListenError(host) from OSError(errno.EADDRNOTAVAIL, "not available")
         assert (host, port) == ("::1", 4040)
         return six
 
@@ -111,10 +111,10 @@ def test_a_machine_with_neither_is_told_of_the_first(monkeypatch: pytest.MonkeyP
     """A sidecar that nobody can ask is none."""
 
     def neither(host: str, port: int) -> socket.socket:
-        raise CannotListen(f"cannot listen on {host}:{port}") from OSError(errno.EADDRNOTAVAIL, "not available")
+        raise ListenError(f"cannot listen on {host}:{port}") from OSError(errno.EADDRNOTAVAIL, "not available")
 
     monkeypatch.setattr(listen, "_bind", neither)
-    with pytest.raises(CannotListen, match=r"127\.0\.0\.1:4040"):
+    with pytest.raises(ListenError, match=r"127\.0\.0\.1:4040"):
         bind([Address("localhost", 4040)])
 
 
@@ -125,11 +125,11 @@ def test_a_port_that_is_taken_on_ipv6_alone_is_a_fault_and_leaves_nothing_open(m
 
     def taken_on_ipv6(host: str, _: int) -> socket.socket:
         if ":" in host:
-            raise CannotListen(f"cannot listen on {host}") from OSError(errno.EADDRINUSE, "in use")
+            raise ListenError(f"cannot listen on {host}") from OSError(errno.EADDRINUSE, "in use")
         return four
 
     monkeypatch.setattr(listen, "_bind", taken_on_ipv6)
-    with pytest.raises(CannotListen, match="::1"):
+    with pytest.raises(ListenError, match="::1"):
         bind([Address("localhost", 0)])
     assert four.fileno() == -1
 
@@ -142,7 +142,7 @@ def test_a_busy_port_says_which_and_what_to_do() -> None:
         free.bind(("127.0.0.1", 0))
         spare, port = free.getsockname()[1], taken.getsockname()[1]
         free.close()
-        with pytest.raises(CannotListen, match=rf"127\.0\.0\.1:{port}.*LEADER_LISTEN"):
+        with pytest.raises(ListenError, match=rf"127\.0\.0\.1:{port}.*LEADER_LISTEN"):
             bind([Address("127.0.0.1", spare), Address("127.0.0.1", port)])
     close(bind([Address("127.0.0.1", spare)]))
 
@@ -164,7 +164,7 @@ def test_a_unix_socket_that_somebody_listens_on_is_never_taken_away(tmp_path: Pa
         other.bind(path)
         other.listen(0)
         for _ in range(3):
-            with pytest.raises(CannotListen, match="LEADER_LISTEN"):
+            with pytest.raises(ListenError, match="LEADER_LISTEN"):
                 bind([Address("", 0, path)])
         other.settimeout(5)
         other.accept()[0].close()
@@ -177,14 +177,14 @@ def test_a_file_that_is_no_socket_is_never_removed(tmp_path: Path) -> None:
     """A mistyped path costs nobody a file."""
     path = tmp_path / "precious"
     path.write_text("data")
-    with pytest.raises(CannotListen, match="no socket"):
+    with pytest.raises(ListenError, match="no socket"):
         bind([Address("", 0, str(path))])
     assert path.read_text() == "data"
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     """With what has to be so."""
-    with pytest.raises(CannotListen, match=r"none/leader\.sock.*folder"):
+    with pytest.raises(ListenError, match=r"none/leader\.sock.*folder"):
         bind([Address("", 0, str(tmp_path / "none" / "leader.sock"))])
 
 
@@ -200,7 +200,7 @@ def test_every_address_that_is_taken_is_told_at_once_each_by_its_name() -> None:
     """And nothing stays open."""
     ports = free_ports(3)
     taken = bind([Address("127.0.0.1", ports[0]), Address("127.0.0.1", ports[1])])
-    with pytest.raises(CannotListen) as refused:
+    with pytest.raises(ListenError) as refused:
         bind([Address("127.0.0.1", port) for port in ports], setting="LEADER_PROBE_LISTEN")
     assert str(refused.value).splitlines() == [
         f"cannot listen on 127.0.0.1:{port}: Address already in use by another process: stop that, or take another address "
@@ -252,7 +252,7 @@ def test_two_names_of_one_address_are_not_blamed_on_another_process(monkeypatch:
         return real("127.0.0.1" if host == "web.example" else host, *more, **named)  # type: ignore[arg-type]
 
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
-    with pytest.raises(CannotListen) as refused:
+    with pytest.raises(ListenError) as refused:
         bind([Address("127.0.0.1", port), Address("web.example", port)])
     assert str(refused.value) == (
         f"cannot listen on web.example:{port}: this sidecar listens there already, by another of its addresses (LEADER_LISTEN)"
@@ -260,5 +260,5 @@ def test_two_names_of_one_address_are_not_blamed_on_another_process(monkeypatch:
 
 
 def test_an_address_that_is_not_this_machines_is_told_as_it_is_written() -> None:
-    with pytest.raises(CannotListen, match=r"\[2001:db8::1\]:4040: .*no address of this machine|Address family"):
+    with pytest.raises(ListenError, match=r"\[2001:db8::1\]:4040: .*no address of this machine|Address family"):
         bind([Address("2001:db8::1", 4040)])

@@ -1,6 +1,7 @@
 """Settings: every fault at once, each with what is allowed; nothing unknown is accepted in silence."""
 
-import os
+import json
+import re
 import subprocess
 import sys
 import uuid
@@ -8,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from sidecar.election.record import HolderPod
 from sidecar.runtime.identity import Pod
-from sidecar.settings.command_line import checked, configured
-from sidecar.settings.declaration import Settings
-from sidecar.settings.resolved import Resolved, own_pod
+from sidecar.settings import command_line, declaration, in_force
+from sidecar.settings.declaration import NAMES, Settings
+from sidecar.settings.in_force import follows, own_pod
+from sidecar.settings.loading import checked, configured
 
 ROOT = Path(__file__).resolve().parents[3]
 UID = uuid.uuid4().hex
@@ -26,7 +29,7 @@ def clean(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def configure(monkeypatch: pytest.MonkeyPatch, *flags: str, **environment: str | None) -> Resolved:
+def configure(monkeypatch: pytest.MonkeyPatch, *flags: str, **environment: str | None) -> Settings:
     """The settings of that environment."""
     for name, value in {**GOOD, **environment}.items():
         if value is None:
@@ -52,7 +55,7 @@ def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 def test_the_defaults_are_client_gos(monkeypatch: pytest.MonkeyPatch) -> None:
     """15 s, 10 s, 2 s; the identity is the Pod's name and uid."""
     settings = configure(monkeypatch)
-    me = settings.candidate("instance", "place")
+    me = in_force.candidate(settings, "process", "place")
     assert (me.lease_duration_seconds, me.renew_deadline_seconds, me.retry_period_seconds) == (15, 10, 2)
     assert me.identity == f"web-0_{UID}"
     assert me.drain_timeout_seconds == 10
@@ -160,12 +163,12 @@ def test_what_follows_the_answer_is_off_until_it_is_set(monkeypatch: pytest.Monk
     """And then the Pod is known by the downward API."""
     field = setting.removeprefix("LEADER_").lower()
     off = configure(monkeypatch)
-    assert (getattr(off, field), off.follows) == (False, False)
+    assert (getattr(off, field), follows(off)) == (False, False)
     on = configure(monkeypatch, POD_NAMESPACE="shop", **{setting: "true"})
-    assert (getattr(on, field), on.follows) == (True, True)
-    assert own_pod(os.environ, None) == Pod("shop", "web-0", UID)
-    monkeypatch.delenv("POD_NAMESPACE")
-    assert own_pod(os.environ, "from-the-token").namespace == "from-the-token"
+    assert (getattr(on, field), follows(on)) == (True, True)
+    assert own_pod(on) == Pod("shop", "web-0", UID)
+    monkeypatch.setattr(declaration, "service_account_namespace", lambda _: "from-the-token")
+    assert own_pod(configure(monkeypatch, POD_NAMESPACE=None)).namespace == "from-the-token"
 
 
 @pytest.mark.parametrize("setting", ASKING)
@@ -199,8 +202,8 @@ def test_yielding_needs_an_identity_that_names_the_pod(monkeypatch: pytest.Monke
 @pytest.mark.parametrize("url", ["http://localhost:8080/healthz", "http://127.0.0.1/", "http://[::1]:8080/up?x=1", "http://10.2.3.4:80"])
 def test_the_app_is_asked_in_its_own_pod(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     """And the candidate knows that it is; with no URL it does not."""
-    assert configure(monkeypatch, LEADER_APP_HEALTH_URL=url).candidate("i", "p").app_has_health
-    assert not configure(monkeypatch, LEADER_APP_HEALTH_URL="").candidate("i", "p").app_has_health
+    assert in_force.candidate(configure(monkeypatch, LEADER_APP_HEALTH_URL=url), "i", "p").app_has_health
+    assert not in_force.candidate(configure(monkeypatch, LEADER_APP_HEALTH_URL=""), "i", "p").app_has_health
 
 
 def test_yielding_is_a_flag_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -224,8 +227,8 @@ def test_a_flag_without_its_value_is_one_line(monkeypatch: pytest.MonkeyPatch, c
 def test_the_startup_line_shows_what_is_in_force(monkeypatch: pytest.MonkeyPatch) -> None:
     """Defaults filled in, durations with their unit; each setting is there, and each duration can be read back."""
     settings = configure(monkeypatch, LEADER_RENEW_DEADLINE="8s", LEADER_RETRY_PERIOD="500ms")
-    shown = settings.in_force()
-    assert list(shown) == list(Settings.model_fields)
+    shown = in_force.shown(settings)
+    assert list(shown) == list(NAMES)
     assert (shown["renew_deadline"], shown["retry_period"], shown["drain_timeout"]) == ("8s", "0.5s", "8s")
     assert shown["log_format"] in {"text", "json"}
     assert None not in shown.values()
@@ -269,10 +272,52 @@ def test_help_has_every_setting_with_its_reason(monkeypatch: pytest.MonkeyPatch,
         configured(["--help"])
     assert ended.value.code == 0
     said = " ".join(capsys.readouterr().out.split())
-    for field, about in Settings.model_fields.items():
+    for field in NAMES:
+        about = Settings.model_fields[field]
         assert f"--{field.replace('_', '-')}" in said
         assert about.description
         assert " ".join(about.description.split())[:40] in said
+
+
+def test_help_is_grouped_and_names_units_bounds_and_examples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is the Pod's by the downward API is no flag."""
+    monkeypatch.setenv("COLUMNS", "100")
+    text = command_line.help_text()
+    titles = re.findall(r"^([^ \n].*):$", text, re.MULTILINE)
+    assert titles[:-2] == ["help", "lease", "times", "listeners", "Pod", "early takeover", "application", "logs"]
+    assert titles[-1] == "examples"
+    for field in NAMES:
+        assert f"{declaration.flag(field)} {declaration.placeholder(field)}" in text.replace("[", "").replace("]", "")
+    said = " ".join(text.split())
+    for bound in ("1s to 1h", "100ms to 1h", "1 to 1000", "above 0s", "1h at most", "DURATION: 15, 15s, 500ms"):
+        assert bound in said
+    assert "POD-NAME" not in text
+    assert "--pod-name" not in text
+
+
+def test_what_is_the_pods_is_no_flag(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    one, other = refused(monkeypatch, capsys, "--pod-name=x", "--POD-UID", "x")
+    assert one.startswith("leader-sidecar: --pod-name=x is no flag")
+    assert other.startswith("leader-sidecar: --POD-UID is no flag")
+
+
+def test_the_process_that_stays_has_what_was_checked_and_cannot_change_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the names of the declaration, without its library."""
+    checked_here = configure(monkeypatch, "--pod-label", "--socket-mode=600", POD_NAMESPACE="shop", LEADER_RETRY_PERIOD="1500ms")
+    found, code = checked(["--pod-label", "--socket-mode=600"])
+    stays = in_force.Settings(**json.loads(found))
+    assert code == 0
+    assert vars(stays) == vars(checked_here)
+    assert in_force.shown(stays) == in_force.shown(checked_here)
+    assert in_force.candidate(stays, "p", "place").pod == HolderPod("web-0", UID)
+    with pytest.raises(AttributeError, match="lease_name"):
+        setattr(stays, "lease_name", "other")  # noqa: B010 - mypy sees that it is frozen
+
+
+def test_a_name_in_small_letters_is_not_the_pods(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names in the environment are in capitals."""
+    monkeypatch.setenv("pod_uid", "another")
+    assert configure(monkeypatch).identity == f"web-0_{UID}"
 
 
 def test_an_early_takeover_is_off_and_its_second_setting_is_refused_without_the_first(

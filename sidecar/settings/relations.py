@@ -1,0 +1,140 @@
+"""What one setting owes another, and what the faults are called."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from sidecar.election.record import pod_name
+from sidecar.settings.in_force import unique_name
+from sidecar.settings.listen import named_twice
+from sidecar.settings.values import (
+    MAX_DURATION_SECONDS,
+    MAX_LEASE_NAME_CHARS,
+    FaultError,
+    Shared,
+    check_identity,
+    check_label,
+    check_subdomain,
+)
+
+MIN_CLOCK_RATIO: Final = 1.25
+JITTER_FACTOR: Final = 1.2
+MIN_REQUEST_LIMIT_SECONDS: Final = 0.1
+ASKING: Final = ("pod_label", "pod_condition", "events", "rollout_handover", "early_takeover")
+"""The settings that ask the API server for more than the Lease."""
+DELETION: Final = "early_takeover_on_deletion"
+
+_Name = Callable[[str], str]
+
+
+def tell(faults: Sequence[str | Shared]) -> None:
+    """Raise FaultError where there is a fault."""
+    if faults:
+        raise FaultError(*faults)
+
+
+def by_default(name: str, text: str, check: Callable[[str], str]) -> str:
+    """`text`, the default of the setting `name`, if it may be. Raises FaultError."""
+    try:
+        return check(text)
+    except ValueError as error:
+        raise FaultError(f"{name}={text!r} (by default): {error}") from None
+
+
+def faults_of(texts: Mapping[str, str | None], check: Callable[[str], str]) -> list[str]:
+    """Faults of texts by name; None is not set, and none."""
+    found = []
+    for name, text in texts.items():
+        try:
+            check("x" if text is None else text)
+        except ValueError as error:
+            found.append(f"{name}={text!r}: {error}")
+    return found
+
+
+def faults(field: str, value: Any, before: Mapping[str, Any], variable: _Name) -> Sequence[str | Shared]:
+    """Faults of `value` beside the fields that stand `before` it and are valid."""
+    if field in ASKING:
+        return _in_a_pod(field, before, variable) if value else []
+    return _CHECKS[field](value, before, variable)
+
+
+def _lease_name(instance: str, before: Mapping[str, Any], variable: _Name) -> list[str]:
+    name = before.get("lease_name", "")
+    over = len(unique_name(name, instance)) - MAX_LEASE_NAME_CHARS if instance and name else 0
+    if over <= 0:
+        return []
+    return [f"{variable('lease_name')} has {len(name)} characters: with {variable('instance')}, {len(name) - over} at most"]
+
+
+def _renew_deadline(renew: float, before: Mapping[str, Any], variable: _Name) -> list[str]:
+    """S1."""
+    found, lease = [], before.get("lease_duration")
+    if lease is not None and lease < MIN_CLOCK_RATIO * renew:
+        most = f"at most {lease / MIN_CLOCK_RATIO:g}s is allowed, the lease duration ({lease:g}s) / {MIN_CLOCK_RATIO}"
+        found.append(f"{variable('renew_deadline')} is {renew:g}s: {most}: their ratio is what keeps two clocks apart")
+    if renew <= 0:
+        found.append(f"{variable('renew_deadline')} is {renew:g}s: it must be above 0")
+    return found
+
+
+def _retry_period(retry: float, before: Mapping[str, Any], variable: _Name) -> list[str]:
+    """S1."""
+    if retry <= 0:
+        return [f"{variable('retry_period')} is {retry:g}s: it must be above 0"]
+    renew = before.get("renew_deadline")
+    if renew is None:
+        return []
+    limit = min(renew / JITTER_FACTOR, renew - 2 * MIN_REQUEST_LIMIT_SECONDS)
+    if retry < limit:
+        return []
+    message = f"{variable('retry_period')} is {retry:g}s: below {limit:g}s is allowed with a renew deadline of {renew:g}s"
+    return [f"{message}, so that two requests fit in between"]
+
+
+def _drain_timeout(drain: float, _: Mapping[str, Any], variable: _Name) -> list[str]:
+    return [f"{variable('drain_timeout')} is {drain:g}s: at most 1h is allowed"] if drain > MAX_DURATION_SECONDS else []
+
+
+def _probe_listen(probes: str, before: Mapping[str, Any], variable: _Name) -> list[str]:
+    listens = {field: text for field, text in (("listen", before.get("listen", "")), ("probe_listen", probes)) if text}
+    return named_twice({variable(field): text for field, text in listens.items()})
+
+
+def _on_deletion(on: bool, before: Mapping[str, Any], variable: _Name) -> list[str]:  # noqa: FBT001 - the setting's value
+    if not on or before.get("early_takeover", True):
+        return []
+    message = f"{variable(DELETION)} is on and {variable('early_takeover')} is not: set both, or neither"
+    return [f"{message}; it says what counts as a Pod's end in an early takeover"]
+
+
+def _in_a_pod(field: str, before: Mapping[str, Any], variable: _Name) -> list[str | Shared]:
+    """Faults that keep a feature from asking for Pods."""
+    name, store = variable(field), before.get("store", "kubernetes")
+    if store != "kubernetes":
+        return [Shared(f"{variable('store')}={store} knows no Pods: leave ", name, " out there")]
+    found: list[str | Shared] = []
+    for each, check in (("pod_namespace", check_label), ("pod_name", check_subdomain), ("pod_uid", check_identity)):
+        text = before.get(each, "x")
+        if not text:
+            found.append(Shared(f"{variable(each)} is not set: set it by the downward API, for ", name, ""))
+            continue
+        try:
+            check(text)
+        except ValueError as error:
+            found.append(Shared(f"{variable(each)}={text!r}, needed for ", name, f": {error}"))
+    # A release names the Pod to hand over to, and that Pod must know its name.
+    identity, pod = before.get("identity"), before.get("pod_name")
+    if field == "rollout_handover" and not found and identity and pod and pod not in (identity, pod_name(identity)):
+        message = f"{name} needs an identity that names the Pod, and {variable('identity')} is {identity!r}"
+        found.append(f"{message}: leave it out, or begin it with POD_NAME_")
+    return found
+
+
+_CHECKS: Final[dict[str, Callable[[Any, Mapping[str, Any], _Name], list[str]]]] = {
+    "instance": _lease_name,
+    "renew_deadline": _renew_deadline,
+    "retry_period": _retry_period,
+    "drain_timeout": _drain_timeout,
+    "probe_listen": _probe_listen,
+    DELETION: _on_deletion,
+}

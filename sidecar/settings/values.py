@@ -1,0 +1,185 @@
+"""The types of the settings: what may stand in one, and the message if something else does."""
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from typing import Annotated, Final, Literal, NamedTuple
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator
+
+from sidecar.durations import parse_seconds
+from sidecar.election.record import SENTINEL
+from sidecar.settings.listen import parse_listen
+
+MAX_IDENTITY_CHARS: Final = 512
+MAX_INSTANCE_CHARS: Final = 253
+MAX_LEASE_NAME_CHARS: Final = 253
+MAX_DURATION_SECONDS: Final = 3600
+BOOLEANS: Final = dict.fromkeys(("true", "1", "t", "yes", "y", "on"), True) | dict.fromkeys(("false", "0", "f", "no", "n", "off"), False)
+"""What a switch may be, in either case."""
+_SUBDOMAIN: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*", re.ASCII)
+_HEALTH_URL: Final = "http://HOST:PORT/PATH with localhost or an IP address as HOST, such as http://localhost:8080/healthz"
+
+
+class Shared(NamedTuple):
+    """A fault that several settings may have: told once, with all their names in the middle."""
+
+    before: str
+    setting: str
+    after: str
+
+
+class FaultError(ValueError):
+    """Whole messages, which name their settings by themselves. Those of other errors are told behind the setting and its text."""
+
+    def __init__(self, *faults: str | Shared) -> None:
+        super().__init__(*faults)
+        self.faults = faults
+
+
+@dataclass(frozen=True)
+class Placeholder:
+    """What stands for a value in --help."""
+
+    text: str
+
+
+def check_subdomain(text: str) -> str:
+    """`text`, if it is a DNS-1123 subdomain (RFC 1123), as Leases and Pods are named. Raises ValueError."""
+    if len(text) > MAX_LEASE_NAME_CHARS or not _SUBDOMAIN.fullmatch(text):
+        raise ValueError("allowed are lower-case letters, digits, '-' and '.', 253 at most, a letter or digit at both ends")
+    return text
+
+
+def check_label(text: str) -> str:
+    """`text`, if it is a DNS-1123 label, as namespaces are named. Raises ValueError."""
+    if len(text) > 63 or "." in text or not _SUBDOMAIN.fullmatch(text):  # noqa: PLR2004 - RFC 1123
+        raise ValueError("allowed are lower-case letters, digits and '-', 63 at most, a letter or digit at both ends")
+    return text
+
+
+def check_identity(text: str) -> str:
+    """`text`, if it can tell one Pod from another. Raises ValueError."""
+    if not text.strip():
+        raise ValueError("it is empty: set POD_NAME and POD_UID by the downward API, or a name that no other Pod has")
+    if "$(" in text:
+        raise ValueError("it holds a literal $(…): that variable was not set where Kubernetes expands it; define it earlier in env")
+    if text == SENTINEL:
+        raise ValueError("it stands for nobody in a Lease: take any other")
+    if len(text) > MAX_IDENTITY_CHARS or not text.isprintable():
+        raise ValueError(f"allowed are printable characters, {MAX_IDENTITY_CHARS} at most")
+    return text
+
+
+def _instance(text: str) -> str:
+    if "$(" in text or len(text) > MAX_INSTANCE_CHARS or not text.isprintable():
+        raise ValueError(f"allowed are printable characters, {MAX_INSTANCE_CHARS} at most, and no literal $(…)")
+    return text
+
+
+def _duration(value: object) -> object:
+    return parse_seconds(value) if isinstance(value, str) else value
+
+
+def _whole_hour(seconds: float) -> float:
+    if not (1 <= seconds <= MAX_DURATION_SECONDS and seconds == int(seconds)):
+        raise ValueError("allowed are whole seconds from 1s to 1h")
+    return seconds
+
+
+def _pause(seconds: float) -> float:
+    if not 0.1 <= seconds <= MAX_DURATION_SECONDS:  # noqa: PLR2004 - 100ms
+        raise ValueError("allowed are 100ms to 1h")
+    return seconds
+
+
+def _mode(value: object) -> object:
+    if isinstance(value, str):
+        if not re.fullmatch("0?[0-7]{3}", value, re.ASCII):
+            raise ValueError("allowed are three octal digits, such as 660 or 666")
+        return int(value, 8)
+    return value
+
+
+def _store(text: str) -> str:
+    if text != "kubernetes" and not (text.startswith("local:") and len(text) > len("local:")):
+        raise ValueError("allowed are kubernetes and local:PATH")
+    return text
+
+
+def _listen(text: str) -> str:
+    parse_listen(text)
+    return text
+
+
+def _app_listen(text: str) -> str:
+    if not parse_listen(text):
+        raise ValueError("without it no app could ask: leave it out for localhost:4040, or name an address")
+    return text
+
+
+def _health_url(text: str) -> str:
+    if text and not is_health_url(text):
+        raise ValueError(f"allowed is {_HEALTH_URL}, or nothing")
+    return text
+
+
+def is_health_url(text: str) -> bool:
+    """Whether `text` is a URL in the own Pod. localhost is the only name: a look-up might lead to another Pod."""
+    try:
+        url = urlsplit(text)
+        _ = url.port
+        host = url.hostname or ""
+        if host != "localhost":
+            ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return url.scheme == "http" and "@" not in url.netloc and not url.fragment and text.isascii() and text.isprintable() and " " not in text
+
+
+def _boolean(value: object) -> object:
+    if isinstance(value, str):
+        if value.lower() not in BOOLEANS:
+            raise ValueError("allowed are true and false")
+        return BOOLEANS[value.lower()]
+    return value
+
+
+def _count(value: object) -> object:
+    if isinstance(value, str):
+        if not re.fullmatch("0*([1-9][0-9]{0,2}|1000)", value, re.ASCII):
+            raise ValueError("allowed are whole numbers from 1 to 1000")
+        return int(value)
+    return value
+
+
+def _one_of(*words: str) -> BeforeValidator:
+    def check(value: object) -> object:
+        if isinstance(value, str) and value not in words:
+            raise ValueError(f"allowed are {', '.join(words[:-1])} and {words[-1]}")
+        return value
+
+    return BeforeValidator(check)
+
+
+LeaseName = Annotated[str, AfterValidator(check_subdomain), Placeholder("NAME")]
+Namespace = Annotated[str, AfterValidator(check_label), Placeholder("NAMESPACE")]
+Instance = Annotated[str, AfterValidator(_instance), Placeholder("NAME")]
+Identity = Annotated[str, AfterValidator(check_identity), Placeholder("NAME")]
+Store = Annotated[str, AfterValidator(_store), Placeholder("kubernetes|local:PATH")]
+Duration = Annotated[float, BeforeValidator(_duration), Placeholder("DURATION")]
+"""In seconds."""
+WholeSeconds = Annotated[Duration, AfterValidator(_whole_hour)]
+"""As a Lease holds them (S6)."""
+Pause = Annotated[Duration, AfterValidator(_pause)]
+Listen = Annotated[str, AfterValidator(_listen), Placeholder("ADDRESSES")]
+AppListen = Annotated[str, AfterValidator(_app_listen), Placeholder("ADDRESSES")]
+SocketMode = Annotated[int, BeforeValidator(_mode), Placeholder("MODE")]
+HealthUrl = Annotated[str, AfterValidator(_health_url), Placeholder("URL")]
+Count = Annotated[int, BeforeValidator(_count), Placeholder("COUNT")]
+Switch = Annotated[bool, BeforeValidator(_boolean), Placeholder("true|false")]
+LogFormat = Annotated[Literal["text", "json"], _one_of("text", "json"), Placeholder("text|json")]
+LogLevel = Annotated[
+    Literal["debug", "info", "warning", "error"], _one_of("debug", "info", "warning", "error"), Placeholder("debug|info|warning|error")
+]
