@@ -37,7 +37,7 @@ from sidecar.settings.values import (
     WholeSeconds,
     check_identity,
     check_label,
-)  # fmt: skip
+)
 
 PREFIX: Final = "LEADER_"
 GROUPS: Final = {
@@ -54,10 +54,9 @@ RENAMED: Final = {"app_ends_first": "native_sidecar", "lease_unique_by": "instan
 """Former names of settings: refused, with the name of today."""
 _INJECTED: Final = re.compile(r"LEADER(_[A-Z0-9_]+)?_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_[A-Z0-9_]+)?)", re.ASCII)
 """What Kubernetes injects for a Service whose name begins with "leader"."""
-
-
 UNSET: Final[Any] = None
-"""The default of what is required, or found by a validator."""
+"""The default of what is required, or found by a validator: a default_factory is not called once a setting before it is faulty, and then
+the faults of this one would be told at the next start only."""
 
 
 class WithoutValueError(ValueError):

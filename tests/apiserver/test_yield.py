@@ -160,7 +160,7 @@ def test_each_right_of_the_shipped_role_is_needed_and_missed_by_name(ground: Fie
     said = f"not allowed: verb {verb} on {resource}"
     until(lambda: said in old.ask("/readyz?verbose").body.decode(), within_seconds=LOOKS_SECONDS)
     time.sleep(12)
-    assert old.log.count("yield failed") == 1
+    assert old.log.count("rollout-handover failed") == 1
     assert old.leads()
 
 

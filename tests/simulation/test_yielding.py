@@ -347,7 +347,7 @@ def test_a_missing_right_is_said_once_with_verb_and_resource_and_tried_again(
         said = scene.runners["web-old-a"].status.problems["rollout-handover"]
         assert f"not allowed: verb {right[0]} on {right[1]}" in said
         assert 'in namespace "shop"' in said
-        assert [record.getMessage() for record in caplog.records].count("yield failed") == 1
+        assert [record.getMessage() for record in caplog.records].count("rollout-handover failed") == 1
         del scene.cluster.refused[right]
         await scene.until("web-new-a", 60)
         assert scene.problems() == {}
