@@ -120,10 +120,10 @@ class Settings(BaseSettings):
 
     lease_duration: WholeSeconds = 15.0
     """How long others wait after the last renewal they saw: whole seconds, 1s to 1h. Default 15s, as client-go: a crash costs that long."""
-    renew_deadline: Duration = 10.0
-    """For how long a renewal may be acted on: above 0s, and lease duration >= 1.25 x this: how much clock rates may differ. Default 10s."""
     retry_period: Duration = 2.0
     """Time between renewals: above 0s, and renew deadline > 1.2 x this, with room for two requests of 100ms. Default 2s, as client-go."""
+    renew_deadline: Duration = 10.0
+    """For how long a renewal may be acted on: above 0s, and lease duration >= 1.25 x this: how much clock rates may differ. Default 10s."""
     drain_timeout: Duration = Field(default_factory=lambda data: data["renew_deadline"])
     """How long a step-down waits for POST /drained. Default: the renew deadline, by which every given deadline is behind.
     A shorter value is your guarantee that the app stops acting within it; 0s releases at once. With a longer one the Lease is renewed
@@ -225,7 +225,7 @@ class Settings(BaseSettings):
         relations.tell(relations.faults_of({"POD_NAME": name, "POD_UID": uid}, check_identity))
         return relations.by_default(variable("identity"), f"{name or socket.gethostname()}_{uid or uuid.uuid4()}", check_identity)
 
-    @field_validator("instance", "renew_deadline", "retry_period", "drain_timeout", "probe_listen", *relations.ASKING, relations.DELETION)
+    @field_validator("instance", "retry_period", "renew_deadline", "drain_timeout", "probe_listen", *relations.ASKING, relations.DELETION)
     @classmethod
     def _fits_the_others(cls, value: Any, info: ValidationInfo) -> Any:
         relations.tell(relations.faults(str(info.field_name), value, info.data, variable))

@@ -1,5 +1,6 @@
 """From the command line and the environment to the settings, or to the faults that the user is told, all of them at once."""
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,7 +25,7 @@ def checked(arguments: Sequence[str], taken: Callable[[Mapping[str, str]], list[
     `taken` finds the addresses that cannot be bound, as `http/listen.py` does.
     """
     try:
-        return configured(arguments).model_dump_json().encode(), 0
+        return json.dumps(vars(configured(arguments))).encode(), 0  # which holds any text of an environment, UTF-8 or not
     except UnusableError as error:
         UnusableError("\n".join([str(error), *taken(_listens(arguments))])).say()
         return b"", EXIT_UNUSABLE

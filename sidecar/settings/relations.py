@@ -66,29 +66,22 @@ def _lease_name(instance: str, before: Mapping[str, Any], variable: _Name) -> li
     return [f"{variable('lease_name')} has {len(name)} characters: with {variable('instance')}, {len(name) - over} at most"]
 
 
+def _retry_period(retry: float, _: Mapping[str, Any], variable: _Name) -> list[str]:
+    return [f"{variable('retry_period')} is {retry:g}s: it must be above 0"] if retry <= 0 else []
+
+
 def _renew_deadline(renew: float, before: Mapping[str, Any], variable: _Name) -> list[str]:
-    """S1."""
-    found, lease = [], before.get("lease_duration")
+    """Faults of the relations between the three times (S1). They stand at the last of the three, so that one hides no other."""
+    found, lease, retry = [], before.get("lease_duration"), before.get("retry_period")
     if lease is not None and lease < MIN_CLOCK_RATIO * renew:
         most = f"at most {lease / MIN_CLOCK_RATIO:g}s is allowed, the lease duration ({lease:g}s) / {MIN_CLOCK_RATIO}"
         found.append(f"{variable('renew_deadline')} is {renew:g}s: {most}: their ratio is what keeps two clocks apart")
     if renew <= 0:
         found.append(f"{variable('renew_deadline')} is {renew:g}s: it must be above 0")
+    elif retry is not None and retry >= (limit := min(renew / JITTER_FACTOR, renew - 2 * MIN_REQUEST_LIMIT_SECONDS)):
+        message = f"{variable('retry_period')} is {retry:g}s: below {limit:g}s is allowed with a renew deadline of {renew:g}s"
+        found.append(f"{message}, so that two requests fit in between")
     return found
-
-
-def _retry_period(retry: float, before: Mapping[str, Any], variable: _Name) -> list[str]:
-    """S1."""
-    if retry <= 0:
-        return [f"{variable('retry_period')} is {retry:g}s: it must be above 0"]
-    renew = before.get("renew_deadline")
-    if renew is None:
-        return []
-    limit = min(renew / JITTER_FACTOR, renew - 2 * MIN_REQUEST_LIMIT_SECONDS)
-    if retry < limit:
-        return []
-    message = f"{variable('retry_period')} is {retry:g}s: below {limit:g}s is allowed with a renew deadline of {renew:g}s"
-    return [f"{message}, so that two requests fit in between"]
 
 
 def _drain_timeout(drain: float, _: Mapping[str, Any], variable: _Name) -> list[str]:

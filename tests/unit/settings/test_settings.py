@@ -314,6 +314,20 @@ def test_the_process_that_stays_has_what_was_checked_and_cannot_change_it(monkey
         setattr(stays, "lease_name", "other")  # noqa: B010 - mypy sees that it is frozen
 
 
+def test_no_fault_of_the_times_hides_another(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A default is measured by what is set, and what is set by the default."""
+    lines = refused(monkeypatch, capsys, LEADER_LEASE_DURATION="10s", LEADER_RETRY_PERIOD="660")
+    assert [line.split()[1] for line in lines] == ["LEADER_RENEW_DEADLINE", "LEADER_RETRY_PERIOD"]
+
+
+@pytest.mark.parametrize("name", ["POD_NAME", "POD_UID", "POD_NAMESPACE"])
+def test_what_is_no_text_in_an_unused_variable_does_no_harm(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Of the Pod nothing is asked for, and the identity is given."""
+    configure(monkeypatch, LEADER_IDENTITY="me", **{name: "\udcff"})
+    found, code = checked([])
+    assert (json.loads(found)[name.lower()], code) == ("\udcff", 0)
+
+
 def test_a_name_in_small_letters_is_not_the_pods(monkeypatch: pytest.MonkeyPatch) -> None:
     """Names in the environment are in capitals."""
     monkeypatch.setenv("pod_uid", "another")
