@@ -1,22 +1,30 @@
 # Each target sets up what it needs by itself, from the pinned and hashed requirements/*.txt into .venv; only a Python
 # of at least 3.11 must be there. Which one: make PYTHON=/path/to/python3, else the newest on the PATH.
 .DEFAULT_GOAL := help
-.PHONY: help demo test e2e simulate bench lint typecheck format lock clean runtime testing
+.PHONY: help demo check test test-long e2e simulate bench lint typecheck format lock clean runtime testing
 BIN := .venv/bin
 export PYTHONPATH := $(CURDIR)
-# What starts real processes and measures times runs after what keeps both cores busy; it mostly waits, so two files at a time.
+# What a change is answered by within a minute and a half.
+UNIT := tests/unit
+# What starts real processes and measures times runs after what keeps both cores busy; it mostly waits, so more files at a time than there are cores.
 MEASURED := tests/apiserver tests/demo
 # Ratios of measured times: alone on the machine, one after the other.
 RATIOS := tests/bench
 # A whole node, as root: by make e2e alone.
 E2E := tests/e2e
+BUSY := $(addprefix --ignore=,$(MEASURED) $(RATIOS) $(E2E)) tests
+# What looks for schedules whole, or waits for minutes, is marked `long`; beside it stands a share that is not.
+SHARE := -m 'not long'
+LONG := -m long
 PYTEST := $(BIN)/python -m pytest
 # A time limit that is raised inside an event loop may be lost there, and the test never ends: so it ends the worker, and with it the run.
 ENDS := --timeout-method=thread --max-worker-restart=0
 
 help:
 	@echo 'make demo       three sidecars on this machine, a graceful and a crash handover, live in the terminal'
-	@echo 'make test       every check and every test, on a real Kubernetes API server (built the first time)'
+	@echo 'make check      lint, types and unit tests: a minute and a half'
+	@echo 'make test       every check and every test, on a real Kubernetes API server (built the first time): ten minutes'
+	@echo 'make test-long  what looks for schedules whole, and what waits for minutes: a quarter of an hour'
 	@echo 'make e2e        the image and k8s/ on a whole Kubernetes node made here (root on Linux), or on KUBECONFIG= and IMAGE='
 	@echo 'make simulate   random schedules of faults on every core: HOURS=10000 candidate-hours, from a fresh seed or SEED=...'
 	@echo 'make bench      speed and weight beside client-go and the floor, into docs/speed.md; BENCH="--short", BENCH=--help'
@@ -29,11 +37,19 @@ help:
 demo: runtime
 	@$(BIN)/python -m demo
 
+check: lint typecheck
+	$(PYTEST) -n 2 $(ENDS) $(SHARE) $(UNIT)
+
 test: lint typecheck
 	$(BIN)/python -m tests.binaries.build
-	$(PYTEST) -n 2 --dist loadgroup $(ENDS) $(addprefix --ignore=,$(MEASURED) $(RATIOS) $(E2E)) tests
-	$(PYTEST) -n 2 --dist loadfile $(ENDS) --durations=10 $(MEASURED)
-	$(PYTEST) --timeout-method=thread --durations=10 $(RATIOS)
+	$(PYTEST) -n 2 --dist loadgroup $(ENDS) $(SHARE) $(BUSY)
+	$(PYTEST) -n 3 --dist loadfile $(ENDS) $(SHARE) --durations=10 $(MEASURED)
+	$(PYTEST) --timeout-method=thread $(SHARE) --durations=10 $(RATIOS)
+
+test-long: testing
+	$(BIN)/python -m tests.binaries.build
+	$(PYTEST) -n 2 --dist loadgroup $(ENDS) $(LONG) --durations=10 $(BUSY)
+	$(PYTEST) -n 2 --dist loadfile $(ENDS) $(LONG) --durations=10 $(MEASURED)
 
 e2e: testing
 	$(PYTEST) -n 2 --dist loadfile $(ENDS) --durations=10 $(E2E)

@@ -13,22 +13,24 @@ from tests.apiserver.conftest import SHORT, Field
 from tests.apiserver.proxy import FaultProxy, Mode
 from tests.apiserver.sidecar_process import Sidecar, Witness, the_leader
 
-MINUTES = float(os.environ.get("FAULT_MINUTES", "3"))
+SHARE, MINUTES = 0.75, float(os.environ.get("FAULT_MINUTES", "3"))
+"""Of faults, in `make test` and in `make test-long`."""
 SEED = int(os.environ.get("FAULT_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
 
 
 @pytest.mark.timeout(MINUTES * 60 + 240)
-def test_under_random_faults_no_deadline_is_broken(ground: Field) -> None:
+@pytest.mark.parametrize("minutes", [SHARE, pytest.param(MINUTES, marks=pytest.mark.long)])
+def test_under_random_faults_no_deadline_is_broken(ground: Field, minutes: float) -> None:
     """Never two leaders, and one in the end: kill -9, SIGSTOP, SIGTERM, cut-offs, slow and lost replies, requests that land late, the
     Lease deleted; each sidecar behind a proxy of its own.
     """
     dice = random.Random(SEED)
     sidecars = ground.three(proxied=True, create=True, times=SHORT)
     done: Counter[str] = Counter()
-    print(f"{MINUTES:g} minutes of faults with FAULT_SEED={SEED}")
+    print(f"{minutes:g} minutes of faults with FAULT_SEED={SEED}")
     with Witness(sidecars, every_seconds=0.01) as witness:
         faults = Faults(ground, sidecars, dice)
-        end = time.monotonic() + MINUTES * 60
+        end = time.monotonic() + minutes * 60
         while time.monotonic() < end:
             fault = dice.choice(faults.all)
             done[fault.__name__] += 1
@@ -39,7 +41,7 @@ def test_under_random_faults_no_deadline_is_broken(ground: Field) -> None:
         time.sleep(1)
     terms = witness.check()
     print(f"{sum(done.values())} faults {dict(done)}, {witness.answers} answers, {len(terms)} terms seen")
-    assert len(terms) > MINUTES * 4, "a quiet run shows nothing"
+    assert len(terms) > minutes * 4, "a quiet run shows nothing"
     assert "Traceback" not in "".join(sidecar.log for sidecar in sidecars)
 
 

@@ -14,10 +14,10 @@ from tests.apiserver.proxy import Mode
 from tests.apiserver.sidecar_process import Sidecar, ending, the_leader, until
 
 MB = 1_000_000
-POLLS = 10_000
-HANDOVERS = 500
-RETRIES = 250
-"""What a sidecar tries in an outage of ten minutes, at 1 to 1.4 retry periods of 2 s."""
+POLLS = [2000, pytest.param(10_000, marks=pytest.mark.long)]
+HANDOVERS = [100, pytest.param(500, marks=pytest.mark.long)]
+RETRIES = [("unanswered", 25), ("refused", 60), pytest.param("refused", 250, marks=pytest.mark.long)]
+"""250: what a sidecar tries in an outage of ten minutes, at 1 to 1.4 retry periods of 2 s."""
 QUICK = {"LEADER_LEASE_DURATION": "1s", "LEADER_RENEW_DEADLINE": "600ms", "LEADER_RETRY_PERIOD": "50ms"}
 
 
@@ -46,7 +46,8 @@ def two(tmp_path: Path) -> list[Sidecar]:
     return [Sidecar(f"web-{number}", tmp_path, settings | QUICK, uid=uuid.uuid4().hex) for number in range(2)]
 
 
-def test_flat_over_ten_thousand_polls(two: list[Sidecar]) -> None:
+@pytest.mark.parametrize("polls", POLLS)
+def test_flat_over_thousands_of_polls(two: list[Sidecar], polls: int) -> None:
     with ending(two[:1]) as [it]:
         it.start().serving()
         until(it.leads, within_seconds=10)
@@ -57,11 +58,12 @@ def test_flat_over_ten_thousand_polls(two: list[Sidecar]) -> None:
                 connection.request("GET", "/leader?since=other&wait=30s" if number % 2 else "/leader")
                 assert connection.getresponse().read()
 
-        assert grown([it], poll, POLLS) < 1
+        assert grown([it], poll, polls) < 1
         connection.close()
 
 
-def test_flat_over_five_hundred_handovers(two: list[Sidecar]) -> None:
+@pytest.mark.parametrize("handovers", HANDOVERS)
+def test_flat_over_hundreds_of_handovers(two: list[Sidecar], handovers: int) -> None:
     """From one to the other and back; each makes five requests in any second at most (L2), so it takes a while."""
     with ending(two):
         for sidecar in two:
@@ -77,14 +79,14 @@ def test_flat_over_five_hundred_handovers(two: list[Sidecar]) -> None:
                 until(other.leads, within_seconds=10, every_seconds=0.002)
                 leader.ask("/campaign", method="POST")
 
-        assert grown(two, hand_over, HANDOVERS) < 1
-    assert len(tokens) == HANDOVERS
+        assert grown(two, hand_over, handovers) < 1
+    assert len(tokens) == handovers
     assert all(later > earlier for earlier, later in pairwise(tokens))
 
 
-@pytest.mark.parametrize("kind", ["refused", "unanswered"])
-def test_flat_over_an_outage_of_the_api_server(ground: Field, kind: str) -> None:
-    """As many attempts as it makes in ten minutes; and it leads again afterwards."""
+@pytest.mark.parametrize(("kind", "attempts"), RETRIES)
+def test_flat_over_an_outage_of_the_api_server(ground: Field, kind: str, attempts: int) -> None:
+    """As many attempts as it makes in minutes; and it leads again afterwards."""
     sidecar = ground.sidecar("web-0", proxied=True, times=QUICK | {"LEADER_LEASE_DURATION": "2s", "LEADER_RENEW_DEADLINE": "1s"})
     proxy = ground.proxies[0]
     sidecar.start().serving()
@@ -98,7 +100,7 @@ def test_flat_over_an_outage_of_the_api_server(ground: Field, kind: str) -> None
         tried = requests(sidecar)
         until(lambda: requests(sidecar) >= tried + times, within_seconds=120, every_seconds=0.1)
 
-    assert grown([sidecar], fail, RETRIES if kind == "refused" else RETRIES // 10) < 1
+    assert grown([sidecar], fail, attempts) < 1
     if kind == "refused":
         proxy.accept_again()
     proxy.heal()

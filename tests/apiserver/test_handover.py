@@ -11,7 +11,6 @@ import pytest
 from tests.apiserver.conftest import SHORT, Field
 from tests.apiserver.sidecar_process import Sidecar, Witness, boottime_ns, the_leader, until
 
-ROUNDS = 20
 ROOM_SECONDS = 1.5
 """The rule says 200 ms (looked at in what the test prints); a noisy machine is given room."""
 
@@ -45,14 +44,15 @@ def _renewed_at_us(ground: Field) -> str:
     return str(ground.lease()["spec"]["renewTime"])
 
 
-def test_a_graceful_stop_hands_over_in_milliseconds_twenty_times(ground: Field) -> None:
+@pytest.mark.parametrize("rounds", [6, pytest.param(20, marks=pytest.mark.long)])
+def test_a_graceful_stop_hands_over_in_milliseconds_every_time(ground: Field, rounds: int) -> None:
     """Under LEADER_NATIVE_SIDECAR SIGTERM releases at once: another leads and its app has been told by its long-poll; the old one said
     false before it released, and ends with 0.
     """
     sidecars = ground.three(LEADER_NATIVE_SIDECAR="true")
     handovers_ms, exits_ms, tokens = [], [], []
     with Witness(sidecars, every_seconds=0.002) as witness:
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             leader = the_leader(sidecars, within_seconds=5)
             others = [sidecar for sidecar in sidecars if sidecar is not leader]
             for sidecar in others:
@@ -71,8 +71,8 @@ def test_a_graceful_stop_hands_over_in_milliseconds_twenty_times(ground: Field) 
     witness.check()
     assert tokens == sorted(set(tokens))
     handovers_ms.sort()
-    middle, worst, exits = handovers_ms[ROUNDS // 2], handovers_ms[-1], max(exits_ms)
-    print(f"SIGTERM -> the next leader's app told: p50 {middle:.0f} ms, max {worst:.0f} ms (n {ROUNDS}); exit within {exits:.0f} ms")
+    middle, worst, exits = handovers_ms[rounds // 2], handovers_ms[-1], max(exits_ms)
+    print(f"SIGTERM -> the next leader's app told: p50 {middle:.0f} ms, max {worst:.0f} ms (n {rounds}); exit within {exits:.0f} ms")
     assert handovers_ms[-1] < ROOM_SECONDS * 1000
 
 

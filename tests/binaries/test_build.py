@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.binaries import build
+from tests.binaries import build, progress
 from tests.binaries.build import PROGRAMS, BinariesUnavailableError, ensure
 
 
@@ -23,7 +23,10 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("KUBEBUILDER_ASSETS", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     version = 'if [ "$1" = version ]; then echo "go version go9.0 any/any"; exit; fi'
-    script(tmp_path / "bin" / "go", version, f'echo "$@" >> {tmp_path}/calls', 'while [ "$1" != -o ]; do shift; done; echo built > "$2"')
+    listed = 'if [ "$1" = list ]; then echo a b c; exit; fi'
+    compiled = "echo a >&2; echo b >&2"
+    built = 'while [ "$1" != -o ]; do shift; done; echo built > "$2"'
+    script(tmp_path / "bin" / "go", version, listed, f'echo "$@" >> {tmp_path}/calls', compiled, built)
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     return tmp_path
 
@@ -41,6 +44,16 @@ def test_a_program_is_built_once(bare: Path, capsys: pytest.CaptureFixture[str])
     assert first.is_relative_to(bare / "cache" / "leader-sidecar")
 
 
+def test_a_build_says_how_far_it_is(bare: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A line every now and then: who waits for minutes sees that it goes on. And nothing keeps Go from using every core."""
+    monkeypatch.setattr(progress, "SAID_EVERY_SECONDS", 0)
+    ensure("etcd")
+    said = capsys.readouterr().err
+    assert "etcd: 1 of at most 3 packages compiled, 0 s\netcd: 2 of at most 3 packages compiled, 0 s\n" in said
+    (call,) = (bare / "calls").read_text().splitlines()
+    assert "-p" not in call.split()
+
+
 @pytest.mark.parametrize("file", ["go.mod", "go.sum", "main.go"])
 def test_another_source_is_another_program(file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its place changes with every file of its module, so nothing stale is ever run."""
@@ -53,7 +66,11 @@ def test_another_source_is_another_program(file: str, tmp_path: Path, monkeypatc
 
 def test_a_build_that_fails_says_what_go_said_and_leaves_nothing(bare: Path) -> None:
     """No half program is taken for a whole one."""
-    script(bare / "bin" / "go", '[ "$1" = version ] && echo "go version go9.0 any/any" && exit', "echo 'no such module' >&2; exit 1")
+    script(
+        bare / "bin" / "go",
+        '[ "$1" = version ] && echo "go version go9.0 any/any" && exit',
+        "[ $1 = list ] || echo 'no such module' >&2; [ $1 = list ]",
+    )
     with pytest.raises(BinariesUnavailableError, match="etcd does not build: no such module"):
         ensure("etcd")
     assert not list((bare / "cache").glob("**/etcd"))

@@ -17,15 +17,25 @@ from sidecar.http.commands import MAX_OUT_SECONDS
 from tests.http.conftest import Client
 from tests.http.stand_in import StandIn
 
-BYTES = int(os.environ.get("RANDOM_REQUESTS", "100000"))
+BYTES = [20_000, pytest.param(int(os.environ.get("RANDOM_REQUESTS", "100000")), marks=pytest.mark.long)]
+EXAMPLES = [15, pytest.param(50, marks=pytest.mark.long)]
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.parametrize("examples", EXAMPLES)
 @pytest.mark.parametrize("listener", [0, 1], ids=["app", "probes"])
-def test_schemathesis_finds_nothing(stand_in: StandIn, listener: int, tmp_path: Path) -> None:
+def test_schemathesis_finds_nothing(stand_in: StandIn, listener: int, examples: int, tmp_path: Path) -> None:
     """All checks; 5xx by contract (`/is-leader`, `/health`) does not come up: the stand-in always leads."""
     url = f"http://127.0.0.1:{stand_in.ports[listener]}/openapi.json"
-    command = [str(Path(sys.executable).with_name("schemathesis")), "run", url, "--checks", "all", "--max-examples", "50", "--no-color"]
+    command = [
+        str(Path(sys.executable).with_name("schemathesis")),
+        "run",
+        url,
+        "--checks",
+        "all",
+        f"--max-examples={examples}",
+        "--no-color",
+    ]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-6000:]
     assert "No issues found" in done.stdout
@@ -69,14 +79,15 @@ def garbage(rng: random.Random) -> bytes:
 
 
 @pytest.mark.timeout(900)
-async def test_random_bytes_are_answered_below_500_and_leave_nothing_behind(stand_in: StandIn) -> None:
-    """100,000 of them over both listeners: no 5xx but another version's 505, no descriptor left, memory flat after the first tenth."""
+@pytest.mark.parametrize("requests", BYTES)
+async def test_random_bytes_are_answered_below_500_and_leave_nothing_behind(stand_in: StandIn, requests: int) -> None:
+    """Many thousands over both listeners: no 5xx but another version's 505, no descriptor left, memory flat after the first tenth."""
     seed = random.randrange(1 << 30)
     print(f"seed {seed}")
     rng = random.Random(seed)
     settled = 0
     for batch in range(100):
-        jobs = [throw(stand_in.ports[number % 2], garbage(rng)) for number in range(BYTES // 100)]
+        jobs = [throw(stand_in.ports[number % 2], garbage(rng)) for number in range(requests // 100)]
         for number in range(0, len(jobs), 50):
             for answer in await asyncio.gather(*jobs[number : number + 50]):
                 assert not answer.startswith((b"HTTP/1.1 5", b"HTTP/1.0 5")) or answer[9:12] == b"505", answer[:300]
@@ -85,7 +96,7 @@ async def test_random_bytes_are_answered_below_500_and_leave_nothing_behind(stan
             settled = stand_in.resident_bytes()
     files = stand_in.open_files()
     grown = stand_in.resident_bytes() - settled
-    print(f"{BYTES} requests, resident memory grew by {grown / 1e6:.1f} MB, {files} descriptors are open")
+    print(f"{requests} requests, resident memory grew by {grown / 1e6:.1f} MB, {files} descriptors are open")
     assert files < 60
     assert grown < 4_000_000
 

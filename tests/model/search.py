@@ -33,7 +33,16 @@ CONFIGS: dict[str, Config] = {
     "a client-go program's late release, two faults": Config("AB", 3, 2, go=True),
     **{f"a webhook {webhook}, one fault": Config("AB", 5, 1, webhook=webhook) for webhook in WEBHOOKS},
 }
-"""What the tests search; `python -m tests.model` searches deeper."""
+"""What `make test-long` searches; `python -m tests.model` searches deeper."""
+
+SHARE: dict[str, Config] = {
+    **CONFIGS,
+    "two candidates, two faults": Config("AB", 0, 2),
+    "three candidates, one fault": Config("ABC", 0, 1),
+    "a client-go program's late release, two faults": Config("AB", 2, 2, go=True),
+    **{f"a webhook {webhook}, one fault": Config("AB", 3, 1, webhook=webhook) for webhook in WEBHOOKS},
+}
+"""What `make test` searches: a smaller world where the whole one takes long."""
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,15 @@ import pytest
 from sidecar.clock import ns
 from sidecar.election import expiry, requests
 from sidecar.election.requests import Candidate, Request
-from tests.model.search import CONFIGS, Config, search
+from tests.model.search import CONFIGS, SHARE, Config, search
+
+WHOLE = [pytest.param(name, config, marks=pytest.mark.long) for name, config in CONFIGS.items() if config != SHARE[name]]
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("name", CONFIGS)
-def test_no_interleaving_breaks_a_rule(name: str) -> None:
+@pytest.mark.parametrize(("name", "config"), [*SHARE.items(), *WHOLE], ids=str)
+def test_no_interleaving_breaks_a_rule(name: str, config: Config) -> None:
     """All states up to so many units of time with so many faults."""
-    config = CONFIGS[name]
     found = search(config)
     print(f"{name}, {config.units} units of time: {found.states} states, {found.depth} steps deep")
     assert not found.violation, found.violation

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from tests.simulation.replay import shrunk, timeline
 from tests.simulation.simulation import Simulation
-from tests.simulation.steps import schedule
+from tests.simulation.steps import LEASES, schedule
 
 SEEDS_A_TASK = 4
 
@@ -36,11 +36,11 @@ class Total:
         self.runs += other.runs
 
 
-def simulate(seeds: range) -> Total:
-    """Each of the seeds, one after the other."""
+def simulate(seeds: range, leases: int = LEASES) -> Total:
+    """Each of the seeds, one after the other, so many lease durations long."""
     total = Total()
     for seed in seeds:
-        outcome = Simulation(schedule(seed)).run()
+        outcome = Simulation(schedule(seed, leases=leases)).run()
         total.add(
             Total(
                 outcome.candidate_hours,
@@ -101,10 +101,11 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes; default: one for each core")
     parser.add_argument("--keep-going", action="store_true", help="go on after a broken rule")
     parser.add_argument("--seed", type=int, help="one run alone, with its timeline")
+    parser.add_argument("--leases", type=int, default=LEASES, help="with --seed: how many lease durations long")
     parser.add_argument("--shrink", action="store_true", help="with --seed: leave out every step that is not needed to break the rule")
     asked = parser.parse_args()
     if asked.seed is not None:
-        plan = schedule(asked.seed)
+        plan = schedule(asked.seed, leases=asked.leases)
         outcome = Simulation(shrunk(plan) if asked.shrink else plan, tell=True).run()
         print(timeline(outcome))
         return 1 if outcome.violation is not None else 0

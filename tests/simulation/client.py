@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from http import HTTPStatus
 from typing import Any, Final, cast
 
-from aiohttp import HttpVersion11, web
+from aiohttp import EMPTY_PAYLOAD, HttpVersion11, web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http_parser import RawRequestMessage
 from multidict import CIMultiDict, CIMultiDictProxy
@@ -98,7 +98,7 @@ class Client:
     ) -> Awaitable[web.StreamResponse]:
         url, fields = URL(target), CIMultiDictProxy(CIMultiDict(headers))
         message = RawRequestMessage(method, target, HttpVersion11, fields, (), False, None, False, False, url)  # noqa: FBT003
-        parts: tuple[Any, ...] = (message, None, _Protocol(), _Writer(told), None, None)
+        parts: tuple[Any, ...] = (message, EMPTY_PAYLOAD, _Protocol(), _Writer(told), None, None)
         request = web.Request(*parts)
         request._read_bytes = body
         return self._handlers[method, url.path](request)

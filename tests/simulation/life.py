@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -26,6 +26,8 @@ EPOCH_US = 1_790_000_000_000_000
 
 class Judge(Protocol):
     """Who is told of what a Pod says."""
+
+    counts: Counter[str]
 
     def published(self, pod: "Pod", view: View) -> None:
         """The sidecar answers by `view` from now on."""

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from dataclasses import dataclass
+from functools import partial
 
 from sidecar.clock import ns
 from sidecar.election.record import HolderPod
@@ -11,7 +12,7 @@ from sidecar.election.view import State, View
 from sidecar.features.app_health import Verdict, follow
 from sidecar.features.early_takeover import EarlyTakeover
 from sidecar.runtime.elector import Elector
-from sidecar.runtime.leadership import Names
+from sidecar.runtime.leadership import Answer, Names
 from sidecar.runtime.runner import Runner
 from sidecar.runtime.standby import StandBy
 from tests.simulation.application import Application
@@ -171,8 +172,13 @@ class Pod(Application):
         if plan.app != "none" and plan.asks in WAITING:
             assert self._client is not None
             client = self._client
-            found.append(life.start(client.follow(plan.asks, plan.renew_deadline_seconds / 2, lambda answer: self._hear(life, answer))))
+            found.append(life.start(client.follow(plan.asks, plan.renew_deadline_seconds / 2, partial(self._told, life))))
         return found
+
+    def _told(self, life: Life, answer: Answer) -> None:
+        """What it waited for has come."""
+        self.judge.counts["answers waited for"] += 1
+        self._hear(life, answer)
 
     def _ended(self, life: Life, task: "asyncio.Task[None]", beside: "list[asyncio.Task[None]]") -> None:
         if life.alive:

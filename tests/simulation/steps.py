@@ -77,12 +77,14 @@ TIMES = (
 )
 """Lease duration, renew deadline, retry period."""
 
+LEASES = 120
+"""How many lease durations a schedule is long, if nothing else is asked for."""
 SHORT_SECONDS = 20
 ROLLED = [times for times in TIMES if times[0] <= 60 and times[0] / times[1] >= SMALLEST_ROLLED_RATIO]
 """What a rolling update changes the times to."""
 
 
-def schedule(seed: int, *, leases: int = 120, rates: tuple[int, int] | None = None, often: tuple[str, ...] = ()) -> Schedule:
+def schedule(seed: int, *, leases: int = LEASES, rates: tuple[int, int] | None = None, often: tuple[str, ...] = ()) -> Schedule:
     """The schedule of `seed`, some `leases` lease durations long.
 
     `rates`: of the clocks, in thousandths, in place of rates inside the bound of S1. `often`: steps that come up more than others, and

@@ -1,6 +1,7 @@
 """Random schedules of two or three candidates: S1, S5, S7, S8 and S11 after every step, L1 and L3 when faults stop."""
 
 import os
+from collections.abc import Callable
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -9,8 +10,8 @@ from hypothesis import strategies as st
 from tests.support.walk import STEPS, Step, heal, perform, shrink, steps
 from tests.support.world import ViolationError, World
 
-SEEDS = int(os.environ.get("WALK_SEEDS", "40"))
-"""How many schedules of each world; a night's run sets more."""
+SHARE, SEEDS = 8, int(os.environ.get("WALK_SEEDS", "40"))
+"""How many schedules of each world, in `make test` and in `make test-long`; a night's run sets more."""
 
 MIXED = {"lease_duration_seconds": 20, "renew_deadline_seconds": 12.0, "retry_period_seconds": 3.0, "drain_timeout_seconds": 12.0}
 WORLDS = {
@@ -31,19 +32,32 @@ def fault(world: str, schedule: list[Step]) -> str:
     return ""
 
 
+@pytest.mark.parametrize("seeds", [SHARE, pytest.param(SEEDS, marks=pytest.mark.long)])
 @pytest.mark.parametrize("world", WORLDS)
-def test_no_random_schedule_breaks_a_rule(world: str) -> None:
+def test_no_random_schedule_breaks_a_rule(world: str, seeds: int) -> None:
     """What fails is shrunk to a schedule of which no step can be left out, and printed to be replayed."""
-    for seed in range(SEEDS):
+    for seed in range(seeds):
         schedule = steps(seed, 120, 3)
         if fault(world, schedule):
             smallest = shrink(schedule, lambda fewer: bool(fault(world, list(fewer))))
             pytest.fail(f"{world}, seed {seed}: {fault(world, smallest)}\n" + "\n".join(map(repr, smallest)))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-@given(st.lists(st.tuples(st.sampled_from(list(STEPS)), st.integers(0, 2), st.integers(0, 999)), max_size=60))
+def thought_of(examples: int) -> Callable[[Callable[[list[Step]], None]], Callable[[], None]]:
+    """So many schedules by Hypothesis."""
+    some = settings(max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+    schedules = st.lists(st.tuples(st.sampled_from(list(STEPS)), st.integers(0, 2), st.integers(0, 999)), max_size=60)
+    return lambda test: some(given(schedules)(test))
+
+
+@thought_of(15)
 def test_no_schedule_that_hypothesis_thinks_of_breaks_a_rule(schedule: list[Step]) -> None:
+    heal(perform(World("ABC"), schedule))
+
+
+@pytest.mark.long
+@thought_of(60)
+def test_none_of_more_schedules_that_hypothesis_thinks_of_breaks_a_rule(schedule: list[Step]) -> None:
     heal(perform(World("ABC"), schedule))
 
 

@@ -1,0 +1,68 @@
+"""The make targets share the tests out: nothing is run by none of them, and what is kept for the long run has a share in the short one."""
+
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TARGETS = ("check", "test", "e2e", "test-long")
+Tests = frozenset[str]
+
+
+def commands(target: str) -> list[list[str]]:
+    """How the target calls pytest."""
+    inherited = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
+    printed = subprocess.run(
+        ["make", "--no-print-directory", "--dry-run", target], cwd=ROOT, env=inherited, capture_output=True, text=True, check=True
+    )
+    return [shlex.split(line.partition(" -m pytest ")[2]) for line in printed.stdout.splitlines() if " -m pytest " in line]
+
+
+def collected(*arguments: str) -> Tests:
+    """The tests that pytest selects by these arguments, by their names."""
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", *arguments, "tests"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    return frozenset(line for line in done.stdout.splitlines() if "::" in line)
+
+
+def selected_by(arguments: list[str], everything: Tests, long: Tests) -> Tests:
+    """What a target's call selects: by folders, by folders left out, and by the mark."""
+    marked = arguments[arguments.index("-m") + 1] if "-m" in arguments else ""
+    tests = {"": everything, "long": long, "not long": everything - long}[marked]
+    folders = tuple(f"{argument}/" for argument in arguments if argument.partition("/")[0] == "tests")
+    left_out = tuple(f"{argument.partition('=')[2]}/" for argument in arguments if argument.startswith("--ignore="))
+    found = frozenset(name for name in tests if name.startswith(folders) and not name.startswith(left_out))
+    assert found, f"pytest {shlex.join(arguments)} selects nothing"
+    return found
+
+
+@pytest.fixture(scope="module")
+def selected() -> dict[str, list[str]]:
+    """By target, and all that there are under ""."""
+    everything, long = collected(), collected("-m", "long")
+    by_target = {target: [name for call in commands(target) for name in selected_by(call, everything, long)] for target in TARGETS}
+    return {"": list(everything), **by_target}
+
+
+def test_every_test_is_run_by_one_target(selected: dict[str, list[str]]) -> None:
+    """By `make test`, `make test-long` or `make e2e`, and by none of them twice; CI calls all three."""
+    shared_out = [name for target in TARGETS if target != "check" for name in selected[target]]
+    assert sorted(shared_out) == sorted(selected[""])
+    assert len(set(shared_out)) == len(shared_out)
+    assert [f"make {target}" for target in ("test", "e2e", "test-long")] == (ROOT / ".ci" / "run").read_text().splitlines()[-3:]
+
+
+def test_what_is_checked_at_once_is_checked_by_make_test_too(selected: dict[str, list[str]]) -> None:
+    """A green `make test` is a green `make check`."""
+    assert selected["check"]
+    assert set(selected["check"]) <= set(selected["test"])
+
+
+def test_what_is_kept_for_the_long_run_has_a_share_in_the_short_one(selected: dict[str, list[str]]) -> None:
+    """In the same file: ten minutes look at everything, if not for as long."""
+    long, short = ({name.partition("::")[0] for name in selected[target]} for target in ("test-long", "test"))
+    assert long <= short
