@@ -1,4 +1,4 @@
-"""The process from outside: signals until the election handles them, the settings, the log, and the exit code."""
+"""The process from outside: signals until the election handles them, the settings, the log, the exit code. Its ending: `wiring.py`."""
 
 import asyncio
 import contextlib

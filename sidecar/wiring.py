@@ -15,7 +15,7 @@ from sidecar.election.store import Store
 from sidecar.features.enabled import works
 from sidecar.http import listen
 from sidecar.resolver_threads import ResolverThreads
-from sidecar.runtime import identity, stopping
+from sidecar.runtime import app_end, identity
 from sidecar.runtime.leadership import Leadership, Names
 from sidecar.runtime.runner import Runner
 from sidecar.runtime.status import stuck_seconds
@@ -144,7 +144,7 @@ def _on_signals(runner: Runner, clock: SystemClock) -> None:
         again = bool(seen)
         seen.append(number)
         lives = runner.stop(now=again)
-        waits = stopping.awaited(runner.situation(), clock.boottime_ns(), lives)
+        waits = app_end.awaited(runner.situation(), clock.boottime_ns(), lives)
         if again:
             more = {"now": "leaves at once, releasing nothing"} if waits else {}
         else:

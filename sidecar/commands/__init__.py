@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 
 def asked(arguments: Sequence[str]) -> str:
-    """`help` or `version`, where the sidecar's own command line asks for it, with one dash or two; else ""."""
+    """`help` or `version`, if a word before `--` is that flag, with one dash or two; else "". Called where no command is named."""
     for word in arguments:
         if word == "--":
             break

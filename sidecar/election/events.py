@@ -1,26 +1,11 @@
 """The events that an election is told, and the request that it asks for."""
 
 from dataclasses import dataclass
-from math import log
 from typing import Final
 
-from sidecar.clock import ns
 from sidecar.election.record import Record
 from sidecar.election.requests import Kind
 from sidecar.election.store import Outcome
-
-LARGEST_GROUP: Final = 1000
-SPREAD_SECONDS: Final = 0.05
-"""L2: where the Lease names no stand-by, each candidate that sees the Lease free waits SPREAD_SECONDS x (1 + log u to the base
-LARGEST_GROUP), with u uniform in (0, 1]. In a group of up to LARGEST_GROUP a handful write first; the others see that in time."""
-STANDBY_STEP_SECONDS: Final = 0.05
-"""The first stand-by does not wait, each further one waits so much longer: several times what a write and the news of it take."""
-STANDBY_LEAD_SECONDS: Final = 0.25
-LATE_SPREAD_SECONDS: Final = 0.6
-"""Where a candidate stands by, all others wait for STANDBY_LEAD_SECONDS, and then spread over LATE_SPREAD_SECONDS: the news of one write
-takes a while to reach a thousand candidates. The sum stays within the second that L1 allows."""
-HOLD_BACK_SECONDS: Final = 1.0
-"""Others wait 1 s for the successor that a release names: long against a watch's delay, short if the successor has died."""
 
 UNHEALTHY_DURATIONS: Final = 2
 """A candidate with an unhealthy app contends when the Lease has stood free for so many lease durations."""
@@ -36,15 +21,6 @@ class Moment:
     """Microseconds since the epoch; written into the Lease for people."""
     dice: float = 1.0
     """Uniform in (0, 1]."""
-
-    def spread_ns(self, longest_seconds: float = SPREAD_SECONDS) -> int:
-        """How long to wait so that a few others write first (L2)."""
-        return ns(spread_seconds(self.dice, longest_seconds))
-
-
-def spread_seconds(dice: float, longest_seconds: float) -> float:
-    """A wait from 0 to `longest_seconds`; few of any group up to LARGEST_GROUP draw one near 0. `dice` is uniform in (0, 1]."""
-    return longest_seconds * max(0.0, 1 + log(dice, LARGEST_GROUP))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +54,7 @@ class Doubted:
 
 @dataclass(frozen=True, slots=True)
 class StepDown:
-    """Stop leading: say false first, release later."""
+    """Stop leading: answer false at once, and release the Lease once no application may act any more (S11)."""
 
     why: str
     given_until_ns: int = 0

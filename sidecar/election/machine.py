@@ -7,7 +7,7 @@ as under way. At most one request is under way at a time. Rules: docs/rules.md.
 from dataclasses import dataclass, replace
 
 from sidecar.clock import ns
-from sidecar.election import expiry, requests
+from sidecar.election import expiry, requests, turns
 from sidecar.election.events import Answered, Campaign, Confirmed, Doubted, Ended, Event, Health, Moment, StepDown, Tick, Watched
 from sidecar.election.own_term import OwnTerm
 from sidecar.election.record import MAX_TOKEN, SENTINEL, Record
@@ -108,7 +108,7 @@ class Election(OwnTerm):
         return replace(self, next_ns=0, asked_ns=0)._observe(record, at, write)
 
     def _remember_token(self, record: Record) -> "Election":
-        """S8: remember the largest token seen, also one in news that is late and changes nothing else."""
+        """Remember the largest token seen (S8). Late news counts too, even if it changes nothing else."""
         token = record.term.token if record.term is not None else None
         if token is None or token >= MAX_TOKEN or (self.last_token is not None and token <= self.last_token):  # no token grows past 2^53
             return self
@@ -173,14 +173,16 @@ class Election(OwnTerm):
             confirmed_ns=at.now_ns,
             last=last,
             unresolved=(),
-            contend_ns=at.now_ns + at.spread_ns() if self.held is None else 0,
+            contend_ns=at.now_ns + turns.wait_ns(None, self.me.identity, at.dice) if self.held is None else 0,
         )
 
     def _pod_ended(self, renewal: tuple[str, str, int | None, int | None], at: Moment) -> "Election":
         """S6 x: the Pod that made `renewal` has ended. A later renewal needs its own proof, also if a process that has ended sent it."""
         if self.record is None or self.record.renewal != renewal or self.suspect() is None:
             return self
-        return replace(self, over=renewal, contend_ns=min(self.contend_ns, at.now_ns + self.turn_ns(at)))
+        return replace(
+            self, over=renewal, contend_ns=min(self.contend_ns, at.now_ns + turns.wait_ns(self.record, self.me.identity, at.dice))
+        )
 
     # ---- requests --------------------------------------------------------------------------------------------------------------------
 

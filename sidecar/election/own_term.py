@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from sidecar.clock import ns
-from sidecar.election import expiry, requests
+from sidecar.election import expiry, requests, turns
 from sidecar.election.events import Health, Moment, StepDown
 from sidecar.election.record import Record, version_number
 from sidecar.election.requests import Held, Kind, Request
@@ -142,4 +142,4 @@ class OwnTerm(Situation):
             return replace(known, contend_ns=max(self.contend_ns, self.free_ns()))
         if self.is_mine() and self.record.holder:
             return replace(known, contend_ns=free_ns)
-        return replace(known, contend_ns=free_ns + self.turn_ns(at))
+        return replace(known, contend_ns=free_ns + turns.wait_ns(self.record, self.me.identity, at.dice))

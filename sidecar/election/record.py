@@ -29,7 +29,7 @@ _MAX_EXTRA_CHARS: Final = 4096
 """No version of the sidecar writes more into an annotation: a larger value is junk, and a write does not keep it."""
 
 _MAX_STANDBYS: Final = 8
-"""More than any version of the sidecar names: what comes after them is junk, and a write does not keep it."""
+"""The most stand-bys that are read from a Lease. No version of the sidecar names as many; the rest is junk, which a write drops."""
 _MAX_IDENTITY_CHARS: Final = 512
 
 _POD_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", re.ASCII)

@@ -201,7 +201,7 @@ def next_time_us(wall_us: int, base: Record | None, sent_us: int) -> int:
 
 
 def deadline_ns(me: Candidate, request: Request) -> int:
-    """S3: until when the holder may act on a write that stands: counted from just before its send, never from its answer."""
+    """Until when the holder may act on a write that has landed (S3). The time counts from just before the send, not from the answer."""
     return request.sent_ns + ns(me.valid_seconds(request.record.duration_seconds or 0))
 
 

@@ -5,17 +5,9 @@ from typing import Final
 
 from sidecar.clock import ns
 from sidecar.election import expiry, requests
-from sidecar.election.events import (
-    HOLD_BACK_SECONDS,
-    LATE_SPREAD_SECONDS,
-    STANDBY_LEAD_SECONDS,
-    STANDBY_STEP_SECONDS,
-    UNHEALTHY_DURATIONS,
-    Due,
-    Moment,
-)
+from sidecar.election.events import UNHEALTHY_DURATIONS, Due, Moment
 from sidecar.election.expiry import Promise
-from sidecar.election.record import SENTINEL, HolderPod, Record, pod_name
+from sidecar.election.record import SENTINEL, HolderPod, Record
 from sidecar.election.requests import Candidate, Held, Kind, Request
 from sidecar.election.store import Busy
 from sidecar.election.view import State, View
@@ -48,9 +40,9 @@ class Situation:
     flight: Request | None = None
     """The request under way."""
     unresolved: tuple[Request, ...] = ()
-    """Own writes of unknown outcome that may still land: the newest version known is the one that they are conditional on."""
+    """Own writes of unknown outcome. Each may still land for as long as the Lease has the version that the write is conditional on."""
     landed: Request | None = None
-    """The last own write known to have landed; None once another holder was seen since (S9 a)."""
+    """The last own write known to have landed (S9 a). None once another holder, a twin, or an own write altered too far was seen."""
     wrote: Request | None = None
     """The last own write that landed, whatever was seen since: another process that replaces it is a twin (S9 d)."""
     fresh: bool = True
@@ -173,20 +165,6 @@ class Situation:
         """For how long to obey the Retry-After of this outcome; 0 where it has none."""
         return min(outcome.retry_after_seconds, self.longest_wait_seconds()) if isinstance(outcome, Busy) else 0.0
 
-    def turn_ns(self, at: Moment) -> int:
-        """How long to wait once the Lease is free (L2): the successor named by its last holder goes first, then stand-bys, then others."""
-        record = self.record
-        named = record.successor if record is not None and record.term is not None and record.term.released else ""
-        if named and named in (self.me.identity, pod_name(self.me.identity)):
-            return 0
-        held_back_ns = ns(HOLD_BACK_SECONDS) if named else 0
-        standbys = record.standbys if record is not None else ()
-        if self.me.identity in standbys:
-            return held_back_ns + standbys.index(self.me.identity) * ns(STANDBY_STEP_SECONDS)
-        if standbys:
-            return held_back_ns + ns(STANDBY_LEAD_SECONDS) + at.spread_ns(LATE_SPREAD_SECONDS)
-        return held_back_ns + at.spread_ns()
-
     def due(self, now_ns: int) -> Due | None:
         """The request that this state asks for next; None while a request is under way, or where nothing is to be sent."""
         due = self._due(now_ns) if self.flight is None else None
@@ -229,7 +207,10 @@ class Situation:
         return turns
 
     def to_release(self) -> bool:
-        """Whether an own term stands in the Lease that is being given up, or was given up before its beginning was known."""
+        """Whether an own term stands in the Lease and has to be released: this candidate steps down, or has resigned.
+
+        An acquisition may land only after the resignation. This candidate never leads by its term, and releases it too.
+        """
         out = self.state in (State.STEPPING_DOWN, State.RESIGNED)
         return out and self.is_mine() and self.record is not None and self.record.holder == self.me.identity
 

@@ -81,7 +81,7 @@ class Closed:
     """The last event of every watch."""
 
     why: Missing | Denied | Busy | Unknown | None
-    """None: it ended normally: timeoutSeconds ran out."""
+    """None: the stream ended without an error, as it does when its timeoutSeconds have run out."""
 
 
 WatchEvent = Opened | Changed | Deleted | Alive | Closed

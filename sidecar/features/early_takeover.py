@@ -84,7 +84,7 @@ class EarlyTakeover:
             await asyncio.gather(looking, return_exceptions=True)
 
     async def _watch(self, pod: HolderPod, wait_seconds: float) -> None:
-        """Watch the Pod, and read it when the watch shows its end."""
+        """Watch the Pod while its renewal is overdue. Read the Pod when an event suggests its end, and after each watch."""
         while self._overdue() == pod:
             if wait_seconds:
                 await self._clock.sleep(wait_seconds)

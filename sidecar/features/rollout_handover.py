@@ -56,7 +56,7 @@ class _Current:
     """The current revision of the own Pod's owner, where the own Pod is of an older revision."""
 
     revision: str
-    """A name that is unique among all owners: the owner's kind and uid, and the revision's hash or number."""
+    """A unique name of that revision: the owner's kind and uid, and the revision's hash or number."""
     selector: str
     """The label selector of the Pods that may be of that revision."""
     owner: Owner
@@ -97,7 +97,7 @@ class RolloutHandover:
             await self._clock.sleep(max(LOOK_SECONDS, await self.look()))
 
     async def look(self) -> float:
-        """Look once, if this candidate leads. Returns how long to wait before the next look, in seconds."""
+        """If this candidate leads, look once for a Pod of the current revision and hand over to it. Returns the seconds to wait next."""
         if not self._leadership.read().is_leader:
             return 0.0
         self._asked, asked_seconds = 0, 0.0

@@ -138,7 +138,7 @@ class Intake(web.RequestHandler, asyncio.BufferedProtocol):
             self._resume_reading_for_buffer()
 
     def _more_head(self, data: bytes) -> bytes:
-        """Take in part of a head; return the bytes of `data` behind the head's end, nothing where the end has not come."""
+        """Take in part of a head. Returns the bytes of `data` behind its end; b"" if the end has not come or the head is refused."""
         before, edge = self._head_bytes, self._edge
         at = (edge + data).find(_END) if edge else data.find(_END)
         end = at + len(_END) - len(edge) if at >= 0 else len(data)

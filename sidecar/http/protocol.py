@@ -15,7 +15,7 @@ from sidecar.http.authority import Authority
 from sidecar.http.errors import MAX_BODY_BYTES, TOO_LARGE, VERSIONS, RefusedError, refusal
 
 Check = Callable[[web.BaseRequest, Authority | None], None]
-"""A check of a request and its authority. Raises RefusedError."""
+"""A check of a request and of the host and port that it is made to (None only in HTTP/1.0). Raises RefusedError to refuse it."""
 
 _SPOKEN: Final = (HttpVersion11, HttpVersion10)
 _MAX_LENGTH_DIGITS: Final = 20

@@ -50,7 +50,7 @@ class KubernetesStore(Store):
         return await self._ask("create", body_of_create(self._lease, body))
 
     async def watch(self) -> AsyncGenerator[WatchEvent, None]:
-        """See `sidecar.kubernetes.watch`. A second one while the first is open ends at once."""
+        """Watch the Lease; see `sidecar.kubernetes.watch`. While one watch is open, a second yields only Closed."""
         if self._watching:
             yield Closed(Unknown("watch: one is open already"))
             return

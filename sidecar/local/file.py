@@ -93,7 +93,7 @@ class LeaseFile:
         sql.execute("PRAGMA busy_timeout = 0")  # from here on the loop is not held up
 
     def is_there(self) -> bool:
-        """Whether the path still names this file. No other file gets its inode while it is open."""
+        """Whether the path still names this open file, by its inode. The inode is not reused for another file while this one is open."""
         try:
             return _inode(self.path) == self.inode
         except OSError:
@@ -122,7 +122,7 @@ class LeaseFile:
         return (int(row[0]), bytes(row[1])) if row is not None else None
 
     def next_version(self) -> int:
-        """A version that no Lease of this file has had. In a transaction."""
+        """A version that no Lease of this file has had. Call it within `transaction`."""
         self.sql.execute("UPDATE newest SET version = version + 1")
         return int(self.sql.execute("SELECT max(version) FROM newest").fetchone()[0])
 

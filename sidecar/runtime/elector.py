@@ -20,8 +20,8 @@ from sidecar.election.store import Outcome, Unknown
 from sidecar.runtime.context import Context
 
 HOLD_SECONDS: Final = 0.2
-"""How long a release waits at most until the Pod's label says that this Pod leads no more. A patch takes a twentieth of that. The next
-leader still comes within 300 ms, and a native sidecar, which has 2 s left at its end, still releases in time."""
+"""The longest that a release waits for the Pod's label and condition to say that this Pod does not lead. A patch takes about 10 ms.
+The next leader still comes within 300 ms. A native sidecar has 2 s left at its end, and still releases in time."""
 
 _EAGER: Final[dict[str, Any]] = {"eager_start": True} if sys.version_info >= (3, 14) else {}
 LONGEST_TURN_SECONDS: Final = 60.0

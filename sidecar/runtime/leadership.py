@@ -88,7 +88,7 @@ class Leadership:
         return max(0, self._clock.boottime_ns() - self._view.expires_ns)
 
     def publish(self, view: View) -> None:
-        """Put `view` in place, and wake waiting clients if their answer is now another."""
+        """Publish `view`, and wake the clients whose answer it changes. News that nobody leads waits for VACANT_SECONDS."""
         now_ns = self._clock.boottime_ns()
         before = self._view.at(now_ns)
         version = self._version_number(now_ns)

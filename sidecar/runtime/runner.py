@@ -12,7 +12,7 @@ from sidecar.election.requests import Candidate
 from sidecar.election.situation import Situation
 from sidecar.election.store import Store
 from sidecar.election.view import State
-from sidecar.runtime import stopping
+from sidecar.runtime import app_end
 from sidecar.runtime.context import Context
 from sidecar.runtime.elector import Elector
 from sidecar.runtime.history import History
@@ -42,7 +42,7 @@ class Runner:
         self.watcher = Watcher(self.context, self.elector)
         self.standby: StandBy | None = StandBy(self.context, self.elector)
         """None: this candidate never adds itself to the Lease's stand-bys."""
-        self.signs: list[stopping.Sign] = []
+        self.signs: list[app_end.Sign] = []
         """Signs of life of the application: at SIGTERM they overrule the setting that says that the application has ended (S11)."""
         self.waits_for_app = asyncio.Event()
         """Set when SIGTERM comes while the application may still act."""
@@ -72,7 +72,7 @@ class Runner:
         return self.elector.situation()
 
     def hold_release(self, is_awaited: Callable[[], bool]) -> Callable[[], None]:
-        """See `Elector.hold_release`."""
+        """Have each release wait while `is_awaited` is true; see `Elector.hold_release`."""
         return self.elector.hold_release(is_awaited)
 
     # ---- the end of the process ---------------------------------------------------------------------------------------------------
@@ -97,14 +97,14 @@ class Runner:
         return shown
 
     def _former_ns(self) -> int:
-        """The deadline until which the application may act by an answer of a former process of this Pod (S9 b); 0 for none."""
+        """Until when the application may act by an answer from a former process of this Pod (S9 b), CLOCK_BOOTTIME; 0 for none."""
         former = self.situation().former
         return former.end_ns if former is not None else 0
 
     async def _until_app_ends(self) -> None:
         """Report the application's end once no sign of life shows. If all given deadlines pass sooner, the Lease is released anyway."""
-        await stopping.quiet(self.signs, self.clock)
-        await stopping.passed(self._former_ns, self.clock)
+        await app_end.quiet(self.signs, self.clock)
+        await app_end.passed(self._former_ns, self.clock)
         self.app_ended("its application has closed every connection")
 
     def app_ended(self, why: str) -> None:

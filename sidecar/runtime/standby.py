@@ -1,7 +1,7 @@
 """Stand-bys (L2): the Lease names up to two followers. When it becomes free these try first, one after the other.
 
 So a small group hands over without a wait, a group of a thousand with one write, and no candidate has to know the size of its group. A
-stand-by has no right to the Lease: the list only tells who waits for whom (`Situation.turn_ns`). A stand-by that has ended costs a fraction
+stand-by has no right to the Lease: the list only tells who waits for whom (`election/turns.py`). A stand-by that has ended costs a fraction
 of a second, once: the candidate that takes the Lease then removes it from the list (`requests.acquire`).
 """
 
@@ -9,10 +9,10 @@ import random
 from collections.abc import Coroutine
 from typing import Any, Final
 
-from sidecar.election.events import spread_seconds
 from sidecar.election.record import SENTINEL, standby_patch
 from sidecar.election.situation import Situation
 from sidecar.election.store import Conflict, Done, Outcome, Unknown
+from sidecar.election.turns import spread_seconds
 from sidecar.election.view import State
 from sidecar.runtime.context import Context
 from sidecar.runtime.elector import Elector
@@ -24,7 +24,7 @@ VOLUNTEER_SECONDS: Final = 2.0
 AGAIN_SECONDS: Final = 60.0
 """The pause after a failed write, or after one that another program has undone: nothing depends on stand-bys."""
 LAST_SECONDS: Final = 0.5
-"""The longest that a process spends at its end on removing itself from the list; a native sidecar has 2 s in all."""
+"""The longest that a process spends at its end on removing itself from the stand-bys. A native sidecar has 2 s for its whole end."""
 PROBLEM: Final = "stand-by"
 """The line of `/readyz?verbose` that tells of the stand-by's failures."""
 

@@ -59,7 +59,10 @@ class _Parser(ArgumentParser):
 
 
 def parsed(words: list[str]) -> tuple[CliSettingsSource[Any], list[str], list[str]]:
-    """The source of the flags' values, the words that no flag has taken, and those after `--`. `words` are rewritten ones."""
+    """Parse `words`, the output of `legacy_flags.rewritten`.
+
+    Returns the source of the flags' values, the words that no flag has taken, and the words after `--`.
+    """
     source, parser = _source(lenient=True)
     end = words.index("--") if "--" in words else len(words)
     found, rest = parser.parse_known_args(words[:end])

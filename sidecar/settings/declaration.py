@@ -77,7 +77,7 @@ class Environment(EnvSettingsSource):
         self.env_vars = {name.lower(): text for name, text in os.environ.items() if name.isupper()}
 
     def __call__(self) -> dict[str, Any]:
-        """Texts by field, or by the whole name where that is no setting's."""
+        """The texts by field. A LEADER_ variable that is no setting stands by its whole name, unless Kubernetes injects it."""
         known = {PREFIX + field.upper() for field in NAMES}
         names = (name for name in os.environ if name.upper().startswith(PREFIX) and name not in known)
         return super().__call__() | {name: os.environ[name] for name in sorted(names) if not _INJECTED.fullmatch(name)}

@@ -85,7 +85,7 @@ def _is_level(name: str) -> bool:
 
 
 def _translated(name: str, text: str) -> list[str]:
-    """Own flags for an older one. A text that cannot be read is passed on: the settings refuse it."""
+    """This sidecar's flags for one older flag. A value that cannot be read is passed on as it is: the settings refuse it."""
     if name in ("http", "probe-address") and text.startswith(":"):  # as Go has it: every address
         text = f"*{text}"
     words = [f"--{FLAGS[name]}={text}"]

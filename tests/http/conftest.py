@@ -16,11 +16,11 @@ from sidecar.http import app, probes
 from sidecar.http.leader import Waiting
 from sidecar.http.local_only import local_only
 from sidecar.http.protocol import Check, speak
+from sidecar.runtime.app_end import Sign
 from sidecar.runtime.history import History
 from sidecar.runtime.leadership import Leadership, Names
 from sidecar.runtime.runner import Runner, WrongStateError
 from sidecar.runtime.status import Status
-from sidecar.runtime.stopping import Sign
 
 if TYPE_CHECKING:
     from tests.http.stand_in import StandIn

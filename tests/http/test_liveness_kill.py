@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.runtime.stopping import QUIET_SECONDS
+from sidecar.runtime.app_end import QUIET_SECONDS
 from tests.apiserver.sidecar_process import Sidecar, boottime_ns, ending, until
 
 TIMES = {"LEADER_LEASE_DURATION": "5s", "LEADER_RENEW_DEADLINE": "4s", "LEADER_RETRY_PERIOD": "1s"}

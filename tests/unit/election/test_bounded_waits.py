@@ -2,10 +2,11 @@
 
 import pytest
 
-from sidecar.election.events import SPREAD_SECONDS, Health, StepDown
+from sidecar.election.events import Health, StepDown
 from sidecar.election.machine import MOST_UNRESOLVED
 from sidecar.election.requests import Kind
 from sidecar.election.store import Busy, Unknown
+from sidecar.election.turns import SPREAD_SECONDS
 from tests.support.situations import due, expired, leading
 from tests.support.world import World
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from sidecar.election.events import SPREAD_SECONDS
 from sidecar.election.record import JSON, TERM_ANNOTATION
 from sidecar.election.requests import Kind
+from sidecar.election.turns import SPREAD_SECONDS
 from tests.support.situations import due
 from tests.support.world import World
 

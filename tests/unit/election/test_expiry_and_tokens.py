@@ -2,9 +2,9 @@
 
 import pytest
 
-from sidecar.election.events import SPREAD_SECONDS
 from sidecar.election.record import MAX_TOKEN, SENTINEL, TERM_ANNOTATION, Term
 from sidecar.election.requests import Kind
+from sidecar.election.turns import SPREAD_SECONDS
 from tests.support.situations import due, leading, resigned
 from tests.support.world import World
 

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from sidecar.election.events import SPREAD_SECONDS
 from sidecar.election.record import SENTINEL, TERM_ANNOTATION, Term
 from sidecar.election.requests import Kind
+from sidecar.election.turns import SPREAD_SECONDS
 from sidecar.election.view import State
 from tests.support.situations import due, expired, in_conflict, leading, twin_writes
 

@@ -3,8 +3,9 @@
 import pytest
 
 from sidecar.clock import ns
-from sidecar.election.events import HOLD_BACK_SECONDS, SPREAD_SECONDS, Campaign, StepDown
+from sidecar.election.events import Campaign, StepDown
 from sidecar.election.requests import Kind
+from sidecar.election.turns import HOLD_BACK_SECONDS, SPREAD_SECONDS
 from sidecar.election.view import State
 from tests.support.situations import due, leading, resigned
 from tests.support.world import Actor, World

@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 
 from sidecar.clock import ns
-from sidecar.election.events import SPREAD_SECONDS, Answered, Moment, StepDown
+from sidecar.election.events import Answered, Moment, StepDown
 from sidecar.election.record import TERM_ANNOTATION, Record
 from sidecar.election.requests import Kind
 from sidecar.election.store import Busy, Done, Missing
+from sidecar.election.turns import SPREAD_SECONDS
 from sidecar.election.view import State
 from tests.support.situations import due, leading, resigned, stepping_down
 from tests.support.world import MS, World

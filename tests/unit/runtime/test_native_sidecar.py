@@ -10,7 +10,7 @@ import pytest
 
 from sidecar.clock import seconds
 from sidecar.election.requests import Candidate
-from sidecar.runtime import stopping
+from sidecar.runtime import app_end
 from sidecar.runtime.leadership import Leadership, Names
 from sidecar.runtime.runner import Runner
 from tests.simulation.memory_store import MemoryLease, MemoryStore
@@ -19,7 +19,7 @@ from tests.simulation.virtual_time import VirtualClock, run_virtually
 
 ME = Candidate("web-0_u", "process", "place", 15, 10, 2, 10, native_sidecar=True)
 CLOCK = VirtualClock()
-EARLIEST, LATEST = stopping.QUIET_SECONDS, stopping.QUIET_SECONDS + 2 * stopping.LOOK_LIVES_SECONDS
+EARLIEST, LATEST = app_end.QUIET_SECONDS, app_end.QUIET_SECONDS + 2 * app_end.LOOK_LIVES_SECONDS
 
 
 @dataclass

@@ -9,17 +9,11 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from sidecar.election.events import (
-    HOLD_BACK_SECONDS,
-    LATE_SPREAD_SECONDS,
-    SPREAD_SECONDS,
-    STANDBY_LEAD_SECONDS,
-    STANDBY_STEP_SECONDS,
-    StepDown,
-)
+from sidecar.election.events import StepDown
 from sidecar.election.record import JSON, STANDBY_ANNOTATION, Record, parse
 from sidecar.election.requests import Candidate, Kind
 from sidecar.election.store import Denied, Outcome, Unknown
+from sidecar.election.turns import HOLD_BACK_SECONDS, LATE_SPREAD_SECONDS, SPREAD_SECONDS, STANDBY_LEAD_SECONDS, STANDBY_STEP_SECONDS
 from sidecar.runtime.leadership import Leadership, Names
 from sidecar.runtime.runner import Runner
 from sidecar.runtime.standby import AGAIN_SECONDS, LAST_SECONDS, MOST, VOLUNTEER_SECONDS, wished
