@@ -42,7 +42,7 @@ check: lint typecheck
 
 test: lint typecheck
 	$(BIN)/python -m tests.binaries.build
-	$(PYTEST) -n 2 --dist loadgroup $(ENDS) $(SHARE) $(BUSY)
+	$(PYTEST) -n 4 --dist loadgroup $(ENDS) $(SHARE) --durations=10 $(BUSY)
 	$(PYTEST) -n 3 --dist loadfile $(ENDS) $(SHARE) --durations=10 $(MEASURED)
 	$(PYTEST) --timeout-method=thread $(SHARE) --durations=10 $(RATIOS)
 

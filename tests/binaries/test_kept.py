@@ -22,7 +22,8 @@ def machine(tmp_path: Path) -> dict[str, str]:
     """The environment of a machine with an empty cache, whose tools take a moment and note each call."""
     tools, noted = tmp_path / "bin", f'echo "$(basename "$0") $*" >> {tmp_path}/calls; sleep 0.3'
     go = 'if [ "$1" = version ]; then echo "go version go9.0 any/any"; exit; fi'
-    script(tools / "go", go, noted, 'while [ "$1" != -o ]; do shift; done; echo built > "$2"')
+    listed = 'if [ "$1" = list ]; then echo a; exit; fi'
+    script(tools / "go", go, listed, noted, 'while [ "$1" != -o ]; do shift; done; echo built > "$2"')
     script(tools / "debootstrap", noted, 'for last; do :; done; mkdir -p "$last/etc"; echo sid > "$last/etc/debian_version"')
     push = 'for last; do :; done; file=${last#docker-archive:}; case "$*" in *" push "*) echo image > "${file%%:*}";; esac'
     script(tools / "buildah", noted, push)

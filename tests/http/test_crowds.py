@@ -141,7 +141,7 @@ async def test_clients_that_come_and_vanish_leave_nothing_behind(stand_in: Stand
         return stand_in.open_files(), stand_in.do("tasks"), stand_in.resident_bytes()
 
     files, tasks = stand_in.open_files(), stand_in.do("tasks")
-    for _ in range(30):
+    for _ in range(80):  # until the allocator has what it keeps: 1 MB, which 20,000 more do not add to
         await come(50)
     warm = await settled()
     for _ in range(COMERS // 50):

@@ -9,7 +9,7 @@ from sidecar.election import expiry, requests
 from sidecar.election.requests import Candidate, Request
 from tests.model.search import CONFIGS, SHARE, Config, search
 
-WHOLE = [pytest.param(name, config, marks=pytest.mark.long) for name, config in CONFIGS.items() if config != SHARE[name]]
+WHOLE = [pytest.param(name, config, marks=pytest.mark.long) for name, config in CONFIGS.items() if config != SHARE.get(name)]
 
 
 @pytest.mark.timeout(900)

@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 TARGETS = ("check", "test", "e2e", "test-long")
 Tests = frozenset[str]
+pytestmark = pytest.mark.xdist_group("targets")  # pytest collects all tests twice for them: once
 
 
 def commands(target: str) -> list[list[str]]:
