@@ -7,6 +7,7 @@ import pytest
 
 from tests.apiserver.conftest import SHORT, Field
 from tests.apiserver.sidecar_process import Witness, boottime_ns, the_leader, until
+from tests.support.share import first
 
 
 def test_a_stopped_leader_never_answers_true_beside_the_next(ground: Field) -> None:
@@ -30,7 +31,7 @@ def test_a_stopped_leader_never_answers_true_beside_the_next(ground: Field) -> N
     witness.check()
 
 
-@pytest.mark.parametrize("how", ["stopped", "refused"])
+@pytest.mark.parametrize("how", first(["stopped", "refused"]))
 def test_without_an_api_server_the_leader_says_false_by_its_deadline(ground: Field, how: str) -> None:
     """Its process stopped with connections held open, or connections refused: false within renew_deadline of the last successful send;
     afterwards exactly one leads, with a larger token.
@@ -97,7 +98,7 @@ def test_slow_replies_and_then_nothing_is_no_overlap(ground: Field) -> None:
     assert len(witness.check()) >= 2
 
 
-@pytest.mark.parametrize("replies", ["lost", "all lost"])
+@pytest.mark.parametrize("replies", first(["lost", "all lost"]))
 def test_a_leader_whose_replies_are_lost_ends_in_time(ground: Field, replies: str) -> None:
     """Its renewals land and it cannot know: an unknown outcome extends nothing (S3); nobody leads beside it."""
     sidecars = ground.three(proxied=True, times=SHORT)

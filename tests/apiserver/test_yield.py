@@ -178,9 +178,12 @@ def test_each_right_of_the_shipped_role_is_needed_and_missed_by_name(grounds: Ca
 @pytest.mark.parametrize(
     ("kind", "resource", "verb"),
     [
-        *(("StatefulSet" if resource == "statefulsets" else "DaemonSet", resource, verb) for verb, resource in OF_OTHERS),
         ("StatefulSet", "", ""),
         ("DaemonSet", "", ""),
+        *(
+            pytest.param("StatefulSet" if resource == "statefulsets" else "DaemonSet", resource, verb, marks=pytest.mark.long)
+            for verb, resource in OF_OTHERS
+        ),
     ],
 )
 def test_a_stateful_set_and_a_daemon_set_are_followed_too(ground: Field, kind: str, resource: str, verb: str) -> None:

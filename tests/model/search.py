@@ -36,12 +36,10 @@ CONFIGS: dict[str, Config] = {
 """What `make test-long` searches; `python -m tests.model` searches deeper."""
 
 SHARE: dict[str, Config] = {
-    **{name: config for name, config in CONFIGS.items() if name != "three candidates, one fault"},
-    "two candidates, two faults": Config("AB", 0, 2),
-    "a client-go program's late release, two faults": Config("AB", 1, 2, go=True),
+    **{name: config for name, config in CONFIGS.items() if config.faults == 1 and config.names == "AB"},
     **{f"a webhook {webhook}, one fault": Config("AB", 3, 1, webhook=webhook) for webhook in WEBHOOKS},
 }
-"""What `make test` searches: a smaller world where the whole one takes long, and none of three candidates."""
+"""What `make test` searches: the worlds of two candidates and one fault, smaller where the whole one takes long."""
 
 
 @dataclass(frozen=True)

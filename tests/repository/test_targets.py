@@ -4,6 +4,7 @@ import os
 import shlex
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,7 @@ def selected_by(arguments: list[str], everything: Tests, long: Tests) -> Tests:
     return found
 
 
-@pytest.fixture(scope="module")
+@cache
 def selected() -> dict[str, list[str]]:
     """By target, and all that there are under ""."""
     everything, long = collected(), collected("-m", "long")
@@ -49,21 +50,21 @@ def selected() -> dict[str, list[str]]:
     return {"": list(everything), **by_target}
 
 
-def test_every_test_is_run_by_one_target(selected: dict[str, list[str]]) -> None:
+def test_every_test_is_run_by_one_target() -> None:
     """By `make test`, `make test-long` or `make e2e`, and by none of them twice; CI calls all three."""
-    shared_out = [name for target in TARGETS if target != "check" for name in selected[target]]
-    assert sorted(shared_out) == sorted(selected[""])
+    shared_out = [name for target in TARGETS if target != "check" for name in selected()[target]]
+    assert sorted(shared_out) == sorted(selected()[""])
     assert len(set(shared_out)) == len(shared_out)
     assert [f"make {target}" for target in ("test", "e2e", "test-long")] == (ROOT / ".ci" / "run").read_text().splitlines()[-3:]
 
 
-def test_what_is_checked_at_once_is_checked_by_make_test_too(selected: dict[str, list[str]]) -> None:
+def test_what_is_checked_at_once_is_checked_by_make_test_too() -> None:
     """A green `make test` is a green `make check`."""
-    assert selected["check"]
-    assert set(selected["check"]) <= set(selected["test"])
+    assert selected()["check"]
+    assert set(selected()["check"]) <= set(selected()["test"])
 
 
-def test_what_is_kept_for_the_long_run_has_a_share_in_the_short_one(selected: dict[str, list[str]]) -> None:
+def test_what_is_kept_for_the_long_run_has_a_share_in_the_short_one() -> None:
     """In the same file: ten minutes look at everything, if not for as long."""
-    long, short = ({name.partition("::")[0] for name in selected[target]} for target in ("test-long", "test"))
+    long, short = ({name.partition("::")[0] for name in selected()[target]} for target in ("test-long", "test"))
     assert long <= short

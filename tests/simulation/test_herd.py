@@ -98,6 +98,7 @@ def test_a_thousand_make_a_handful_of_writes_at_a_release_and_at_an_expiry() -> 
         assert writes_after_death(it, it.leader, 7) <= MOST_WRITES
 
 
+@pytest.mark.long
 def test_a_thousand_whose_stand_bys_have_died_with_the_leader_make_no_herd_either() -> None:
     """And somebody leads within the lease duration and a second (L1)."""
     with group(1000, 0.05) as it:
