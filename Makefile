@@ -23,7 +23,7 @@ ENDS := --timeout-method=thread --max-worker-restart=0
 help:
 	@echo 'make demo       three sidecars on this machine, a graceful and a crash handover, live in the terminal'
 	@echo 'make check      lint, types and unit tests: a minute and a half'
-	@echo 'make test       every check and every test, on a real Kubernetes API server (built the first time): ten minutes'
+	@echo 'make test       every check and every test, on a real Kubernetes API server (built the first time): a quarter of an hour'
 	@echo 'make test-long  what looks for schedules whole, and what waits for minutes: a quarter of an hour'
 	@echo 'make e2e        the image and k8s/ on a whole Kubernetes node made here (root on Linux), or on KUBECONFIG= and IMAGE='
 	@echo 'make simulate   random schedules of faults on every core: HOURS=10000 candidate-hours, from a fresh seed or SEED=...'
