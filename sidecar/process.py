@@ -18,8 +18,6 @@ _log: Final = logging.getLogger("sidecar")
 EXIT_STOPPED: Final = 0
 EXIT_BUG: Final = 1
 
-_STOPPING: Final = (signal.SIGTERM, signal.SIGINT)
-
 
 def main(check: checking.Check, dog: watchdog.Watchdog) -> int:
     """Run the sidecar until it is told to stop; the exit code."""
@@ -43,7 +41,7 @@ def _stoppable() -> Iterator[None]:
             os.write(2, b"leader-sidecar: told to stop before it contended\n")
         os._exit(EXIT_STOPPED)
 
-    before = {number: signal.signal(number, leave) for number in _STOPPING}
+    before = {number: signal.signal(number, leave) for number in wiring.STOPPING}
     try:
         yield
     finally:

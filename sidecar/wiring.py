@@ -31,7 +31,7 @@ _log: Final = logging.getLogger("sidecar")
 GIVE_WAY_SECONDS: Final = 0.05
 """Pause before closing: a successor on this machine needs the CPU."""
 
-_STOPPING: Final = (signal.SIGTERM, signal.SIGINT)
+STOPPING: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 async def run(settings: Settings, dog: watchdog.Watchdog) -> None:
@@ -131,7 +131,6 @@ def _take_sockets(
 
 def _say_start(settings: Settings, process: str, sockets: list[socket.socket]) -> None:
     shown = {field: value for field, value in in_force.shown(settings).items() if field not in {"listen", "probe_listen"}}
-
     where = ",".join(listen.name(listener) for listener in sockets)
     logs.move(_log, logging.INFO, "starting", version=__version__, process=process, listens=where, lease=in_force.lease(settings), **shown)
 
@@ -151,7 +150,7 @@ def _on_signals(runner: Runner, clock: SystemClock) -> None:
             more = {"waits_for": waits, "next": "a second signal leaves at once, releasing nothing"} if waits else {}
         logs.move(_log, logging.INFO, "told to stop", signal=number.name, again=again, **more)
 
-    for number in _STOPPING:
+    for number in STOPPING:
         loop.add_signal_handler(number, stop, number)
 
 

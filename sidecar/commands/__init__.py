@@ -5,6 +5,8 @@ A kubelet may start one every few seconds in each Pod, so commands import no mor
 
 from collections.abc import Sequence
 
+NAMES = ("probe",)
+
 
 def asked(arguments: Sequence[str]) -> str:
     """`help` or `version`, if a word before `--` is that flag, with one dash or two; else "". Called where no command is named."""

@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, CliSuppress, EnvSettingsSource, Pyda
 from sidecar.addresses import LISTEN, PROBE_LISTEN
 from sidecar.kubernetes.in_cluster import service_account_namespace
 from sidecar.settings import relations
+from sidecar.settings.in_force import ASKING
 from sidecar.settings.values import (
     AppListen,
     Count,
@@ -225,7 +226,7 @@ class Settings(BaseSettings):
         relations.tell(relations.faults_of({"POD_NAME": name, "POD_UID": uid}, check_identity))
         return relations.by_default(variable("identity"), f"{name or socket.gethostname()}_{uid or uuid.uuid4()}", check_identity)
 
-    @field_validator("instance", "retry_period", "renew_deadline", "drain_timeout", "probe_listen", *relations.ASKING, relations.DELETION)
+    @field_validator("instance", "retry_period", "renew_deadline", "drain_timeout", "probe_listen", *ASKING, relations.DELETION)
     @classmethod
     def _fits_the_others(cls, value: Any, info: ValidationInfo) -> Any:
         relations.tell(relations.faults(str(info.field_name), value, info.data, variable))

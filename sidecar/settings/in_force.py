@@ -31,6 +31,10 @@ EXIT_UNUSABLE: Final = 2
 LONGEST_USUAL_DRAIN_SECONDS: Final = 28
 """Kubernetes' default terminationGracePeriodSeconds, 30, less what the release and the end of the process take (`grace_period.py`)."""
 _DURATIONS: Final = ("lease_duration", "renew_deadline", "retry_period", "drain_timeout", "app_health_period", "app_health_timeout")
+FOLLOWING: Final = ("pod_label", "pod_condition", "events")
+"""The settings by which something in the cluster follows the leadership."""
+ASKING: Final = (*FOLLOWING, "rollout_handover", "early_takeover")
+"""The settings that ask the API server for more than the Lease."""
 _OF_THE_POD: Final = ("pod_name", "pod_uid", "pod_namespace")
 
 
@@ -91,12 +95,12 @@ def shown(settings: Settings) -> dict[str, object]:
 
 def follows(settings: Settings) -> bool:
     """Whether anything in the cluster (label, condition, Events) is to follow the leadership."""
-    return settings.pod_label or settings.pod_condition or settings.events
+    return any(getattr(settings, field) for field in FOLLOWING)
 
 
 def asks_for_pods(settings: Settings) -> bool:
     """Whether any feature asks the API server for more than the Lease: then the own Pod is known."""
-    return follows(settings) or settings.rollout_handover or settings.early_takeover
+    return any(getattr(settings, field) for field in ASKING)
 
 
 def drains_long(settings: Settings) -> bool:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
 
-from sidecar import commands, standard_streams
 from sidecar.settings import legacy_flags, unknown
 from sidecar.settings.declaration import Environment, Settings, WithoutValueError, flag, variable
 from sidecar.settings.in_force import EXIT_UNUSABLE, UnusableError
@@ -32,12 +31,7 @@ def checked(arguments: Sequence[str], taken: Callable[[Mapping[str, str]], list[
 
 
 def configured(arguments: Sequence[str]) -> Settings:
-    """The settings of flags and environment. Raises UnusableError with every fault; ends the process for --help."""
-    if commands.asked(arguments) == "help":
-        from sidecar.settings import command_line  # noqa: PLC0415 - argparse, where there are flags
-
-        standard_streams.tell(command_line.help_text())
-        raise SystemExit(0)
+    """The settings of flags and environment. Raises UnusableError with every fault."""
     source, faults = _flags(arguments)
     sources: dict[str, Any] = {"_cli_settings_source": source}
     try:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from sidecar.election.record import pod_name
-from sidecar.settings.in_force import unique_name
+from sidecar.settings.in_force import ASKING, unique_name
 from sidecar.settings.listen import named_twice
 from sidecar.settings.values import (
     MAX_DURATION_SECONDS,
@@ -19,8 +19,6 @@ from sidecar.settings.values import (
 MIN_CLOCK_RATIO: Final = 1.25
 JITTER_FACTOR: Final = 1.2
 MIN_REQUEST_LIMIT_SECONDS: Final = 0.1
-ASKING: Final = ("pod_label", "pod_condition", "events", "rollout_handover", "early_takeover")
-"""The settings that ask the API server for more than the Lease."""
 DELETION: Final = "early_takeover_on_deletion"
 
 _Name = Callable[[str], str]
@@ -41,11 +39,13 @@ def by_default(name: str, text: str, check: Callable[[str], str]) -> str:
 
 
 def faults_of(texts: Mapping[str, str | None], check: Callable[[str], str]) -> list[str]:
-    """Faults of texts by name; None is not set, and none."""
+    """Faults of texts by name; None, which is not set, has none."""
     found = []
     for name, text in texts.items():
+        if text is None:
+            continue
         try:
-            check("x" if text is None else text)
+            check(text)
         except ValueError as error:
             found.append(f"{name}={text!r}: {error}")
     return found

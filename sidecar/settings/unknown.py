@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from typing import Final
 
+from sidecar import commands
 from sidecar.settings import legacy_flags
 from sidecar.settings.declaration import NAMES, PREFIX, RENAMED, flag, placeholder, variable
 
-COMMANDS: Final = ("probe",)
 _NEAR: Final = 0.7
 """From this likeness on (difflib's ratio) a name is taken for a slip of another: LEESE_NAME is one, FOO or TOKEN is none."""
 
@@ -51,9 +51,9 @@ def without_value(name: str, field: str) -> str:
 
 def no_command(word: str) -> str:
     """The message for a word that is neither a flag nor its value."""
-    if word in COMMANDS:
+    if word in commands.NAMES:
         return f"{word} is a command, and comes first: leader-sidecar {word} --help"
-    near = get_close_matches(word.lower(), COMMANDS, n=1, cutoff=_NEAR)
+    near = get_close_matches(word.lower(), commands.NAMES, n=1, cutoff=_NEAR)
     meant = f"did you mean leader-sidecar {near[0]}?" if near else "there is leader-sidecar probe; --help lists the flags"
     return f"{word!r} is an unknown command: {meant}"
 
