@@ -12,6 +12,7 @@ import pytest
 from tests.apiserver.conftest import SHORT, Field
 from tests.apiserver.proxy import FaultProxy, Mode
 from tests.apiserver.sidecar_process import Sidecar, Witness, the_leader
+from tests.support.share import first
 
 SHARE, MINUTES = 0.75, float(os.environ.get("FAULT_MINUTES", "3"))
 """Of faults, in `make test` and in `make test-long`."""
@@ -19,7 +20,7 @@ SEED = int(os.environ.get("FAULT_SEED", "0")) or random.SystemRandom().randrange
 
 
 @pytest.mark.timeout(MINUTES * 60 + 240)
-@pytest.mark.parametrize("minutes", [SHARE, pytest.param(MINUTES, marks=pytest.mark.long)])
+@pytest.mark.parametrize("minutes", first([SHARE, MINUTES]))
 def test_under_random_faults_no_deadline_is_broken(ground: Field, minutes: float) -> None:
     """Never two leaders, and one in the end: kill -9, SIGSTOP, SIGTERM, cut-offs, slow and lost replies, requests that land late, the
     Lease deleted; each sidecar behind a proxy of its own.

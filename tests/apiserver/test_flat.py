@@ -12,10 +12,11 @@ import pytest
 from tests.apiserver.conftest import Field
 from tests.apiserver.proxy import Mode
 from tests.apiserver.sidecar_process import Sidecar, ending, the_leader, until
+from tests.support.share import first
 
 MB = 1_000_000
-POLLS = [2000, pytest.param(10_000, marks=pytest.mark.long)]
-HANDOVERS = [100, pytest.param(500, marks=pytest.mark.long)]
+POLLS = first([2000, 10_000])
+HANDOVERS = first([100, 500])
 RETRIES = [("unanswered", 25), ("refused", 60), pytest.param("refused", 250, marks=pytest.mark.long)]
 """250: what a sidecar tries in an outage of ten minutes, at 1 to 1.4 retry periods of 2 s."""
 QUICK = {"LEADER_LEASE_DURATION": "1s", "LEADER_RENEW_DEADLINE": "600ms", "LEADER_RETRY_PERIOD": "50ms"}

@@ -10,6 +10,7 @@ import pytest
 
 from tests.apiserver.conftest import SHORT, Field
 from tests.apiserver.sidecar_process import Sidecar, Witness, boottime_ns, the_leader, until
+from tests.support.share import first
 
 ROOM_SECONDS = 1.5
 """The rule says 200 ms (looked at in what the test prints); a noisy machine is given room."""
@@ -44,7 +45,7 @@ def _renewed_at_us(ground: Field) -> str:
     return str(ground.lease()["spec"]["renewTime"])
 
 
-@pytest.mark.parametrize("rounds", [6, pytest.param(20, marks=pytest.mark.long)])
+@pytest.mark.parametrize("rounds", first([6, 20]))
 def test_a_graceful_stop_hands_over_in_milliseconds_every_time(ground: Field, rounds: int) -> None:
     """Under LEADER_NATIVE_SIDECAR SIGTERM releases at once: another leads and its app has been told by its long-poll; the old one said
     false before it released, and ends with 0.

@@ -15,7 +15,7 @@ from tests.apiserver.proxy import Mode
 from tests.apiserver.sidecar_process import Sidecar, Witness, boottime_ns, the_leader, until
 from tests.support.share import first
 
-ROUNDS = pytest.mark.parametrize("rounds", [6, pytest.param(20, marks=pytest.mark.long)])
+ROUNDS = pytest.mark.parametrize("rounds", first([6, 20]))
 ROOM_SECONDS = 1.5
 """The rule says 200 ms after the release (looked at in what the test prints); a noisy machine is given room."""
 

@@ -10,6 +10,7 @@ from tests.simulation.pod import Plan
 from tests.simulation.simulation import Simulation
 from tests.simulation.steps import schedule
 from tests.simulation.test_directed import Directed, befall, cut
+from tests.support.share import first
 
 LEASE_SECONDS = 15
 
@@ -23,7 +24,7 @@ def begins(run: Directed, kind: str, at_seconds: float) -> None:
     run.then(at_seconds, begin)
 
 
-@pytest.mark.parametrize("phases", [5, pytest.param(20, marks=pytest.mark.long)])
+@pytest.mark.parametrize("phases", first([5, 20]))
 @pytest.mark.parametrize("kind", KINDS)
 def test_one_that_begins_while_answers_arrive_is_no_overlap(kind: str, phases: int) -> None:
     """The leader hears of it and is then cut off; its application has read no deadline before."""

@@ -6,10 +6,11 @@ from tests.simulation.replay import shrunk, timeline
 from tests.simulation.schedule import Schedule
 from tests.simulation.simulation import Simulation
 from tests.simulation.steps import schedule
+from tests.support.share import first
 
 BEYOND = (680, 1320)
 """Thousandths: the fastest clock by the slowest is 1.94; every group's lease duration by its renew deadline is 1.67 at most."""
-INSIDE_SEEDS = [10, pytest.param(40, marks=pytest.mark.long)]
+INSIDE_SEEDS = first([10, 40])
 
 
 def first_beyond() -> Schedule:

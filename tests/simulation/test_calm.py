@@ -13,6 +13,7 @@ from sidecar.runtime.runner import Runner
 from tests.simulation.memory_store import MemoryLease, MemoryStore
 from tests.simulation.runners import NoStandBy
 from tests.simulation.virtual_time import VirtualClock, run_virtually
+from tests.support.share import first
 
 
 def runner(number: int, store: Store) -> Runner:
@@ -22,7 +23,7 @@ def runner(number: int, store: Store) -> Runner:
     return NoStandBy(store, clock, Leadership(clock, Names(me.identity, "web", "shop", f"b{number}")), me, Random(number))
 
 
-@pytest.mark.parametrize("hours", [2, pytest.param(24, marks=pytest.mark.long)])
+@pytest.mark.parametrize("hours", first([2, 24]))
 def test_in_a_day_without_faults_there_is_no_transition(hours: int) -> None:
     """One term, whose version and token stand all the time (L3); a follower asks less than once a minute, the leader 30 times, at most once
     more.

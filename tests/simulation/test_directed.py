@@ -17,6 +17,7 @@ from tests.simulation.network import Weather
 from tests.simulation.pod import Plan, Pod
 from tests.simulation.schedule import Schedule
 from tests.simulation.simulation import Simulation
+from tests.support.share import first
 
 PHASES = 2_000
 
@@ -99,7 +100,7 @@ def slow_and_then_nothing(phase: int) -> Directed:
     return run
 
 
-@pytest.mark.parametrize("every", [7, pytest.param(1, marks=pytest.mark.long)])
+@pytest.mark.parametrize("every", first([7, 1]))
 def test_a_slow_reply_and_then_a_black_hole_in_2000_phases(every: int) -> None:
     """Its deadline counts from the response: in a model of it two acted at once in 658 of 2,000 such runs."""
     for phase in range(0, PHASES, every):

@@ -12,6 +12,7 @@ from tests.simulation.replay import shrunk, timeline
 from tests.simulation.simulation import Simulation
 from tests.simulation.steps import LEASES, POD_WEIGHTS, schedule
 from tests.simulation.stream import FAILING
+from tests.support.share import first
 
 HOURS = float(os.environ.get("SIMULATE_HOURS", "10000"))
 """Candidate-hours of `make test-long`, shared out evenly; a night's run sets more."""
@@ -100,7 +101,7 @@ def test_no_fresh_schedule_breaks_a_rule(hours: float, leases: int) -> None:
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("seeds", [8, pytest.param(29, marks=pytest.mark.long)])
+@pytest.mark.parametrize("seeds", first([8, 29]))
 def test_no_schedule_that_shows_pods_breaks_a_rule(seeds: int) -> None:
     """Early takeover: these come up in three schedules of ten only, so here is nothing else, with short times."""
     counts: Counter[str] = Counter()
@@ -130,7 +131,7 @@ MET = {
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("seeds", [4, pytest.param(10, marks=pytest.mark.long)])
+@pytest.mark.parametrize("seeds", first([4, 10]))
 @pytest.mark.parametrize("name", SHARES)
 def test_no_schedule_that_has_one_of_the_rarer_things_breaks_a_rule(name: str, seeds: int) -> None:
     """They come up in a part of the schedules only, so here is one after the other, with short times."""

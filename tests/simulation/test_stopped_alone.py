@@ -11,10 +11,11 @@ from tests.simulation.pod import Plan, Pod
 from tests.simulation.simulation import Simulation
 from tests.simulation.steps import ALONE, schedule
 from tests.simulation.test_directed import Directed, of_leader
+from tests.support.share import first
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("seeds", [6, pytest.param(19, marks=pytest.mark.long)])
+@pytest.mark.parametrize("seeds", first([6, 19]))
 def test_no_schedule_in_which_sidecars_are_stopped_alone_breaks_a_rule(seeds: int) -> None:
     """In a part of all schedules; here is nothing else, with short times."""
     counts: Counter[str] = Counter()

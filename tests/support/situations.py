@@ -7,7 +7,8 @@ from sidecar.clock import NS_PER_SECOND
 from sidecar.election.record import TERM_ANNOTATION
 from sidecar.election.requests import Kind
 from sidecar.election.view import State
-from tests.support.world import Actor, World
+from tests.support.admission import Admit
+from tests.support.world import Actor, Flight, World
 
 
 def leading(names: str = "AB") -> World:
@@ -21,6 +22,14 @@ def leading(names: str = "AB") -> World:
         actor.go(Kind.READ)
     assert world.leaders == "A"
     return world
+
+
+def renewal_carried_out(names: str, admit: Admit) -> tuple[World, Flight]:
+    """A leads, and its renewal stands in the Lease as `admit` has made it, with the answer under way."""
+    world = leading(names)
+    world.pass_(2)
+    world.api.admit = admit
+    return world, world["A"].tick().send(Kind.RENEW).commit()
 
 
 def due(actor: Actor) -> tuple[Kind, Any] | None:

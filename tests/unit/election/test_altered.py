@@ -9,7 +9,7 @@ from sidecar.election.record import TERM_ANNOTATION, HolderPod
 from sidecar.election.requests import Kind
 from sidecar.election.view import State
 from tests.support.admission import Admit, adds_a_field, removes_annotations, retells_the_term, rounds, sets
-from tests.support.situations import due, leading, stepping_down
+from tests.support.situations import due, leading, renewal_carried_out, stepping_down
 from tests.support.world import Actor, World
 
 POD = HolderPod("web-0", "u-0")
@@ -78,12 +78,8 @@ def test_while_each_write_is_altered_nobody_leads_steadily(admit: Admit, field: 
 
 @CASES
 def test_the_watch_may_show_it_before_the_answer_does(admit: Admit, field: str) -> None:
-    world = leading("A")
+    world, flight = renewal_carried_out("A", admit)
     a = world["A"]
-    world.pass_(2)
-    world.api.admit = admit
-    flight = a.tick().send(Kind.RENEW)
-    flight.commit()
     a.watch()
     flight.answer()
     assert a.state is State.FOLLOWING
@@ -93,12 +89,8 @@ def test_the_watch_may_show_it_before_the_answer_does(admit: Admit, field: str) 
 @CASES
 def test_an_answer_that_comes_late_ends_the_term_all_the_same(admit: Admit, field: str) -> None:
     """Somebody has touched the Lease since, and the watch has shown that: what stood there was no renewal (S3)."""
-    world = leading("A")
+    world, flight = renewal_carried_out("A", admit)
     a = world["A"]
-    world.pass_(2)
-    world.api.admit = admit
-    flight = a.tick().send(Kind.RENEW)
-    flight.commit()
     world.api.touch()
     a.watch()
     flight.answer()

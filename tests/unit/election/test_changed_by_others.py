@@ -10,7 +10,7 @@ from sidecar.election.view import State
 from sidecar.runtime.status import ALTERED, Status
 from tests.support.admission import Admit, removes_annotations, rounds, sets
 from tests.support.merge_patch import merge
-from tests.support.situations import due, leading
+from tests.support.situations import due, leading, renewal_carried_out
 from tests.support.world import Actor, World
 
 
@@ -40,12 +40,8 @@ def left(actor: Actor) -> float:
 @pytest.mark.parametrize("admit", [rounds(3), sets(leaseTransitions=7), removes_annotations], ids=["rounds", "transitions", "annotations"])
 def test_s3_an_altered_write_whose_answer_comes_late_runs_out(admit: Admit) -> None:
     """S3, S9 c: somebody touches the Lease before the answer is here, and the watch shows that first."""
-    world = leading("AB")
+    world, flight = renewal_carried_out("AB", admit)
     a = world["A"]
-    world.pass_(2)
-    world.api.admit = admit
-    flight = a.tick().send(Kind.RENEW)
-    flight.commit()
     world.pass_(0.01)
     world.api.touch()
     a.watch()

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.support.share import first
 from tests.support.walk import STEPS, Step, heal, perform, shrink, steps
 from tests.support.world import ViolationError, World
 
@@ -32,7 +33,7 @@ def fault(world: str, schedule: list[Step]) -> str:
     return ""
 
 
-@pytest.mark.parametrize("seeds", [SHARE, pytest.param(SEEDS, marks=pytest.mark.long)])
+@pytest.mark.parametrize("seeds", first([SHARE, SEEDS]))
 @pytest.mark.parametrize("world", WORLDS)
 def test_no_random_schedule_breaks_a_rule(world: str, seeds: int) -> None:
     """What fails is shrunk to a schedule of which no step can be left out, and printed to be replayed."""

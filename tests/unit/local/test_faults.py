@@ -6,7 +6,6 @@ import asyncio
 import os
 import sqlite3
 import stat
-from collections.abc import Iterator
 from contextlib import aclosing, closing
 from dataclasses import replace
 from pathlib import Path
@@ -18,19 +17,7 @@ from sidecar.clock import SystemClock
 from sidecar.election.record import merge_patch
 from sidecar.election.store import Changed, Closed, Conflict, Deleted, Denied, Done, Missing, Opened, Unknown
 from sidecar.local.file import GoneError, LeaseFile
-from tests.support.local_stores import FREE, HELD, close_all, done, on, opened, record, until_changed
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "lease.db"
-
-
-@pytest.fixture(autouse=True)
-def _closed() -> Iterator[None]:
-    yield
-    close_all()
-
+from tests.support.local_stores import FREE, HELD, done, on, opened, record, until_changed
 
 # ---- a file that is deleted or replaced (schedule A) ----
 

@@ -8,24 +8,10 @@ from contextlib import aclosing, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
 from sidecar.election.record import merge_patch
 from sidecar.election.store import Busy, Changed, Opened
 from sidecar.local.store import BUSY_SECONDS
-from tests.support.local_stores import HELD, close_all, done, on, opened, record, spawn, until_changed
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "lease.db"
-
-
-@pytest.fixture(autouse=True)
-def _closed() -> Iterator[None]:
-    yield
-    close_all()
-
+from tests.support.local_stores import HELD, done, on, opened, record, spawn, until_changed
 
 # ---- other processes ----
 

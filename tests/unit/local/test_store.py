@@ -19,19 +19,7 @@ import pytest
 
 from sidecar.clock import SystemClock
 from sidecar.local.store import UnusableFileError
-from tests.support.local_stores import FREE, ROOT, close_all, done, on, opened, record, spawn
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "lease.db"
-
-
-@pytest.fixture(autouse=True)
-def _closed() -> Iterator[None]:
-    yield
-    close_all()
-
+from tests.support.local_stores import FREE, ROOT, done, on, opened, record, spawn
 
 # ---- a first start ----
 
