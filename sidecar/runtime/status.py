@@ -11,7 +11,7 @@ from sidecar.clock import seconds
 from sidecar.election.machine import Election
 from sidecar.election.record import GROUP_ANNOTATION, pod_name
 from sidecar.election.requests import Candidate, Kind, Request
-from sidecar.election.store import Busy, Denied, Done, Outcome, Unknown
+from sidecar.election.store import Busy, Conflict, Denied, Done, Outcome, Unknown
 from sidecar.election.view import State
 from sidecar.escaping import cut
 from sidecar.logs import event as log_event
@@ -131,8 +131,12 @@ class Status:
     def note(self, what: str, outcome: object, *, passes: bool = True) -> None:
         """Remember for `/readyz?verbose` whether `what` fails, and log each change once.
 
-        `passes`: a transient failure of `what` is forgotten once another candidate's renewal shows that writes land.
+        `passes`: a transient failure of `what` is forgotten once another candidate's renewal shows that writes land. So is each failure
+        before a conflict: the right is there, but a validating webhook is called only after that, and may be down as it was.
         """
+        if isinstance(outcome, Conflict):
+            self._passing.add(what)
+            return
         message = outcome.message if isinstance(outcome, (Denied, Unknown, Busy)) else ""
         (self._passing.add if passes and isinstance(outcome, (Unknown, Busy)) else self._passing.discard)(what)
         self.say(what, message)
