@@ -28,7 +28,7 @@ help:
 	@echo 'make e2e        the image and k8s/ on a whole Kubernetes node made here (root on Linux), or on KUBECONFIG= and IMAGE='
 	@echo 'make simulate   random schedules of faults on every core: HOURS=10000 candidate-hours, from a fresh seed or SEED=...'
 	@echo 'make bench      speed and weight beside client-go and the floor, into docs/speed.md; BENCH="--short", BENCH=--help'
-	@echo 'make lint       ruff and the rules of which room may import which'
+	@echo 'make lint       ruff and the rules of which module may import which'
 	@echo 'make typecheck  mypy'
 	@echo 'make format     put the code into its one format'
 	@echo 'make lock       write requirements/*.txt anew after pyproject.toml changed (UPGRADE=1: newest versions)'

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from sidecar.clock import ns
-from sidecar.election.record import SENTINEL, Record, Term
+from sidecar.election.record import PLACEHOLDER, Record, Term
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ def _seen(  # noqa: PLR0913 - as above
     if before is not None and before.holder == record.holder and last is not None:
         of_sidecar = of_sidecar or last.of_sidecar  # pruning its annotation makes no client-go program of a holder
     now = Promise(of_sidecar=of_sidecar, seen_ns=now_ns, seconds=seconds, version=record.version_number)
-    if record.holder == SENTINEL and last is not None and last.end_ns > now.end_ns:  # its maker may not know the longest promise
+    if record.holder == PLACEHOLDER and last is not None and last.end_ns > now.end_ns:  # its maker may not know the longest promise
         return replace(last, of_sidecar=True)
     return now
 

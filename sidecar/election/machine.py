@@ -10,7 +10,7 @@ from sidecar.clock import ns
 from sidecar.election import expiry, requests, turns
 from sidecar.election.events import Answered, Campaign, Confirmed, Doubted, Ended, Event, Health, Moment, StepDown, Tick, Watched
 from sidecar.election.own_term import OwnTerm
-from sidecar.election.record import MAX_TOKEN, SENTINEL, Record
+from sidecar.election.record import MAX_TOKEN, PLACEHOLDER, Record
 from sidecar.election.requests import Kind, Request
 from sidecar.election.situation import OUT
 from sidecar.election.store import Busy, Conflict, Denied, Done, Missing, Outcome
@@ -72,7 +72,7 @@ class Election(OwnTerm):
                 return replace(self, doubt=True, next_ns=later_ns, altered=request.altered(record))._may_have_landed(request)
             case Done(record):
                 return self._done(request if writing else None, record, request.sent_ns, at)
-            case Missing() if request.kind is Kind.SENTINEL:  # a create is answered 404 where the namespace is missing as well
+            case Missing() if request.kind is Kind.PLACEHOLDER:  # a create is answered 404 where the namespace is missing as well
                 return replace(self, next_ns=later_ns)
             case Missing() if self.learned_ns > request.sent_ns:
                 return replace(self, doubt=True)
@@ -150,11 +150,11 @@ class Election(OwnTerm):
             known = known._curtailed(record)
         if found is not None and found.is_outcome(record):
             return known._schedule(self.record, at)
-        if found is None and known._is_twin(record, self.record):  # S9 d
+        if found is None and known._is_duplicate(record, self.record):  # S9 d
             return known._conflict(at)
-        if record.holder not in ("", SENTINEL, self.me.identity):
+        if record.holder not in ("", PLACEHOLDER, self.me.identity):
             known = replace(known, landed=None, fresh=False)
-        if known.held is not None and record.holder not in (SENTINEL, self.me.identity):  # S4, S7: the sentinel ends no term
+        if known.held is not None and record.holder not in (PLACEHOLDER, self.me.identity):  # S4, S7: the placeholder ends no term
             whom = f"{record.holder} holds the Lease" if record.holder else "the Lease was emptied"
             lost = known._move(Cause.LOST, whom, held=None)._schedule(None, at)
             # Pause for a retry period before taking it anew: the app stops cleanly, and an administrator who emptied the Lease sees it.

@@ -32,7 +32,7 @@ class OwnTerm(Situation):
         """Take in that the own write `write` landed; `record` shows what stands in the Lease."""
         if self._has_found(write):
             return self._curtailed(record)
-        if write.kind is Kind.SENTINEL:
+        if write.kind is Kind.PLACEHOLDER:
             return self._spoilt(write, record, at)
         # A write that landed is as good as a quorum read.
         stands = write.standing(record)
@@ -58,7 +58,7 @@ class OwnTerm(Situation):
     def _spoilt(self, write: Request, record: Record, at: Moment) -> Self:
         """S3: note the fields in which `write` stands altered. Where it is no renewal any more the term ends at once, unreleased."""
         altered = write.altered(record)
-        if write.kind in (Kind.RELEASE, Kind.SENTINEL):
+        if write.kind in (Kind.RELEASE, Kind.PLACEHOLDER):
             return replace(self, altered=altered, spoilt=None if write.is_outcome(record) else record.renewal)
         if requests.is_renewal(self.me, write, altered, record.duration_seconds):
             return replace(self, altered=altered, spoilt=None)
@@ -79,7 +79,7 @@ class OwnTerm(Situation):
             held = replace(held, deadline_ns=min(held.deadline_ns, requests.deadline_ns(self.me, landed)))
         return replace(self, landed=landed, held=held, curtailed=True)
 
-    def _is_twin(self, record: Record, before: Record | None) -> bool:
+    def _is_duplicate(self, record: Record, before: Record | None) -> bool:
         """S9 d: another process of this identity has replaced an own write. A former process cannot: it writes on an older version."""
         term, version = record.term, record.version_number
         if self.wrote is None or term is None or record.holder not in ("", self.me.identity):
@@ -91,12 +91,12 @@ class OwnTerm(Situation):
         return term.holder == self.me.identity and term.process not in ("", self.me.process)
 
     def _conflict(self, at: Moment) -> Self:
-        """Stay out for the longer of both durations, counted anew at each write of the twin (S9 d)."""
+        """Stay out for the longer of both durations, counted anew at each write of the duplicate (S9 d)."""
         seconds = max(self.me.lease_duration_seconds, self.last.seconds if self.last is not None else 0)
         out = replace(self, landed=None, back_ns=None if self.leaving else at.now_ns + ns(seconds))
         if self.state is State.CONFLICT:
             return out
-        return out._move(Cause.TWIN, f"another process writes under the identity {self.me.identity}", held=None)
+        return out._move(Cause.DUPLICATE, f"another process writes under the identity {self.me.identity}", held=None)
 
     # ---- stepping down ---------------------------------------------------------------------------------------------------------------
 

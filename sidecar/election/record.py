@@ -17,7 +17,7 @@ SUCCESSOR_ANNOTATION: Final = "leader-sidecar/successor"
 GROUP_ANNOTATION: Final = "leader-sidecar/group"
 STANDBY_ANNOTATION: Final = "leader-sidecar/standby"
 """JSON: the identities of the followers that take a free Lease before all others, in this order (L2)."""
-SENTINEL: Final = "leader-sidecar_sentinel"
+PLACEHOLDER: Final = "leader-sidecar_placeholder"
 
 MAX_DURATION_SECONDS: Final = 3600
 """S6: no follower waits longer, whatever stands in the Lease; the bound of the setting as well."""

@@ -9,7 +9,7 @@ from sidecar.election.record import (
     JSON,
     MAX_TOKEN,
     MAX_TRANSITIONS,
-    SENTINEL,
+    PLACEHOLDER,
     SUCCESSOR_ANNOTATION,
     TERM_ANNOTATION,
     HolderPod,
@@ -66,7 +66,7 @@ class Kind(StrEnum):
     RESUME = "resume"
     RENEW = "renew"
     RELEASE = "release"
-    SENTINEL = "create"
+    PLACEHOLDER = "create"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class Request:
 
     kind: Kind
     base: str | None
-    """The resourceVersion that it is conditional on (S5); None for a read and for the sentinel, which is conditional on absence."""
+    """The resourceVersion that it is conditional on (S5); None for a read and for the placeholder, which is conditional on absence."""
     sent_ns: int
     """Just before the request was sent, CLOCK_BOOTTIME: its deadline counts from here (S3)."""
     record: Record
@@ -152,7 +152,7 @@ def acquire(me: Candidate, base: Record, last_token: int | None, duration_second
 
 
 def renew(me: Candidate, base: Record, held: Held, duration_seconds: int, time_us: int) -> Record:
-    """The same term once more, written whole over whatever stands there, a sentinel included (S7)."""
+    """The same term once more, written whole over whatever stands there, a placeholder included (S7)."""
     return replace(
         base,
         holder=me.identity,
@@ -181,16 +181,16 @@ def release(me: Candidate, base: Record, token: int | None, time_us: int, succes
     )
 
 
-def sentinel(me: Candidate, seconds: int, last_token: int | None, transitions: int | None, time_us: int) -> Record:
-    """A missing Lease made anew, held by the sentinel for as long as its former holder may still lead (S7)."""
+def placeholder(me: Candidate, seconds: int, last_token: int | None, transitions: int | None, time_us: int) -> Record:
+    """A missing Lease made anew, held by the placeholder for as long as its former holder may still lead (S7)."""
     return Record(
         "",
-        holder=SENTINEL,
+        holder=PLACEHOLDER,
         duration_seconds=max(me.lease_duration_seconds, seconds),
         acquire_time_us=time_us,
         renew_time_us=time_us,
         transitions=transitions,
-        term=Term(SENTINEL, token=last_token, process=me.process, place=me.place),
+        term=Term(PLACEHOLDER, token=last_token, process=me.process, place=me.place),
         group=me.group,
     )
 

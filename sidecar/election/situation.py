@@ -7,7 +7,7 @@ from sidecar.clock import ns
 from sidecar.election import expiry, requests
 from sidecar.election.events import UNHEALTHY_DURATIONS, Due, Moment
 from sidecar.election.expiry import Promise
-from sidecar.election.record import SENTINEL, HolderPod, Record
+from sidecar.election.record import PLACEHOLDER, HolderPod, Record
 from sidecar.election.requests import Candidate, Held, Kind, Request
 from sidecar.election.store import Busy
 from sidecar.election.view import State, View
@@ -42,9 +42,9 @@ class Situation:
     unresolved: tuple[Request, ...] = ()
     """Own writes of unknown outcome. Each may still land for as long as the Lease has the version that the write is conditional on."""
     landed: Request | None = None
-    """The last own write known to have landed (S9 a). None once another holder, a twin, or an own write altered too far was seen."""
+    """The last own write known to have landed (S9 a). None once another holder, a duplicate, or an own write altered too far was seen."""
     wrote: Request | None = None
-    """The last own write that landed, whatever was seen since: another process that replaces it is a twin (S9 d)."""
+    """The last own write that landed, whatever was seen since: another process that replaces it is a duplicate (S9 d)."""
     fresh: bool = True
     """Nothing written and no other holder seen since the start: a crashed predecessor's term may be resumed (S9 b)."""
     former: Promise | None = None
@@ -125,7 +125,7 @@ class Situation:
     def suspect(self) -> HolderPod | None:
         """S6 x: the Pod whose end would end the wait for the holder; None where no Pod's end would.
 
-        Only sidecars name their Pod: the sentinel and client-go programs name none. The own Pod is never the suspect.
+        Only sidecars name their Pod: the placeholder and client-go programs name none. The own Pod is never the suspect.
         """
         record, last = self.record, self.last
         if self.state is not State.FOLLOWING or record is None or last is None or record.holder == self.me.identity or self.is_over():
@@ -177,11 +177,11 @@ class Situation:
             wanted = not self.leaving or holder or bool(self.unresolved)
             return Due(Kind.READ, 0, urgent=holder and self.raced) if wanted else None
         if self.record is None:
-            return Due(Kind.SENTINEL, self.contend_ns, urgent=holder) if self.held is not None or self.state is State.FOLLOWING else None
-        if self.held is not None and (self.record.holder == SENTINEL or not self.to_release() or self.renew_ns < self.release_ns):
+            return Due(Kind.PLACEHOLDER, self.contend_ns, urgent=holder) if self.held is not None or self.state is State.FOLLOWING else None
+        if self.held is not None and (self.record.holder == PLACEHOLDER or not self.to_release() or self.renew_ns < self.release_ns):
             if self.curtailed and now_ns < self.renew_ns:
                 return Due(Kind.RENEW, 0)
-            return Due(Kind.RENEW, 0 if self.record.holder == SENTINEL else self.renew_ns, urgent=True)  # S7: claimed back at once
+            return Due(Kind.RENEW, 0 if self.record.holder == PLACEHOLDER else self.renew_ns, urgent=True)  # S7: claimed back at once
         if self.to_release():
             return Due(Kind.RELEASE, self.release_ns, urgent=True)
         if self.state is State.FOLLOWING and not self.is_foreign():
@@ -228,9 +228,9 @@ class Situation:
         """The record that a write of that kind would leave now."""
         me, base, last = self.me, self.record, self.last
         time_us = requests.next_time_us(at.wall_us, base, self.sent_us)
-        if kind is Kind.SENTINEL or base is None:
-            assert base is None and kind is Kind.SENTINEL, "a create names no candidate"  # noqa: PT018
-            return requests.sentinel(
+        if kind is Kind.PLACEHOLDER or base is None:
+            assert base is None and kind is Kind.PLACEHOLDER, "a create names no candidate"  # noqa: PT018
+            return requests.placeholder(
                 me, last.seconds if last else 0, self.last_token, self.held.transitions if self.held else None, time_us
             )
         seconds = me.lease_duration_seconds
@@ -263,6 +263,6 @@ class Situation:
             return replace(known, holder=self.me.identity, token=held.token, expires_ns=expires_ns, covered_until_ns=until_ns)
         if record is None or self.last is None or self.is_mine() or self.may_resume() or self.is_over() or self.is_spoilt():
             return known
-        if record.holder in ("", SENTINEL) or self.is_foreign():
+        if record.holder in ("", PLACEHOLDER) or self.is_foreign():
             return known
         return replace(known, holder=record.holder, token=record.token, expires_ns=self.last.end_ns)

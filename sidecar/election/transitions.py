@@ -16,7 +16,7 @@ class Cause(StrEnum):
     EXPIRED = "its deadline passed (S3)"
     STEP_DOWN = "it is asked to stop (S11)"
     RELEASED = "its release landed"
-    TWIN = "another process writes under its identity (S9 d)"
+    DUPLICATE = "another process writes under its identity (S9 d)"
     RETURN = "its time out is over"
 
 
@@ -24,19 +24,19 @@ TRANSITIONS: Final[dict[tuple[State, Cause], State]] = {
     (State.STARTING, Cause.SEEN): State.FOLLOWING,
     (State.STARTING, Cause.STEP_DOWN): State.RESIGNED,
     (State.FOLLOWING, Cause.TOOK): State.LEADING,
-    (State.FOLLOWING, Cause.TWIN): State.CONFLICT,
+    (State.FOLLOWING, Cause.DUPLICATE): State.CONFLICT,
     (State.FOLLOWING, Cause.STEP_DOWN): State.RESIGNED,
     (State.LEADING, Cause.LOST): State.FOLLOWING,
     (State.LEADING, Cause.ALTERED): State.FOLLOWING,
     (State.LEADING, Cause.EXPIRED): State.FOLLOWING,
-    (State.LEADING, Cause.TWIN): State.CONFLICT,
+    (State.LEADING, Cause.DUPLICATE): State.CONFLICT,
     (State.LEADING, Cause.STEP_DOWN): State.STEPPING_DOWN,
     (State.STEPPING_DOWN, Cause.LOST): State.RESIGNED,
     (State.STEPPING_DOWN, Cause.ALTERED): State.RESIGNED,
     (State.STEPPING_DOWN, Cause.EXPIRED): State.RESIGNED,
-    (State.STEPPING_DOWN, Cause.TWIN): State.CONFLICT,
+    (State.STEPPING_DOWN, Cause.DUPLICATE): State.CONFLICT,
     (State.STEPPING_DOWN, Cause.RELEASED): State.RESIGNED,
-    (State.RESIGNED, Cause.TWIN): State.CONFLICT,
+    (State.RESIGNED, Cause.DUPLICATE): State.CONFLICT,
     (State.RESIGNED, Cause.RETURN): State.FOLLOWING,
     (State.CONFLICT, Cause.RETURN): State.FOLLOWING,
     (State.CONFLICT, Cause.STEP_DOWN): State.RESIGNED,

@@ -21,7 +21,7 @@ class View:
 
     state: State = State.STARTING
     holder: str = ""
-    """The identity of the candidate that leads, as far as is known; "" for none. Never the sentinel's."""
+    """The identity of the candidate that leads, as far as is known; "" for none. Never the placeholder's."""
     token: int | None = None
     expires_ns: int | None = None
     """From this moment (CLOCK_BOOTTIME) on no candidate is known to lead. While leading: the deadline (S3)."""

@@ -11,7 +11,7 @@ from typing import Final
 from sidecar.clock import ns
 from sidecar.election.record import JSON
 from sidecar.features.lease_events import EventRecorder
-from sidecar.features.pod_marks import Condition, Kind, Label, Mark
+from sidecar.features.pod_fields import Condition, Kind, Label, PodField
 from sidecar.features.retry import Retry
 from sidecar.kubernetes import resource
 from sidecar.kubernetes.client import Client
@@ -39,7 +39,7 @@ class PodStatus:
         retry = Retry(client, pod, runner.status, runner.clock, me, longest_wait_seconds=self._longest_wait_seconds)
         kinds: list[Kind] = [*([Label()] if label else []), *([Condition(f"{names.namespace}/{names.lease}")] if condition else [])]
         told = runner.hold_release(self._is_awaited)
-        self._marks = [Mark(kind, retry, runner.leadership, told, seen) for kind in kinds]
+        self._fields = [PodField(kind, retry, runner.leadership, told, seen) for kind in kinds]
         self._recorder = EventRecorder(resource.lease(names.namespace, names.lease), me.process, retry) if events else None
         if self._recorder is not None:
             runner.status.transition_listeners.append(self._recorder.on_transition)
@@ -47,8 +47,8 @@ class PodStatus:
     async def run(self) -> None:
         """Follow the answer until cancelled."""
         async with asyncio.TaskGroup() as group:
-            for mark in self._marks:
-                group.create_task(self._kept(mark.run))
+            for each in self._fields:
+                group.create_task(self._kept(each.run))
             if self._recorder is not None:
                 group.create_task(self._kept(self._recorder.run))
 
@@ -62,7 +62,7 @@ class PodStatus:
         return self._runner.situation().longest_wait_seconds()
 
     def _is_awaited(self) -> bool:
-        return any(mark.is_awaited() for mark in self._marks)
+        return any(each.is_awaited() for each in self._fields)
 
     def _is_pending(self) -> bool:
         return self._is_awaited() or (self._recorder is not None and self._recorder.is_pending())

@@ -4,7 +4,7 @@ The store behaves as the Kubernetes API does: JSON in a row, a version that only
 where it must:
 
 * Where the path has no file, the store makes one with an **empty Lease** that is free at once, as the manifests ship one to a cluster. If
-  it reported the Lease missing, a sentinel would hold it first, and a first start would take a lease duration (S7).
+  it reported the Lease missing, a placeholder would hold it first, and a first start would take a lease duration (S7).
 * Only a file that was deleted or replaced while the store had it open is a **missing** Lease: device and inode of the path are no longer
   those of the open file. The store says so once, so that no candidate overlooks it; then it opens the file that stands there now, and
   `create` makes one. The store never writes to a file that is no longer at the path.

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from sidecar.election.record import SENTINEL, Record, format_time, pod_name
+from sidecar.election.record import PLACEHOLDER, Record, format_time, pod_name
 
 KEPT: Final = 100
 """So many terms are kept, the newest."""
@@ -52,8 +52,8 @@ class History:
         self.terms: deque[Term] = deque(maxlen=KEPT)
 
     def see(self, record: Record | None, wall_us: int) -> None:
-        """Take in the Lease as it is known now. A missing Lease, or the sentinel, ends no term: the holder may claim the Lease back."""
-        if record is None or record.holder == SENTINEL:
+        """Take in the Lease as it is known now. A missing Lease, or the placeholder, ends no term: the holder may claim the Lease back."""
+        if record is None or record.holder == PLACEHOLDER:
             return
         last = self.terms[-1] if self.terms else None
         if last is not None and last.ended is None and not _same(last, record):

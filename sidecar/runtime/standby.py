@@ -9,7 +9,7 @@ import random
 from collections.abc import Coroutine
 from typing import Any, Final
 
-from sidecar.election.record import SENTINEL, standby_patch
+from sidecar.election.record import PLACEHOLDER, standby_patch
 from sidecar.election.situation import Situation
 from sidecar.election.store import Conflict, Done, Outcome, Unknown
 from sidecar.election.turns import spread_seconds
@@ -32,7 +32,7 @@ PROBLEM: Final = "stand-by"
 def wished(situation: Situation) -> tuple[str, ...] | None:
     """The list of stand-bys that this candidate should write: with or without itself. None where there is nothing to write."""
     record, me = situation.record, situation.me.identity
-    if record is None or record.own_term is None or record.holder in (SENTINEL, me) or situation.is_foreign():
+    if record is None or record.own_term is None or record.holder in (PLACEHOLDER, me) or situation.is_foreign():
         return None
     if stands(situation) == (me in record.standbys):
         return None

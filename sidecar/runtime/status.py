@@ -24,7 +24,7 @@ MARGIN_SECONDS: Final = (0.0, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0, 20.0, 60.
 
 ALTERED: Final = "lease contents"
 """The line of `/readyz?verbose` that tells of an altered own write (S3)."""
-VERBS: Final = {Kind.READ: "get", Kind.SENTINEL: "create"}
+VERBS: Final = {Kind.READ: "get", Kind.PLACEHOLDER: "create"}
 """Kubernetes' verbs for the requests of an election; every other kind is a patch."""
 
 TransitionListener = Callable[[Election, Election], None]

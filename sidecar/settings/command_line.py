@@ -9,7 +9,7 @@ from pydantic_settings import CliSettingsSource
 
 from sidecar import __version__
 from sidecar.settings import legacy_flags
-from sidecar.settings.declaration import GROUPS, Missing, Settings, placeholder
+from sidecar.settings.declaration import GROUPS, Missing, Settings, metavar
 
 _SWITCH: Final = "true|false"
 _USAGE: Final = "leader-sidecar [--FLAG=VALUE ...]\n       leader-sidecar probe [--help]"
@@ -52,7 +52,7 @@ class _Parser(ArgumentParser):
         if field in GROUPS:
             self._group = self.add_argument_group(GROUPS[field])
         text = " ".join((Settings.model_fields[field].description or "").split()).replace("%", "%%")
-        unit = placeholder(field)
+        unit = metavar(field)
         alone: dict[str, Any] = {"nargs": "?", "const": "true" if unit == _SWITCH else Missing()}
         more = alone if self._lenient or unit == _SWITCH else {}
         self._group.add_argument(*names, dest=field, default=SUPPRESS, metavar=unit, help=text, **more)

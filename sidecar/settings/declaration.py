@@ -29,9 +29,9 @@ from sidecar.settings.values import (
     Listen,
     LogFormat,
     LogLevel,
+    Metavar,
     Namespace,
     Pause,
-    Placeholder,
     SocketMode,
     Store,
     Switch,
@@ -251,9 +251,9 @@ def flag(field: str) -> str:
     return "--" + field.replace("_", "-")
 
 
-def placeholder(field: str) -> str:
+def metavar(field: str) -> str:
     """What stands for a field's value in --help."""
-    (found,) = (each.text for each in Settings.model_fields[field].metadata if isinstance(each, Placeholder))
+    (found,) = (each.text for each in Settings.model_fields[field].metadata if isinstance(each, Metavar))
     return found
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from sidecar import commands
 from sidecar.settings import legacy_flags
-from sidecar.settings.declaration import NAMES, PREFIX, RENAMED, flag, placeholder, variable
+from sidecar.settings.declaration import NAMES, PREFIX, RENAMED, flag, metavar, variable
 
 _NEAR: Final = 0.7
 """From this likeness on (difflib's ratio) a name is taken for a slip of another: LEESE_NAME is one, FOO or TOKEN is none."""
@@ -46,7 +46,7 @@ def _no_flag(word: str, name: str) -> str:
 
 def without_value(name: str, field: str) -> str:
     """The message for a flag of that name without its value, which is `field`'s."""
-    return f"{name} needs a value: {name}={placeholder(field)}"
+    return f"{name} needs a value: {name}={metavar(field)}"
 
 
 def no_command(word: str) -> str:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator
 
 from sidecar.durations import parse_seconds
-from sidecar.election.record import SENTINEL
+from sidecar.election.record import PLACEHOLDER
 from sidecar.settings.listen import parse_listen
 
 MAX_IDENTITY_CHARS: Final = 512
@@ -39,7 +39,7 @@ class FaultError(ValueError):
 
 
 @dataclass(frozen=True)
-class Placeholder:
+class Metavar:
     """What stands for a value in --help."""
 
     text: str
@@ -65,7 +65,7 @@ def check_identity(text: str) -> str:
         raise ValueError("it is empty: set POD_NAME and POD_UID by the downward API, or a name that no other Pod has")
     if "$(" in text:
         raise ValueError("it holds a literal $(…): that variable was not set where Kubernetes expands it; define it earlier in env")
-    if text == SENTINEL:
+    if text == PLACEHOLDER:
         raise ValueError("it stands for nobody in a Lease: take any other")
     if len(text) > MAX_IDENTITY_CHARS or not text.isprintable():
         raise ValueError(f"allowed are printable characters, {MAX_IDENTITY_CHARS} at most")
@@ -163,23 +163,23 @@ def _one_of(*words: str) -> BeforeValidator:
     return BeforeValidator(check)
 
 
-LeaseName = Annotated[str, AfterValidator(check_subdomain), Placeholder("NAME")]
-Namespace = Annotated[str, AfterValidator(check_label), Placeholder("NAMESPACE")]
-Instance = Annotated[str, AfterValidator(_instance), Placeholder("NAME")]
-Identity = Annotated[str, AfterValidator(check_identity), Placeholder("NAME")]
-Store = Annotated[str, AfterValidator(_store), Placeholder("kubernetes|local:PATH")]
-Duration = Annotated[float, BeforeValidator(_duration), Placeholder("DURATION")]
+LeaseName = Annotated[str, AfterValidator(check_subdomain), Metavar("NAME")]
+Namespace = Annotated[str, AfterValidator(check_label), Metavar("NAMESPACE")]
+Instance = Annotated[str, AfterValidator(_instance), Metavar("NAME")]
+Identity = Annotated[str, AfterValidator(check_identity), Metavar("NAME")]
+Store = Annotated[str, AfterValidator(_store), Metavar("kubernetes|local:PATH")]
+Duration = Annotated[float, BeforeValidator(_duration), Metavar("DURATION")]
 """In seconds."""
 WholeSeconds = Annotated[Duration, AfterValidator(_whole_hour)]
 """As a Lease holds them (S6)."""
 Pause = Annotated[Duration, AfterValidator(_pause)]
-Listen = Annotated[str, AfterValidator(_listen), Placeholder("ADDRESSES")]
-AppListen = Annotated[str, AfterValidator(_app_listen), Placeholder("ADDRESSES")]
-SocketMode = Annotated[int, BeforeValidator(_mode), Placeholder("MODE")]
-HealthUrl = Annotated[str, AfterValidator(_health_url), Placeholder("URL")]
-Count = Annotated[int, BeforeValidator(_count), Placeholder("COUNT")]
-Switch = Annotated[bool, BeforeValidator(_boolean), Placeholder("true|false")]
-LogFormat = Annotated[Literal["text", "json"], _one_of("text", "json"), Placeholder("text|json")]
+Listen = Annotated[str, AfterValidator(_listen), Metavar("ADDRESSES")]
+AppListen = Annotated[str, AfterValidator(_app_listen), Metavar("ADDRESSES")]
+SocketMode = Annotated[int, BeforeValidator(_mode), Metavar("MODE")]
+HealthUrl = Annotated[str, AfterValidator(_health_url), Metavar("URL")]
+Count = Annotated[int, BeforeValidator(_count), Metavar("COUNT")]
+Switch = Annotated[bool, BeforeValidator(_boolean), Metavar("true|false")]
+LogFormat = Annotated[Literal["text", "json"], _one_of("text", "json"), Metavar("text|json")]
 LogLevel = Annotated[
-    Literal["debug", "info", "warning", "error"], _one_of("debug", "info", "warning", "error"), Placeholder("debug|info|warning|error")
+    Literal["debug", "info", "warning", "error"], _one_of("debug", "info", "warning", "error"), Metavar("debug|info|warning|error")
 ]

@@ -60,11 +60,11 @@ TOKENS = [
     patches("emptied by an administrator", OTHER, "a token below the resourceVersion", BOUNDS, lambda s: with_token(takeover(s), "1")),
     patches("released", OTHER, "the token of the term that was released", BOUNDS, lambda s: with_token(takeover(s), str(former(s)))),
     patches("left by a client-go program", OTHER, "the token of the last term of a sidecar", BOUNDS, lambda s: with_token(takeover(s), str(former(s)))),
-    patches("behind the sentinel", OTHER, "a smaller token than the sentinel keeps", BOUNDS, lambda s: with_token(takeover(s), str(former(s) - 1))),
-    creates("the token 2^52 - 1", "", lambda s: s.sentinel(2**52 - 1)),
-    creates("the token 2^52", BOUNDS, lambda s: s.sentinel(2**52)),
-    creates("the token 0", BOUNDS, lambda s: s.sentinel(0)),
-    creates("the token -1", TERM, lambda s: with_token(s.sentinel(7), "-1")),
+    patches("behind the placeholder", OTHER, "a smaller token than the placeholder keeps", BOUNDS, lambda s: with_token(takeover(s), str(former(s) - 1))),
+    creates("the token 2^52 - 1", "", lambda s: s.placeholder(2**52 - 1)),
+    creates("the token 2^52", BOUNDS, lambda s: s.placeholder(2**52)),
+    creates("the token 0", BOUNDS, lambda s: s.placeholder(0)),
+    creates("the token -1", TERM, lambda s: with_token(s.placeholder(7), "-1")),
 ]  # fmt: skip
 
 ANNOTATIONS = [
@@ -74,12 +74,12 @@ ANNOTATIONS = [
     patches("marked as blue", OTHER, "another group than stands there", GROUP_ANNOTATION,
         lambda s: with_annotations(takeover(s), **{GROUP_ANNOTATION: "green"})),
     patches("marked as blue", OTHER, "no group where one stands", GROUP_ANNOTATION, lambda s: with_annotations(takeover(s), **{GROUP_ANNOTATION: None})),
-    creates("a group", GROUP_ANNOTATION, lambda s: with_annotations(s.sentinel(7), **{GROUP_ANNOTATION: "evil"})),
+    creates("a group", GROUP_ANNOTATION, lambda s: with_annotations(s.placeholder(7), **{GROUP_ANNOTATION: "evil"})),
     patches("held", OTHER, "a successor with a new term", SUCCESSOR_ANNOTATION, lambda s: with_annotations(takeover(s), **{SUCCESSOR_ANNOTATION: "web-0"})),
     patches("held", HOLDER, "a successor with a renewal", SUCCESSOR_ANNOTATION, lambda s: with_annotations(renewal(s), **{SUCCESSOR_ANNOTATION: "web-1"})),
     patches("held", HOLDER, "a successor of 513 characters", SUCCESSOR_ANNOTATION, lambda s: s.released(s.first, "x" * 513)),
     patches("held", HOLDER, "a successor with a newline in it", SUCCESSOR_ANNOTATION, lambda s: s.released(s.first, "web-1\nforged: line")),
-    creates("a successor", SUCCESSOR_ANNOTATION, lambda s: with_annotations(s.sentinel(7), **{SUCCESSOR_ANNOTATION: "web-1"})),
+    creates("a successor", SUCCESSOR_ANNOTATION, lambda s: with_annotations(s.placeholder(7), **{SUCCESSOR_ANNOTATION: "web-1"})),
     *(
         patches("held", OTHER, f"{what} among those who stand by", STANDBY_ANNOTATION, listing(value))
         for what, value in {
@@ -107,7 +107,7 @@ ANNOTATIONS = [
     patches("with junk for stand-bys", HOLDER, "carries on what can be read of them", "", renewal),
     patches("with junk for stand-bys", HOLDER, "more than 4,096 characters of them", STANDBY_ANNOTATION,
         lambda s: with_annotations(renewal(s), **{STANDBY_ANNOTATION: names(*["x" * 600] * 7)})),
-    creates("stand-bys", STANDBY_ANNOTATION, lambda s: with_annotations(s.sentinel(7), **{STANDBY_ANNOTATION: names(s.second.identity)})),
+    creates("stand-bys", STANDBY_ANNOTATION, lambda s: with_annotations(s.placeholder(7), **{STANDBY_ANNOTATION: names(s.second.identity)})),
     patches("held", OTHER, "a note of yielding, not being the holder", "holderIdentity", lambda _: yielded()),
     patches("held", HOLDER, "junk for a note of yielding", YIELDED_ANNOTATION, lambda s: with_annotations(renewal(s), **{YIELDED_ANNOTATION: "x"})),
     patches("held", HOLDER, "a note of yielding with a member more", YIELDED_ANNOTATION, lambda _: yielded(more="x")),
@@ -122,7 +122,7 @@ ANNOTATIONS = [
     patches("held", OTHER, "an annotation of others, added", "annotations", lambda s: with_annotations(takeover(s), more="b")),
     patches("held", OTHER, "all annotations gone", "holderIdentity", lambda _: {"metadata": {"annotations": None}}),
     patches("of 3,000 annotations of others", OTHER, "takes it", "", takeover),
-    creates("an annotation of others", "annotations", lambda s: with_annotations(s.sentinel(7), team="a")),
+    creates("an annotation of others", "annotations", lambda s: with_annotations(s.placeholder(7), team="a")),
 ]  # fmt: skip
 
 CHANGES: Final[dict[str, JSON]] = {
@@ -139,7 +139,7 @@ FIELDS = [
         for seconds in (3601, 2**31 - 1, None)
     ),
     patches("held", OTHER, "a lease duration of 1, of 3600", "", lambda s: with_spec(takeover(s), leaseDurationSeconds=3600)),
-    creates("a lease duration of 2^31 - 1", "leaseDurationSeconds", lambda s: with_spec(s.sentinel(7), leaseDurationSeconds=2**31 - 1)),
+    creates("a lease duration of 2^31 - 1", "leaseDurationSeconds", lambda s: with_spec(s.placeholder(7), leaseDurationSeconds=2**31 - 1)),
     patches("held", OTHER, "two transitions at once", "leaseTransitions", lambda s: with_spec(takeover(s), leaseTransitions=(s.record.transitions or 0) + 2)),
     patches("held", OTHER, "2^31 - 1 transitions", "leaseTransitions", lambda s: with_spec(takeover(s), leaseTransitions=2**31 - 1)),
     patches("left by a client-go program", OTHER, "fewer transitions", "leaseTransitions", lambda s: with_spec(takeover(s), leaseTransitions=0)),
@@ -148,13 +148,13 @@ FIELDS = [
     patches("held", OTHER, "no renewTime", "renewTime",
         lambda s: with_spec(with_term(takeover(s), term_of(takeover(s)).partition(',"pod"')[0] + "}"), renewTime=None)),
     patches("held", OTHER, "no acquireTime", "acquireTime", lambda s: with_spec(takeover(s), acquireTime=None)),
-    creates("no renewTime", "renewTime", lambda s: with_spec(s.sentinel(7), renewTime=None)),
-    creates("no acquireTime", "acquireTime", lambda s: with_spec(s.sentinel(7), acquireTime=None)),
+    creates("no renewTime", "renewTime", lambda s: with_spec(s.placeholder(7), renewTime=None)),
+    creates("no acquireTime", "acquireTime", lambda s: with_spec(s.placeholder(7), acquireTime=None)),
     *(
         patches("held", OTHER, f"{what}, changed", "labels, owners", marked(change))
         for what, change in CHANGES.items()
     ),
     patches("held", OTHER, "a label by a JSON patch", "labels, owners", lambda _: [{"op": "add", "path": "/metadata/labels/more", "value": "x"}], JSON_PATCH),
-    creates("a label", "labels, owners", lambda s: with_metadata(s.sentinel(7), labels={"a": "b"})),
-    creates("a finalizer", "labels, owners", lambda s: with_metadata(s.sentinel(7), finalizers=["example.com/held"])),
+    creates("a label", "labels, owners", lambda s: with_metadata(s.placeholder(7), labels={"a": "b"})),
+    creates("a finalizer", "labels, owners", lambda s: with_metadata(s.placeholder(7), finalizers=["example.com/held"])),
 ]  # fmt: skip

@@ -28,7 +28,7 @@ OTHERS: Final = {
     "team": ("b", None),
 }
 SPEC: Final[dict[str, tuple[object, ...]]] = {
-    "holderIdentity": ("", "web-9_1", None, "leader-sidecar_sentinel"),
+    "holderIdentity": ("", "web-9_1", None, "leader-sidecar_placeholder"),
     "leaseDurationSeconds": (1, 3600, 3601, None),
     "leaseTransitions": (0, 1, 2, 3, 2**31 - 1, None),
     "renewTime": ("2026-11-23T08:00:01.000000Z", "9999-12-31T23:59:59.999999Z", None),

@@ -5,7 +5,7 @@
 from typing import Any
 
 from sidecar.election.record import JSON
-from sidecar.features.pod_marks import Condition, Label
+from sidecar.features.pod_fields import Condition, Label
 from tests.apiserver.guard_rows import Row
 from tests.apiserver.guard_stage import APPLY, JSON_PATCH, PUT, STRATEGIC, WALL_US, Stage
 from tests.apiserver.kustomized import MERGE

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sidecar.election.record import GROUP_ANNOTATION, JSON, SENTINEL, STANDBY_ANNOTATION
+from sidecar.election.record import GROUP_ANNOTATION, JSON, PLACEHOLDER, STANDBY_ANNOTATION
 from sidecar.features.rollout_handover import YIELDED_ANNOTATION
 from tests.apiserver.guard_stage import (
     APPLY,
@@ -129,11 +129,11 @@ HONEST = [
     patches("emptied by an administrator", OTHER, "takes it with the token after one that it remembers from before a restore of etcd", "",
         lambda s: with_token(takeover(s), str(10**9))),
     patches("released", OTHER, "takes it", "", takeover),
-    patches("behind the sentinel", HOLDER, "claims its term back", "", lambda s: s.renewed(s.first, former(s))),
-    patches("behind the sentinel", OTHER, "takes it when the sentinel has run out", "", takeover),
+    patches("behind the placeholder", HOLDER, "claims its term back", "", lambda s: s.renewed(s.first, former(s))),
+    patches("behind the placeholder", OTHER, "takes it when the placeholder has run out", "", takeover),
     patches("with junk for a token", HOLDER, "renews its term", "", lambda s: s.renewed(s.first, 9)),
-    creates("makes it anew, held by the sentinel", "", lambda s: s.sentinel(7)),
-    creates("the same, when it has seen no token", "", lambda s: s.sentinel()),
+    creates("makes it anew, held by the placeholder", "", lambda s: s.placeholder(7)),
+    creates("the same, when it has seen no token", "", lambda s: s.placeholder()),
     patches("of the group blue", OTHER, "marks a Lease that no group has marked as blue", "",
         lambda s: with_annotations(takeover(s), **{GROUP_ANNOTATION: "blue"})),
 ]  # fmt: skip
@@ -146,12 +146,12 @@ HOLDERS = [
         lambda s: with_spec(takeover(s), holderIdentity=f"{s.first.name}_{s.second.uid}")),
     patches("held", OTHER, "its identity and a letter more", "holderIdentity", lambda s: with_spec(takeover(s), holderIdentity=s.second.identity + "x")),
     patches("held", OTHER, "its name alone", "holderIdentity", lambda s: with_spec(takeover(s), holderIdentity=s.second.name)),
-    patches("held", OTHER, "the sentinel's identity", "holderIdentity", lambda s: with_spec(takeover(s), holderIdentity=SENTINEL)),
+    patches("held", OTHER, "the placeholder's identity", "holderIdentity", lambda s: with_spec(takeover(s), holderIdentity=PLACEHOLDER)),
     patches("held", OTHER, "a release of what another holds", "holderIdentity", lambda s: s.released(s.second)),
     patches("held", OTHER, "no holder", "holderIdentity", lambda _: {"spec": {"holderIdentity": None}}),
     patches("held", OTHER, "no spec", "holderIdentity", lambda _: {"spec": None}),
     patches("released", OTHER, "a release of what nobody holds", "holderIdentity", lambda s: s.released(s.second)),
-    patches("behind the sentinel", OTHER, "no holder in place of the sentinel", "holderIdentity", lambda s: s.released(s.second)),
+    patches("behind the placeholder", OTHER, "no holder in place of the placeholder", "holderIdentity", lambda s: s.released(s.second)),
     patches("held", OTHER, "another holder by a JSON patch", "holderIdentity",
         lambda s: [{"op": "replace", "path": "/spec/holderIdentity", "value": s.second.identity + "x"}], JSON_PATCH),
     patches("held", OTHER, "another Lease whole, by a JSON patch", "holderIdentity",
@@ -170,11 +170,11 @@ HOLDERS = [
     unbound("held", "takes it in nobody's name", "bound to no Pod", lambda s, by: s.ask(by, with_spec(takeover(s), holderIdentity="_"))),
     unbound("held", "patches nothing", "bound to no Pod", lambda s, by: s.ask(by, {})),
     unbound("held", "a Pod's label", "no Pod but", lambda s, by: s.ask(by, {"metadata": {"labels": {"leader-sidecar/role": "leader"}}}, path=s.pods(by))),
-    unbound("missing", "makes it anew, held by the sentinel", "bound to no Pod", lambda s, by: s.ask(by, s.sentinel(7), PUT, method="POST")),
-    creates("a Lease of another name", "no Lease but", lambda s: with_metadata(s.sentinel(7), name="other")),
-    creates("a Lease with a name that the API server makes", "no Lease but", lambda s: with_metadata(s.sentinel(7), name=None, generateName="web")),
-    creates("its own identity as holder", "holderIdentity", lambda s: with_spec(s.sentinel(7), holderIdentity=s.second.identity)),
-    creates("no holder", "holderIdentity", lambda s: with_spec(s.sentinel(7), holderIdentity="")),
+    unbound("missing", "makes it anew, held by the placeholder", "bound to no Pod", lambda s, by: s.ask(by, s.placeholder(7), PUT, method="POST")),
+    creates("a Lease of another name", "no Lease but", lambda s: with_metadata(s.placeholder(7), name="other")),
+    creates("a Lease with a name that the API server makes", "no Lease but", lambda s: with_metadata(s.placeholder(7), name=None, generateName="web")),
+    creates("its own identity as holder", "holderIdentity", lambda s: with_spec(s.placeholder(7), holderIdentity=s.second.identity)),
+    creates("no holder", "holderIdentity", lambda s: with_spec(s.placeholder(7), holderIdentity="")),
 ]  # fmt: skip
 
 _DOUBLED = '"pod":{"name": "web-0", "uid": "%s", "name": "web-1", "uid": "%s"'
@@ -227,8 +227,8 @@ TERMS = [
         lambda s: with_spec(renewal(s), renewTime="2026-11-23T08:00:01.000000Z")),
     patches("held", HOLDER, "a term without its Pod, where POD_UID is not told", "",
         lambda s: with_term(renewal(s), term_of(renewal(s)).partition(',"pod"')[0] + "}")),
-    creates("its own identity in the term", "leader-sidecar/term", lambda s: with_term(s.sentinel(7), term_of(s.sentinel(7)).replace(SENTINEL, s.second.identity))),
-    creates("no term", "leader-sidecar/term", lambda s: with_metadata(s.sentinel(7), annotations={})),
-    creates("a Pod in the sentinel's term", "leader-sidecar/term",
-        lambda s: with_term(s.sentinel(7), term_of(s.sentinel(7))[:-1] + f',"pod":{{"name": "web-1", "uid": "{s.second.uid}", "renewed": null}}}}')),
+    creates("its own identity in the term", "leader-sidecar/term", lambda s: with_term(s.placeholder(7), term_of(s.placeholder(7)).replace(PLACEHOLDER, s.second.identity))),
+    creates("no term", "leader-sidecar/term", lambda s: with_metadata(s.placeholder(7), annotations={})),
+    creates("a Pod in the placeholder's term", "leader-sidecar/term",
+        lambda s: with_term(s.placeholder(7), term_of(s.placeholder(7))[:-1] + f',"pod":{{"name": "web-1", "uid": "{s.second.uid}", "renewed": null}}}}')),
 ]  # fmt: skip

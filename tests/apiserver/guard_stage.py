@@ -90,9 +90,9 @@ class Stage:
         """A release by that Pod."""
         return self._patch(requests.release(self.candidate(pod), self.record, None, self._later_us(), successor))
 
-    def sentinel(self, token: int | None = None) -> JSON:
+    def placeholder(self, token: int | None = None) -> JSON:
         """The body of the create where the Lease is missing."""
-        body = merge_patch(requests.sentinel(self.candidate(self.second), 0, token, None, WALL_US), None)
+        body = merge_patch(requests.placeholder(self.candidate(self.second), 0, token, None, WALL_US), None)
         body["metadata"]["name"] = "web"
         return body
 
@@ -205,11 +205,11 @@ def emptied(there: Stage) -> None:
     there.administer({"metadata": {"annotations": None}, "spec": spec})
 
 
-def behind_a_sentinel(there: Stage) -> None:
+def behind_a_placeholder(there: Stage) -> None:
     """It was deleted, and web-1 has made it anew."""
     token = token_of(there.record)
     there.server.delete_lease(there.guarded.namespace)
-    body = merge_patch(requests.sentinel(there.candidate(there.second), 0, token, None, WALL_US), None)
+    body = merge_patch(requests.placeholder(there.candidate(there.second), 0, token, None, WALL_US), None)
     status, found = there.server.request("POST", there.second.leases(), with_metadata(body, name="web"), token=there.second.token)
     assert status == 201, found
 

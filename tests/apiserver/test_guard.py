@@ -58,12 +58,12 @@ def test_a_follower_stands_by_and_strikes_off(guarded: Guarded) -> None:
 
 
 def test_the_missing_lease_is_created_in_nobodys_name_and_claimed_back(guarded: Guarded) -> None:
-    """By its name, with the sentinel; whose term it was claims it back."""
+    """By its name, with the placeholder; whose term it was claims it back."""
     there = staged(guarded)
     assert there.first.patch(there.first.leases("web"), there.acquired(there.first))[0] == 200
     record = there.record
     guarded.server.delete_lease(guarded.namespace)
-    body = there.sentinel(record.token)
+    body = there.placeholder(record.token)
     status, _ = guarded.server.request("POST", there.second.leases(), body, token=there.second.token)
     assert status == 201
     assert there.first.patch(there.first.leases("web"), there.renewed(there.first, record.token)) == (200, "")
@@ -81,7 +81,7 @@ def test_a_token_that_is_bound_to_no_pod_writes_nothing(guarded: Guarded) -> Non
     assert refused(nobody.patch(nobody.leases("web"), {"spec": {"holderIdentity": "_"}}), "bound to no Pod")
     assert refused(nobody.patch_pod("web-0", {"metadata": {"labels": {"leader-sidecar/role": "leader"}}}), "no Pod but")
     guarded.server.delete_lease(guarded.namespace)
-    status, found = guarded.server.request("POST", nobody.leases(), there.sentinel(), token=nobody.token)
+    status, found = guarded.server.request("POST", nobody.leases(), there.placeholder(), token=nobody.token)
     assert refused((status, found["message"]), "bound to no Pod")
 
 

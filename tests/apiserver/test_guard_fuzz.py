@@ -15,7 +15,7 @@ from sidecar.election.record import (
     JSON,
     MAX_DURATION_SECONDS,
     MAX_TOKEN,
-    SENTINEL,
+    PLACEHOLDER,
     STANDBY_ANNOTATION,
     SUCCESSOR_ANNOTATION,
     TERM_ANNOTATION,
@@ -78,13 +78,13 @@ def misread(pod: BoundPod, before: JSON, after: JSON) -> list[str]:
 def of_the_holder(pod: BoundPod, record: Record, was: Record, text: str | None, *, creates: bool) -> dict[str, bool]:
     """Holder, term, token and times."""
     term, former = record.term, token_of(was) or 0
-    writer = SENTINEL if creates else pod.identity
+    writer = PLACEHOLDER if creates else pod.identity
     if term is None:
         return {"no term": False}
     token = term.token if term.token is not None else -1
     most = max(former + 2**32, (was.version_number or 0) + 2**31)
     bounds = token < 2**52 if creates else former <= token <= most and 0 < token < MAX_TOKEN
-    own = was.holder in {term.holder, SENTINEL} or (was.term is not None and was.term.holder == term.holder)
+    own = was.holder in {term.holder, PLACEHOLDER} or (was.term is not None and was.term.holder == term.holder)
     return {
         "holder": record.holder == writer or (record.holder == "" and was.holder == writer and not creates),
         "term's holder": term.holder == writer,
@@ -104,7 +104,7 @@ def of_the_holder(pod: BoundPod, record: Record, was: Record, text: str | None, 
 STATES = {
     "held": lambda there: there.administer(standby_patch(("web-8_8",), there.record.version)),
     "released": guard_stage.released,
-    "behind the sentinel": guard_stage.behind_a_sentinel,
+    "behind the placeholder": guard_stage.behind_a_placeholder,
     "emptied": guard_stage.emptied,
     "missing": guard_stage.missing,
 }
@@ -114,7 +114,7 @@ def honest(there: Stage, state: str) -> list[tuple[BoundPod, JSON]]:
     """What some sidecar could write there."""
     first, second = there.first, there.second
     if state == "missing":
-        return [(second, there.sentinel(token)) for token in (None, 7)]
+        return [(second, there.placeholder(token)) for token in (None, 7)]
     takes = [(second, there.acquired(second))]
     if state != "held":
         return takes

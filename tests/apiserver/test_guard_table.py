@@ -50,7 +50,7 @@ STATES: dict[str, Callable[[Stage], None]] = {
     "held": _held,
     "released": guard_stage.released,
     "missing": guard_stage.missing,
-    "behind the sentinel": guard_stage.behind_a_sentinel,
+    "behind the placeholder": guard_stage.behind_a_placeholder,
     "left by a client-go program": guard_stage.left_by_client_go,
     "emptied by an administrator": guard_stage.emptied,
     "with junk for a token": guard_stage.unknown_token,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from sidecar.election.record import JSON, SENTINEL, STANDBY_ANNOTATION, TERM_ANNOTATION, HolderPod, parse, standby_patch
+from sidecar.election.record import JSON, PLACEHOLDER, STANDBY_ANNOTATION, TERM_ANNOTATION, HolderPod, parse, standby_patch
 from sidecar.election.requests import Kind, Request
 from sidecar.election.store import Conflict, Done, Missing, Outcome
 from sidecar.features.rollout_handover import YIELDED_ANNOTATION
@@ -76,7 +76,7 @@ class Guard(Api):
     def write(self, name: str, kind: str, body: JSON) -> Outcome:
         """With the token of that candidate's Pod."""
         pod = self.pods[name]
-        if kind == Kind.SENTINEL:
+        if kind == Kind.PLACEHOLDER:
             status, found = self._ask(
                 "POST", pod.leases(), body | {"metadata": body["metadata"] | {"name": "web"}}, "application/json", pod
             )
@@ -96,7 +96,7 @@ class Guard(Api):
     def _claims_a_smaller_token(self, kind: str, body: JSON) -> bool:
         """What alone is refused: deleted after a restore, the Lease keeps a larger token than the term has that is claimed back."""
         wanted, kept = parse(body).token, self.record.term.token if self.lease is not None and self.record.term is not None else None
-        return kind == Kind.RENEW and self.record.holder == SENTINEL and (wanted or 0) < (kept or 0)
+        return kind == Kind.RENEW and self.record.holder == PLACEHOLDER and (wanted or 0) < (kept or 0)
 
     def _ask(self, method: str, path: str, body: JSON, kind: str, pod: BoundPod) -> tuple[int, JSON]:
         return self.ground.server.request(method, path, body, kind, token=pod.token)

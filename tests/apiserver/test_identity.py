@@ -45,7 +45,7 @@ def elsewhere() -> Iterator[tuple[str, ...]]:
         subprocess.run(["ip", "netns", "del", name], check=True)
 
 
-class Twin:
+class Duplicate:
     """A sidecar in another network namespace; asked from inside it, since its listener is on its own loopback."""
 
     def __init__(self, sidecar: Sidecar) -> None:
@@ -68,19 +68,19 @@ def test_in_two_places_at_most_one_of_an_identity_leads(ground: Field, elsewhere
     relay = tmp_path / "relay"
     with ground.relay(relay, elsewhere) as port:
         second = ground.sidecar("web-0", port=port, launcher=elsewhere, times=SHORT)
-        twin = Twin(second.start())
-        until(lambda: twin.state() == "following", within_seconds=20, message=second.log)
+        duplicate = Duplicate(second.start())
+        until(lambda: duplicate.state() == "following", within_seconds=20, message=second.log)
         time.sleep(4)
         assert first.leads()
-        assert twin.state() == "following", "it waits like a stranger"
+        assert duplicate.state() == "following", "it waits like a stranger"
         first.signal(signal.SIGSTOP)
-        until(lambda: twin.state() == "leading", within_seconds=3 + 3)
+        until(lambda: duplicate.state() == "leading", within_seconds=3 + 3)
         first.signal(signal.SIGCONT)
         until(lambda: first.leader().get("state") == "conflict", within_seconds=3)
         assert first.ask("/livez").status == 500
         assert "another process" in first.ask("/livez").body.decode()
         assert "conflict" in first.log
-        assert twin.state() == "leading"
+        assert duplicate.state() == "leading"
         second.kill()
         until(first.leads, within_seconds=3 + 3 + 2, message="it contends again when the other is gone")
         assert first.ask("/livez").status == 200

@@ -7,7 +7,7 @@ import pytest
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from sidecar.election.record import SENTINEL, Record, Term
+from sidecar.election.record import PLACEHOLDER, Record, Term
 from sidecar.election.view import State
 from sidecar.runtime.history import History
 from tests.http.conftest import Client, FakeRunner
@@ -82,14 +82,14 @@ def record(holder: str, token: int | None = None, *, released: bool = False, at_
 
 
 def test_history_tells_who_led_and_how_it_ended() -> None:
-    """Released, emptied, replaced; a renewal, a sentinel and a missing Lease end nothing."""
+    """Released, emptied, replaced; a renewal, a placeholder and a missing Lease end nothing."""
     history = History()
     for seen in (
         record("", released=True),
         record("a_1", 1),
         record("a_1", 1),
         None,
-        record(SENTINEL, 1),
+        record(PLACEHOLDER, 1),
         record("a_1", 1),
         record("", 1, released=True),
         record("b_2", 2),

@@ -13,10 +13,10 @@ def main() -> int:
     parser.add_argument("--candidates", type=int, choices=(2, 3), default=2)
     parser.add_argument("--units", type=int, default=5, help="units of time: retry periods, of which a lease duration has three")
     parser.add_argument("--faults", type=int, default=2, help="how many faults there may be in all")
-    parser.add_argument("--twins", action="store_true", help="all candidates have one identity")
+    parser.add_argument("--duplicates", action="store_true", help="all candidates have one identity")
     parser.add_argument("--max-states", type=int, default=10_000_000)
     asked = parser.parse_args()
-    config = Config("ABC"[: asked.candidates], asked.units, asked.faults, twins=asked.twins)
+    config = Config("ABC"[: asked.candidates], asked.units, asked.faults, duplicates=asked.duplicates)
     begun = time.monotonic()
 
     def progress(depth: int, states: int) -> None:

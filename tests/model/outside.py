@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from sidecar.election.record import SENTINEL, Record
+from sidecar.election.record import PLACEHOLDER, Record
 
 GO: Final = "go-1"
 
@@ -12,7 +12,7 @@ WEBHOOKS: Final[dict[str, Callable[[Record], Record]]] = {
     "shortens the duration": lambda record: replace(record, duration_seconds=1),
     "removes the annotations": lambda record: replace(record, term=None, successor="", standbys=()),
     "rounds renewTime": lambda record: replace(record, renew_time_us=10 * ((record.renew_time_us or 0) // 10)),
-    "writes another holder": lambda record: replace(record, holder="somebody" if record.holder not in ("", SENTINEL) else record.holder),
+    "writes another holder": lambda record: replace(record, holder="somebody" if record.holder not in ("", PLACEHOLDER) else record.holder),
 }
 """S3: what an own write may come to on its way."""
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from sidecar.election.record import SENTINEL
+from sidecar.election.record import PLACEHOLDER
 from sidecar.election.requests import Kind
 from tests.model.outside import WEBHOOKS
 from tests.model.world import World, forget, start
@@ -17,7 +17,7 @@ class Config:
     units: int
     """Units of time: retry periods; a lease duration is three."""
     faults: int
-    twins: bool = False
+    duplicates: bool = False
     webhook: str = ""
     """In force from the start, by its name in `outside.WEBHOOKS`."""
     go: bool = False
@@ -28,7 +28,7 @@ CONFIGS: dict[str, Config] = {
     "two candidates, one fault": Config("AB", 8, 1),
     "two candidates, two faults": Config("AB", 2, 2),
     "three candidates, one fault": Config("ABC", 1, 1),
-    "twins, one fault": Config("AB", 5, 1, twins=True),
+    "duplicates, one fault": Config("AB", 5, 1, duplicates=True),
     "a client-go program's late release, one fault": Config("AB", 8, 1, go=True),
     "a client-go program's late release, two faults": Config("AB", 3, 2, go=True),
     **{f"a webhook {webhook}, one fault": Config("AB", 5, 1, webhook=webhook) for webhook in WEBHOOKS},
@@ -58,7 +58,7 @@ class Found:
 def search(config: Config, *, max_states: int = 10_000_000, progress: Callable[[int, int], None] | None = None) -> Found:
     """All of it, or up to `max_states`; stops at the first broken rule."""
     forget()
-    first = start(config.names, config.faults, twins=config.twins, webhook=config.webhook, go=config.go).turned()
+    first = start(config.names, config.faults, duplicates=config.duplicates, webhook=config.webhook, go=config.go).turned()
     came: dict[World, tuple[World | None, str]] = {first: (None, "start")}
     level, depth = [first], 0
     while level:
@@ -89,9 +89,9 @@ def settle(world: World) -> tuple[World, str]:  # noqa: PLR0911 - one for each r
     for index, actor in enumerate(actors):
         held = actor.election.held
         flight = actor.election.flight
-        if flight is not None and (flight.kind is Kind.SENTINEL) != (flight.base is None and flight.kind is not Kind.READ):
+        if flight is not None and (flight.kind is Kind.PLACEHOLDER) != (flight.base is None and flight.kind is not Kind.READ):
             return world, f"S5: {actor.name}'s {flight.kind} is conditional on {flight.base}"
-        if flight is not None and flight.kind is Kind.SENTINEL and flight.record.holder != SENTINEL:
+        if flight is not None and flight.kind is Kind.PLACEHOLDER and flight.record.holder != PLACEHOLDER:
             return world, f"S7: {actor.name} creates the Lease in the name of {flight.record.holder}"
         if flight is not None and flight.kind is Kind.RELEASE and flight.sent_ns < actor.given_ns:
             return world, f"S11: {actor.name} releases before a deadline that it gave"

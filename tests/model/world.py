@@ -12,7 +12,7 @@ from functools import cache, lru_cache
 from sidecar.clock import NS_PER_SECOND
 from sidecar.election.events import Answered, Doubted, Event, Moment, StepDown, Tick, Watched
 from sidecar.election.machine import Election
-from sidecar.election.record import SENTINEL, Record
+from sidecar.election.record import PLACEHOLDER, Record
 from sidecar.election.requests import Candidate, Kind, Request
 from sidecar.election.store import Conflict, Done, Missing, Outcome, Unknown
 from sidecar.election.view import State
@@ -129,7 +129,7 @@ class World:
         """What the server makes of a request."""
         if request.kind is Kind.READ:
             return self, Done(self.lease) if self.lease is not None else Missing()
-        if request.kind is Kind.SENTINEL:
+        if request.kind is Kind.PLACEHOLDER:
             if self.lease is not None:
                 return self, Conflict()
         elif self.lease is None:
@@ -179,7 +179,7 @@ class World:
         """S1 promises nothing to who never saw the holder of a Lease that is emptied."""
         holder = self.lease.holder if self.lease is not None else ""
         known = [actor.election.record for actor in self.actors]
-        return holder not in ("", SENTINEL) and all(record is not None and record.holder == holder for record in known)
+        return holder not in ("", PLACEHOLDER) and all(record is not None and record.holder == holder for record in known)
 
     def turned(self) -> "World":
         """Every loop that is not stopped has looked at the clock, and has sent what is due."""
@@ -273,8 +273,8 @@ def newborn(name: str, identity: str, place: str, life: int = 1, given_ns: int =
     return Actor(name, identity, place, Election(me), life, given_ns=given_ns)
 
 
-def start(names: str, faults: int, *, twins: bool = False, webhook: str = "", go: bool = False) -> World:
+def start(names: str, faults: int, *, duplicates: bool = False, webhook: str = "", go: bool = False) -> World:
     """Everyone has just started, and the Lease is as the manifests ship it, or held by a client-go program that stands still."""
-    actors = tuple(newborn(name, "web_literal" if twins else f"{name}_uid", f"boot-{name}:net") for name in names)
+    actors = tuple(newborn(name, "web_literal" if duplicates else f"{name}_uid", f"boot-{name}:net") for name in names)
     lease = held_by_go(RETRY_SECONDS) if go else Record("100")
     return World(0, lease, None, 100, -1, actors, (), faults, webhook=webhook, go=go)

@@ -1,4 +1,4 @@
-"""The house: rooms small enough to read at once, and a map on which each stands."""
+"""The house: modules small enough to read at once, and a map on which each stands."""
 
 import re
 from pathlib import Path

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from sidecar.clock import ns
-from sidecar.election.record import SENTINEL, Record, format_time
+from sidecar.election.record import PLACEHOLDER, Record, format_time
 from tests.simulation.life import Life
 from tests.simulation.versions import number
 
@@ -44,11 +44,11 @@ def said(judge: "Commits", life: Life, before: Record | None, asked: Record, aft
         return True
     if asked.holder and (after.duration_seconds or 0) < (asked.duration_seconds or 0):
         pod.acts_until_ns = min(pod.acts_until_ns, now_ns)  # what was given before no rule can keep: the README's limits
-    if asked.holder not in ("", SENTINEL) and is_renewal(life, asked, after):
+    if asked.holder not in ("", PLACEHOLDER) and is_renewal(life, asked, after):
         return False
     life.last_commit = after
-    if asked.holder == SENTINEL:
-        judge.promises[SENTINEL] = (now_ns, after.duration_seconds or 0)
+    if asked.holder == PLACEHOLDER:
+        judge.promises[PLACEHOLDER] = (now_ns, after.duration_seconds or 0)
     elif asked.holder == "":
         judge._released(life, before)
     else:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from sidecar.clock import NS_PER_SECOND, ns
-from sidecar.election.record import JSON, MAX_DURATION_SECONDS, SENTINEL, Record, format_time
+from sidecar.election.record import JSON, MAX_DURATION_SECONDS, PLACEHOLDER, Record, format_time
 from sidecar.election.store import Conflict, Done, Outcome
 from sidecar.runtime.rate_limiter import BURST
 from tests.simulation import alterations
@@ -39,7 +39,7 @@ class Commits:
         self.promises: dict[str, tuple[int, int]] = {}
         """By process: when its last own write was carried out, and the seconds it promised."""
         self.longest_seconds = 0
-        """The longest promise that was ever made, a sentinel's included."""
+        """The longest promise that was ever made, a placeholder's included."""
         self.max_token = -1
         self.largest_token = -1
         """That ever was: until etcd's versions have passed it again, after a restore, tokens cannot grow beyond all that ever were."""
@@ -93,7 +93,7 @@ class Commits:
         if body is not None and kind == "patch":
             if not body["metadata"].get("resourceVersion"):
                 self.broken("S5", f"{process.pod.name} patches unconditionally")
-        elif body is not None and "spec" in body and body["spec"]["holderIdentity"] != SENTINEL:
+        elif body is not None and "spec" in body and body["spec"]["holderIdentity"] != PLACEHOLDER:
             self.broken("S7", f"{process.pod.name} creates the Lease held by {body['spec']['holderIdentity'] or 'nobody'}")
         self.counts["writes"] += body is not None
         if body is not None and "spec" in body:
@@ -144,9 +144,9 @@ class Commits:
             self.broken("S3", f"{pod.name}'s write changed nothing")
         if self.strict and before is not None and (before.renew_time_us or 0) >= (after.renew_time_us or 0):
             self.broken("S3", f"{pod.name}'s write has no later renewTime than the one that it replaces")
-        if after.holder == SENTINEL:
+        if after.holder == PLACEHOLDER:
             self._stood_in(process, after)
-            self.promises[SENTINEL] = (self.agenda.now_ns, after.duration_seconds or 0)
+            self.promises[PLACEHOLDER] = (self.agenda.now_ns, after.duration_seconds or 0)
         elif after.holder == "":
             self._released(process, before)
         else:
@@ -165,14 +165,16 @@ class Commits:
 
     def _stood_in(self, life: Life, after: Record) -> None:
         """S7: with the longest duration and the largest token that its maker has seen."""
-        self.counts["sentinels"] += 1
+        self.counts["placeholders"] += 1
         _, seen, promised = life.sends.get(format_time(after.renew_time_us) or "", (0, -1, 0))
         if (after.token if after.token is not None else -1) < seen:
-            self.broken("S7", f"{life.pod.name}'s sentinel has the token {after.token}, and it had seen {seen}")
+            self.broken("S7", f"{life.pod.name}'s placeholder has the token {after.token}, and it had seen {seen}")
         if self.counts["step: restore"]:
             promised = 0  # no telling which of its versions was the newest
         if (after.duration_seconds or 0) < max(promised, life.me.lease_duration_seconds):
-            self.broken("S7", f"{life.pod.name}'s sentinel stands for {after.duration_seconds} s, and a holder had promised {promised} s")
+            self.broken(
+                "S7", f"{life.pod.name}'s placeholder stands for {after.duration_seconds} s, and a holder had promised {promised} s"
+            )
 
     def _released(self, life: Life, before: Record | None) -> None:
         pod = life.pod
@@ -184,7 +186,7 @@ class Commits:
             self.broken("S11", f"{pod.name} releases {(pod.acts_until_ns - self.agenda.now_ns) / 1e9:.3f} s before a given deadline")
         for process in [one for one in self.promises if _owner(one) == life.owner]:
             del self.promises[process]
-        self.promises.pop(SENTINEL, None)
+        self.promises.pop(PLACEHOLDER, None)
 
     def _led(self, life: Life, before: Record | None, after: Record) -> None:
         pod, token = life.pod, after.token
@@ -196,7 +198,7 @@ class Commits:
             self._renewed(life, before, token)
         else:
             self._acquired(life, before, token, seen)
-        self.promises.pop(SENTINEL, None)
+        self.promises.pop(PLACEHOLDER, None)
         for process in [one for one in self.promises if _owner(one) == life.owner]:
             since_ns, promised = self.promises[process]
             if self.agenda.now_ns >= since_ns + ns(promised) * 1000 // pod.plan.rate:
@@ -211,8 +213,8 @@ class Commits:
         pod, since_ns = life.pod, self.promises.get(life.me.process, (self.agenda.now_ns, 0))[0]
         if self.calm and self.agenda.now_ns - since_ns > ns(1.5 * life.me.retry_period_seconds) * 1000 // pod.plan.rate:
             self.broken("L2", f"{pod.name} renews {(self.agenda.now_ns - since_ns) / 1e9:.3f} s after its last renewal")
-        if before is not None and before.holder == SENTINEL:
-            self.counts["terms claimed back from a sentinel"] += 1
+        if before is not None and before.holder == PLACEHOLDER:
+            self.counts["terms claimed back from a placeholder"] += 1
         elif life.last_commit is None:
             self.counts["terms resumed by a new process"] += 1
             place = before.term.place if before is not None and before.term is not None else ""
@@ -232,7 +234,7 @@ class Commits:
         own_ns, own_seconds = self.promises.get(life.me.process, (0, 0))
         former = now_ns < own_ns + ns(alterations.valid_seconds(life, own_seconds)) * 1000 // life.pod.plan.rate
         for process, (since_ns, promised) in self.promises.items():
-            if process == SENTINEL and former:
+            if process == PLACEHOLDER and former:
                 continue  # S7: it stands in for this very candidate, which has said false inside its own deadline
             over_ns = since_ns + ns(min(promised, MAX_DURATION_SECONDS)) * 1000 // life.pod.plan.rate
             if _owner(process) != life.owner and self.strict and now_ns < over_ns and not self._proved(life, process, before):

@@ -2,7 +2,7 @@
 
 from sidecar.clock import ns
 from sidecar.election.events import UNHEALTHY_DURATIONS
-from sidecar.election.record import JSON, SENTINEL, Record, format_time
+from sidecar.election.record import JSON, PLACEHOLDER, Record, format_time
 from sidecar.election.store import Done, Outcome
 from sidecar.election.view import State, View
 from sidecar.runtime.elector import HOLD_SECONDS
@@ -76,7 +76,7 @@ class Conduct(Commits):
         """§3: with an application that is not healthy one lets the others go first, for two of its lease durations."""
         since_ns = life.unwell_since.pop(format_time(after.renew_time_us) or "", None)
         sent = life.sends.get(format_time(after.renew_time_us) or "")
-        if since_ns is None or sent is None or after.holder in ("", SENTINEL) or not self.strict:
+        if since_ns is None or sent is None or after.holder in ("", PLACEHOLDER) or not self.strict:
             return
         self.counts["terms begun with an application that is not healthy"] += 1
         waited_ns, patience_ns = sent[0] - since_ns, ns(UNHEALTHY_DURATIONS * life.me.lease_duration_seconds)
@@ -86,17 +86,17 @@ class Conduct(Commits):
 
     # ---- what is answered ---------------------------------------------------------------------------------------------------------
 
-    def met_twin(self, life: Life, record: Record) -> None:
+    def met_duplicate(self, life: Life, record: Record) -> None:
         """S9 d: out until nothing of the other has been seen for both durations."""
         seconds = max(life.me.lease_duration_seconds, record.duration_seconds or 0)
-        life.twin_until_ns = max(life.twin_until_ns, life.boottime_ns() + ns(seconds))
+        life.duplicate_until_ns = max(life.duplicate_until_ns, life.boottime_ns() + ns(seconds))
 
     def moved(self, life: Life, view: View) -> None:
         """S9 d: nobody is back from a conflict too soon; L1: no mark of a Pod holds a release up for long."""
         before, life.state = life.state, view.state
-        if before is State.CONFLICT and view.state is State.FOLLOWING and life.boottime_ns() < life.twin_until_ns and self.strict:
-            early_seconds = (life.twin_until_ns - life.boottime_ns()) / 1e9
-            self.broken("S9", f"{life.pod.name} contends again {early_seconds:.3f} s before what its twin has promised is over")
+        if before is State.CONFLICT and view.state is State.FOLLOWING and life.boottime_ns() < life.duplicate_until_ns and self.strict:
+            early_seconds = (life.duplicate_until_ns - life.boottime_ns()) / 1e9
+            self.broken("S9", f"{life.pod.name} contends again {early_seconds:.3f} s before what its duplicate has promised is over")
         if view.state is State.STEPPING_DOWN and before is not view.state and life.pod.plan.held:
             self._look_at_release(life.pod, life, view.token)
 

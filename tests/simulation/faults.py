@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from sidecar.clock import NS_PER_SECOND, ns
-from sidecar.election.record import SENTINEL
+from sidecar.election.record import PLACEHOLDER
 from tests.simulation.admission import webhook
 from tests.simulation.app_faults import AppFaults
 from tests.simulation.judge import Judge
@@ -36,7 +36,7 @@ class Faults(AppFaults, NetworkFaults, StoppedAlone, PodFaults, LateReleases):
             pod.is_sick = self.schedule.sick_at_last and pod.plan.health
             if pod.kubelet is not None:
                 pod.kubelet.silent_until_ns = pod.kubelet.slow_ns = 0
-            if pod.plan.identity and index:  # of twins the first remains
+            if pod.plan.identity and index:  # of duplicates the first remains
                 pod.replace(replace(pod.plan, identity=""))
             self.agenda.at(self.agenda.now_ns, None, self.start, pod)
 
@@ -201,7 +201,7 @@ class Faults(AppFaults, NetworkFaults, StoppedAlone, PodFaults, LateReleases):
         lives = [pod for pod in self.pods if pod.elector is not None and pod.life is not None]
         known = [pod.elector._election.record for pod in lives if pod.elector is not None]
         same = all(one is not None and record is not None and one.same_renewal(record) for one in known)
-        return record is not None and bool(record.holder) and record.holder != SENTINEL and same and len(lives) == len(self.pods)
+        return record is not None and bool(record.holder) and record.holder != PLACEHOLDER and same and len(lives) == len(self.pods)
 
     def _do_touch(self, _pod: Pod, number: int) -> None:
         self.server.edit(labels={"touched": str(number)})

@@ -67,8 +67,8 @@ def _grouped(plans: tuple[Plan, ...], rng: random.Random) -> tuple[Plan, ...]:
     """Two groups on one Lease, or one and some that are of none; whoever shares an identity shares its group."""
     names = rng.choice((("red", "blue"), ("red", "blue"), ("", "red")))
     groups = [names[index] if index < len(names) else rng.choice(names) for index in range(len(plans))]
-    of_twins = {plan.identity: group for plan, group in zip(plans, groups, strict=True) if plan.identity}
-    return tuple(replace(plan, group=of_twins.get(plan.identity, group)) for plan, group in zip(plans, groups, strict=True))
+    of_duplicates = {plan.identity: group for plan, group in zip(plans, groups, strict=True) if plan.identity}
+    return tuple(replace(plan, group=of_duplicates.get(plan.identity, group)) for plan, group in zip(plans, groups, strict=True))
 
 
 def _sick(plain: Schedule, rng: random.Random) -> tuple[Step, ...]:

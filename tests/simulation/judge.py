@@ -4,7 +4,7 @@ Nothing here knows how the election works.
 """
 
 from sidecar.clock import ns
-from sidecar.election.record import SENTINEL, Record
+from sidecar.election.record import PLACEHOLDER, Record
 from sidecar.election.view import State, View
 from sidecar.runtime.leadership import Answer
 from tests.simulation import alterations
@@ -23,7 +23,7 @@ class Judge(Conduct):
     # ---- what a process learns ----------------------------------------------------------------------------------------------------
 
     def delivered(self, process: Process, record: Record, *, watched: bool) -> None:  # noqa: C901 - a list of what news may mean
-        """S4: once a process knows of a loss, its next answer is false, and older news ends nothing; S9: a twin is told."""
+        """S4: once a process knows of a loss, its next answer is false, and older news ends nothing; S9: a duplicate is told."""
         assert isinstance(process, Life)
         version, term, me = number(record), record.term, process.me
         unordered = watched and record.version_number is None  # such news calls for a read, whatever it shows
@@ -44,8 +44,8 @@ class Judge(Conduct):
             if newest and self.strict and record.holder == me.identity and self._idle(process) and self._out(process):
                 self.agenda.at(self.agenda.now_ns + ns(FOUND_SECONDS), None, self._should_have_released, process, record)
         elif own and record.holder == me.identity and newest and version > process.confirmed_version > 0 and not process.misled:
-            self.agenda.at(self.agenda.now_ns, None, self._meets_twin, process, record)
-        lost = record.holder not in (me.identity, SENTINEL)
+            self.agenda.at(self.agenda.now_ns, None, self._meets_duplicate, process, record)
+        lost = record.holder not in (me.identity, PLACEHOLDER)
         if process.leading is None or not lost:
             return
         if version > process.confirmed_version and not unordered:
@@ -92,10 +92,10 @@ class Judge(Conduct):
         if idle and not released:
             self.broken("L1", f"{pod.name} has resigned and leaves {shown(record)} as it is")
 
-    def _meets_twin(self, life: Life, record: Record) -> None:
+    def _meets_duplicate(self, life: Life, record: Record) -> None:
         if life.pod.life is life and life.pod.leadership is not None and life.alive and self.strict:
-            self.counts["twins met"] += 1
-            self.met_twin(life, record)
+            self.counts["duplicates met"] += 1
+            self.met_duplicate(life, record)
             if life.pod.leadership._view.state is not State.CONFLICT:
                 self.broken("S9", f"{life.pod.name} overlooks that another process writes in its name: {shown(record)}")
 

@@ -94,8 +94,8 @@ class Life(Process):
         """By holder, renewTime and transitions: when it was first told of that renewal, by CLOCK_BOOTTIME."""
         self.state = State.STARTING
         """As of its last view."""
-        self.twin_until_ns = 0
-        """Until when what it has seen of a twin promises something, by CLOCK_BOOTTIME."""
+        self.duplicate_until_ns = 0
+        """Until when what it has seen of a duplicate promises something, by CLOCK_BOOTTIME."""
         self.read_ends_for: dict[str, set[tuple[str, str, int | None, int | None]]] = {}
         """By the owner that had ended when the read arrived: those that it had been told of when it last sent one."""
 

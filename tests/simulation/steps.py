@@ -88,12 +88,12 @@ def schedule(seed: int, *, leases: int = LEASES, rates: tuple[int, int] | None =
     """The schedule of `seed`, some `leases` lease durations long.
 
     `rates`: of the clocks, in thousandths, in place of rates inside the bound of S1. `often`: steps that come up more than others, and
-    `twins`, `mixed`, `short` (times), `admission`, `late release` or one of `features.SHARES`, which then do so in every run.
+    `duplicates`, `mixed`, `short` (times), `admission`, `late release` or one of `features.SHARES`, which then do so in every run.
     """
     rng = random.Random(seed)
     times = rng.choice([times for times in TIMES if times[0] <= SHORT_SECONDS] if "short" in often else TIMES)
     plans = [_plan(rng, name, times, rates) for name in "ABCDEFG"[: rng.choice((2, 2, 3, 3, 3, 4, 5, 7))]]
-    if "twins" in often or rng.random() < 0.15:  # two Pods with one identity written into the template
+    if "duplicates" in often or rng.random() < 0.15:  # two Pods with one identity written into the template
         plans = [replace(plan, identity="web_literal") if index < 2 else plan for index, plan in enumerate(plans)]
     if "mixed" in often or rng.random() < 0.15:  # a mixed group: a rolling update is under way
         other = rng.choice(ROLLED)

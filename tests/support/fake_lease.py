@@ -59,7 +59,7 @@ class Api:
         body = request.to_json()
         if request.kind is Kind.READ:
             return Done(self.record) if self.lease is not None else Missing()
-        if request.kind is Kind.SENTINEL:
+        if request.kind is Kind.PLACEHOLDER:
             return self.put(self._admitted(merge({}, body))) if self.lease is None else Conflict()
         if self.lease is None:
             return Missing()

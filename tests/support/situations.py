@@ -38,7 +38,7 @@ def due(actor: Actor) -> tuple[Kind, Any] | None:
     return (found.kind, max(0.0, (found.at_ns - actor.now_ns) / NS_PER_SECOND)) if found is not None else None
 
 
-def twin_writes(world: World) -> None:
+def duplicate_writes(world: World) -> None:
     """Another process writes under the identity of A."""
     term = world.api.record.term
     assert term is not None
@@ -56,8 +56,8 @@ def resigned(world: World) -> World:
 
 
 def in_conflict(world: World) -> World:
-    """A has met a twin."""
-    twin_writes(world)
+    """A has met a duplicate."""
+    duplicate_writes(world)
     assert world["A"].state is State.CONFLICT
     return world
 

@@ -8,7 +8,7 @@ import random
 from collections.abc import Callable, Sequence
 
 from sidecar.election.events import Campaign, StepDown
-from sidecar.election.record import SENTINEL
+from sidecar.election.record import PLACEHOLDER
 from sidecar.election.requests import Kind
 from sidecar.election.store import Busy, Conflict, Denied
 from sidecar.election.view import State
@@ -108,7 +108,7 @@ def _crash(world: World, actor: Actor, number: int) -> None:
 
 def _everyone_saw_it(world: World) -> bool:
     """Whether each process has seen the present term, or the last there was: S1 promises nothing to who never did."""
-    held = [(record.holder, record.token) for record in world.api.past if record.holder not in ("", SENTINEL)]
+    held = [(record.holder, record.token) for record in world.api.past if record.holder not in ("", PLACEHOLDER)]
     return bool(held) and all(held[-1] in actor.seen for actor in world.actors)
 
 

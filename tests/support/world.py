@@ -11,7 +11,7 @@ from typing import Any
 from sidecar.clock import NS_PER_SECOND, SystemClock, ns
 from sidecar.election.events import Answered, Doubted, Event, Moment, StepDown, Tick, Watched
 from sidecar.election.machine import Election
-from sidecar.election.record import JSON, SENTINEL, Record
+from sidecar.election.record import JSON, PLACEHOLDER, Record
 from sidecar.election.requests import Candidate, Kind, Request
 from sidecar.election.store import Outcome, Unknown
 from sidecar.election.view import State
@@ -292,9 +292,9 @@ class World:
     def will_write(self, flight: Flight) -> None:
         """S5, S7 and S11, seen at the server."""
         request, actor = flight.request, flight.actor
-        if request.kind is not Kind.READ and (request.base is None) != (request.kind is Kind.SENTINEL):
+        if request.kind is not Kind.READ and (request.base is None) != (request.kind is Kind.PLACEHOLDER):
             raise ViolationError(f"S5: {actor.name}'s {request.kind} is conditional on {request.base}")
-        if request.kind is Kind.SENTINEL and request.record.holder != SENTINEL:
+        if request.kind is Kind.PLACEHOLDER and request.record.holder != PLACEHOLDER:
             raise ViolationError(f"S7: {actor.name} creates the Lease in the name of {request.record.holder}")
         if request.kind is Kind.RELEASE and actor.acts and self.api.lease is not None and self.api.record.version == request.base:
             raise ViolationError(f"S11: {actor.name} releases {actor.given_ns - actor.now_ns} ns before a deadline that was given")

@@ -164,7 +164,7 @@ def test_an_altered_resumption_is_none() -> None:
     assert not a.leads
 
 
-def test_a_shortened_sentinel_is_named() -> None:
+def test_a_shortened_placeholder_is_named() -> None:
     """The README names what follows from it: nobody who sees it can know what was asked for."""
     world = World("A")
     world.api.delete()

@@ -53,7 +53,7 @@ def test_s3_an_altered_write_whose_answer_comes_late_runs_out(admit: Admit) -> N
     assert not a.leads
 
 
-def test_s9_an_own_write_that_was_altered_is_no_twin() -> None:
+def test_s9_an_own_write_that_was_altered_is_no_duplicate() -> None:
     """S3, S9 d: a policy keeps the former process's annotation as it was: the answer to one's own write tells of no other process."""
     world = leading("AB")
     assert world.api.lease is not None
@@ -153,7 +153,7 @@ def test_s3_a_write_that_is_put_back_whole_is_named() -> None:
     assert any(actor.election.altered for actor in world.actors)
 
 
-def test_s4_a_holder_whose_sentinel_names_another_has_lost() -> None:
+def test_s4_a_holder_whose_placeholder_names_another_has_lost() -> None:
     """By the answer as by the watch."""
     for by_watch in (True, False):
         world = leading("A")
@@ -162,7 +162,7 @@ def test_s4_a_holder_whose_sentinel_names_another_has_lost() -> None:
         world.api.delete()
         a.doubt().go(Kind.READ)
         world.api.admit = sets(holderIdentity="somebody")
-        flight = a.send(Kind.SENTINEL).commit()
+        flight = a.send(Kind.PLACEHOLDER).commit()
         world.pass_(0.001)
         if by_watch:
             a.watch()

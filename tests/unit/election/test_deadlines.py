@@ -129,14 +129,14 @@ def test_a_seen_loss_is_a_loss_at_once(holder: str) -> None:
     assert a.state is State.FOLLOWING
 
 
-def test_the_sentinel_ends_no_term() -> None:
+def test_the_placeholder_ends_no_term() -> None:
     """(S4, S7)."""
     world = leading()
     a = world["A"]
     world.api.delete()
     world["B"].doubt().go(Kind.READ)
     world.pass_(0.1)
-    world["B"].tick().go(Kind.SENTINEL)
+    world["B"].tick().go(Kind.PLACEHOLDER)
     a.watch()
     assert a.leads
     a.go(Kind.RENEW)

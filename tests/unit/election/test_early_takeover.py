@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sidecar.election.events import Ended
-from sidecar.election.record import SENTINEL, TERM_ANNOTATION, HolderPod, Term, parse
+from sidecar.election.record import PLACEHOLDER, TERM_ANNOTATION, HolderPod, Term, parse
 from sidecar.election.requests import Kind
 from tests.support.situations import led_by_a
 from tests.support.world import Actor, World
@@ -80,15 +80,15 @@ def _nothing_is_ended(world: World) -> None:
     assert world.leaders == "B"
 
 
-def test_x_the_sentinel_has_no_pod() -> None:
+def test_x_the_placeholder_has_no_pod() -> None:
     """Whose Pod its maker was says nothing about the holder that it stands in for."""
     world = led()
     b = world["B"]
     world.api.delete()
     b.doubt().go(Kind.READ)
     world.pass_(0.1)
-    b.go(Kind.SENTINEL)
-    assert world.api.record.holder == SENTINEL
+    b.go(Kind.PLACEHOLDER)
+    assert world.api.record.holder == PLACEHOLDER
     assert world.api.record.pod is None
     assert b.election.suspect() is None
     prove(b)

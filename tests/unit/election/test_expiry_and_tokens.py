@@ -2,7 +2,7 @@
 
 import pytest
 
-from sidecar.election.record import MAX_TOKEN, SENTINEL, TERM_ANNOTATION, Term
+from sidecar.election.record import MAX_TOKEN, PLACEHOLDER, TERM_ANNOTATION, Term
 from sidecar.election.requests import Kind
 from sidecar.election.turns import SPREAD_SECONDS
 from tests.support.situations import due, leading, resigned
@@ -136,15 +136,15 @@ def test_the_former_holder_of_an_emptied_lease_takes_it_anew_after_a_pause_that_
     assert (a.token or 0) > token
 
 
-def test_a_missing_lease_is_made_by_a_sentinel_with_the_largest_token_seen() -> None:
+def test_a_missing_lease_is_made_by_a_placeholder_with_the_largest_token_seen() -> None:
     """(S7, S8)."""
     world = leading("AB")
     b, token = world["B"], world["A"].token
     world.api.delete()
     b.doubt().go(Kind.READ)
     world.pass_(0.1)
-    b.tick().go(Kind.SENTINEL)
-    assert (world.api.record.holder, world.api.record.token, world.api.record.duration_seconds) == (SENTINEL, token, 15)
+    b.tick().go(Kind.PLACEHOLDER)
+    assert (world.api.record.holder, world.api.record.token, world.api.record.duration_seconds) == (PLACEHOLDER, token, 15)
     assert b.election.view().holder == ""
     assert due(b) == (Kind.ACQUIRE, pytest.approx(15 + SPREAD_SECONDS))
 
@@ -162,8 +162,8 @@ def test_a_token_is_the_version_that_the_acquiring_write_was_conditional_on() ->
 
 
 def test_a_token_is_one_more_than_the_last_where_versions_are_smaller() -> None:
-    """A sentinel's counts as well (S8)."""
-    for holder in ("x", SENTINEL):
+    """A placeholder's counts as well (S8)."""
+    for holder in ("x", PLACEHOLDER):
         term = Term(holder, token=5000).to_json()
         lease = {"metadata": {"annotations": {TERM_ANNOTATION: term}}, "spec": {"holderIdentity": holder, "leaseDurationSeconds": 1}}
         world = World("A", lease=lease)

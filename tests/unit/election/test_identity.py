@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from sidecar.election.record import SENTINEL, TERM_ANNOTATION, Term
+from sidecar.election.record import PLACEHOLDER, TERM_ANNOTATION, Term
 from sidecar.election.requests import Kind
 from sidecar.election.turns import SPREAD_SECONDS
 from sidecar.election.view import State
-from tests.support.situations import due, expired, in_conflict, leading, twin_writes
+from tests.support.situations import due, duplicate_writes, expired, in_conflict, leading
 
 
 def test_a_restarted_process_resumes_its_term_at_once() -> None:
@@ -34,13 +34,13 @@ def test_nothing_is_resumed_once_another_holder_was_seen() -> None:
 
 
 def test_nothing_is_resumed_below_a_token_that_was_seen() -> None:
-    """The sentinel told of a larger token before an older record came back: a term of its own, not that one (S8)."""
+    """The placeholder told of a larger token before an older record came back: a term of its own, not that one (S8)."""
     world = leading("A")
     old = world.api.lease
     a = world["A"]
     a.start()
-    text = Term(SENTINEL, token=5000).to_json()
-    world.api.edit(holderIdentity=SENTINEL, annotations={TERM_ANNOTATION: text})
+    text = Term(PLACEHOLDER, token=5000).to_json()
+    world.api.edit(holderIdentity=PLACEHOLDER, annotations={TERM_ANNOTATION: text})
     a.watch().go(Kind.READ)
     assert old is not None
     world.api.put(old)
@@ -57,7 +57,7 @@ def test_the_chain_of_own_writes_is_whole_so_an_expired_term_is_followed_by_anot
     assert (a.token or 0) > token
 
 
-def test_another_instance_that_replaced_ones_own_write_is_a_twin() -> None:
+def test_another_instance_that_replaced_ones_own_write_is_a_duplicate() -> None:
     """Step down, stay out for both durations, contend like a stranger (S9 d)."""
     world = in_conflict(leading())
     a = world["A"]
@@ -75,11 +75,11 @@ def test_another_instance_that_replaced_ones_own_write_is_a_twin() -> None:
     assert a.moves[-1] == (State.CONFLICT, State.FOLLOWING)
 
 
-def test_a_foreign_holder_that_leaves_a_dead_twins_annotation_is_no_twin() -> None:
+def test_a_foreign_holder_that_leaves_a_dead_duplicates_annotation_is_no_duplicate() -> None:
     """A client-go program renews with the annotation it found: nobody writes under our name (S9 d, L1)."""
     world = leading("A")
     a = world["A"]
-    twin_writes(world)
+    duplicate_writes(world)
     world.api.edit(holderIdentity="client-go", renewTime="2026-11-23T08:00:02.000000Z")
     a.watch()
     for second in range(3, 40):

@@ -11,7 +11,7 @@ from sidecar.election.requests import Kind
 from sidecar.election.transitions import TRANSITIONS, Cause
 from sidecar.election.view import State
 from tests.support.admission import sets
-from tests.support.situations import expired, in_conflict, leading, resigned, stepping_down, twin_writes
+from tests.support.situations import duplicate_writes, expired, in_conflict, leading, resigned, stepping_down
 from tests.support.walk import perform, steps
 from tests.support.world import World
 
@@ -36,22 +36,22 @@ ENTRIES: dict[tuple[State, Cause], tuple[Callable[[], World], Callable[[World], 
     (State.STARTING, Cause.SEEN): (World, lambda world: world["A"].watch()),
     (State.STARTING, Cause.STEP_DOWN): (World, lambda world: world["A"].step_down()),
     (State.FOLLOWING, Cause.TOOK): (lambda: expired(leading()), lambda world: world["A"].go(Kind.ACQUIRE)),
-    (State.FOLLOWING, Cause.TWIN): (lambda: expired(leading()), twin_writes),
+    (State.FOLLOWING, Cause.DUPLICATE): (lambda: expired(leading()), duplicate_writes),
     (State.FOLLOWING, Cause.STEP_DOWN): (lambda: expired(leading()), lambda world: world["A"].step_down()),
     (State.LEADING, Cause.LOST): (leading, _another),
     (State.LEADING, Cause.ALTERED): (leading, _renews_altered),
     (State.LEADING, Cause.EXPIRED): (leading, _later(10)),
-    (State.LEADING, Cause.TWIN): (leading, twin_writes),
+    (State.LEADING, Cause.DUPLICATE): (leading, duplicate_writes),
     (State.LEADING, Cause.STEP_DOWN): (leading, lambda world: world["A"].step_down()),
     (State.STEPPING_DOWN, Cause.LOST): (lambda: stepping_down(leading()), _another),
     (State.STEPPING_DOWN, Cause.ALTERED): (lambda: stepping_down(leading()), _renews_altered),
     (State.STEPPING_DOWN, Cause.EXPIRED): (lambda: stepping_down(leading()), _later(10)),
-    (State.STEPPING_DOWN, Cause.TWIN): (lambda: stepping_down(leading()), twin_writes),
+    (State.STEPPING_DOWN, Cause.DUPLICATE): (lambda: stepping_down(leading()), duplicate_writes),
     (State.STEPPING_DOWN, Cause.RELEASED): (
         lambda: stepping_down(leading()),
         lambda world: world["A"].step_down(app_ended=True).go(Kind.RELEASE),
     ),
-    (State.RESIGNED, Cause.TWIN): (lambda: resigned(leading()), twin_writes),
+    (State.RESIGNED, Cause.DUPLICATE): (lambda: resigned(leading()), duplicate_writes),
     (State.RESIGNED, Cause.RETURN): (lambda: resigned(leading()), _later(30)),
     (State.CONFLICT, Cause.RETURN): (lambda: in_conflict(leading()), _later(15)),
     (State.CONFLICT, Cause.STEP_DOWN): (lambda: in_conflict(leading()), lambda world: world["A"].step_down()),

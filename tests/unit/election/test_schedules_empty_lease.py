@@ -1,8 +1,8 @@
-"""Schedules that break weaker rules, by their letters: a Lease that is empty, missing or held by the sentinel (S7)."""
+"""Schedules that break weaker rules, by their letters: a Lease that is empty, missing or held by the placeholder (S7)."""
 
 import pytest
 
-from sidecar.election.record import SENTINEL
+from sidecar.election.record import PLACEHOLDER
 from sidecar.election.requests import Kind
 from tests.support.situations import cut, led_by_a
 
@@ -36,19 +36,19 @@ def test_b_a_lease_emptied_without_a_release_mark_is_not_free(how: str) -> None:
 
 
 def test_e_a_late_create_names_nobody() -> None:
-    """A's create hangs until the Lease, B's meanwhile, is deleted again: it makes a sentinel, and undercuts no token (S5, S7)."""
+    """A's create hangs until the Lease, B's meanwhile, is deleted again: it makes a placeholder, and undercuts no token (S5, S7)."""
     world = led_by_a()
     a, b = world["A"], world["B"]
     world.api.delete()
     a.doubt().go(Kind.READ)
-    late = a.send(Kind.SENTINEL)
+    late = a.send(Kind.PLACEHOLDER)
     cut(a)
     world.run(30, until=lambda: world.leaders == "B")
     token = b.token
     cut(b).ask()
     world.run(1).api.delete()
     late.commit()
-    assert world.api.record.holder == SENTINEL
+    assert world.api.record.holder == PLACEHOLDER
     a.online = True
     world.run(30)
     assert world.leaders == "A"
@@ -57,15 +57,15 @@ def test_e_a_late_create_names_nobody() -> None:
     assert a.token > token
 
 
-def test_k_the_sentinel_carries_the_longest_duration_seen() -> None:
-    """60/40 is rolled to 15/10 and the Lease deleted under the old holder, which is cut off: the sentinel stands for 60 (S7)."""
+def test_k_the_placeholder_carries_the_longest_duration_seen() -> None:
+    """60/40 is rolled to 15/10 and the Lease deleted under the old holder, which is cut off: the placeholder stands for 60 (S7)."""
     old = {"lease_duration_seconds": 60, "renew_deadline_seconds": 40.0, "drain_timeout_seconds": 40.0}
     world = led_by_a("ABC", A=old)
     cut(world["A"])
     world["C"].kill()
     world.run(1).api.delete()
     world.run(2)
-    assert world.api.record.holder == SENTINEL
+    assert world.api.record.holder == PLACEHOLDER
     assert world.api.record.duration_seconds == 60
     world["C"].start()
     world.run(50)
@@ -74,8 +74,8 @@ def test_k_the_sentinel_carries_the_longest_duration_seen() -> None:
     assert len(world.leaders) == 1
 
 
-def test_k_a_sentinel_shortens_no_promise_that_was_seen() -> None:
-    """The same, but who made the sentinel never saw the old holder: whoever did still waits for what it has seen (S6, S7)."""
+def test_k_a_placeholder_shortens_no_promise_that_was_seen() -> None:
+    """The same, but who made the placeholder never saw the old holder: whoever did still waits for what it has seen (S6, S7)."""
     old = {"lease_duration_seconds": 60, "renew_deadline_seconds": 40.0, "drain_timeout_seconds": 40.0}
     world = led_by_a("ABC", A=old)
     cut(world["A"])
@@ -85,7 +85,7 @@ def test_k_a_sentinel_shortens_no_promise_that_was_seen() -> None:
     c.start()
     c.go(Kind.READ)
     world.pass_(0.1)
-    c.go(Kind.SENTINEL)
+    c.go(Kind.PLACEHOLDER)
     c.kill()
     world.run(38)
     assert world.leaders == "A"
@@ -93,8 +93,8 @@ def test_k_a_sentinel_shortens_no_promise_that_was_seen() -> None:
     assert world.leaders == "B"
 
 
-def test_sound_the_sentinel_over_several_deletions() -> None:
-    """Each deletion under a holder that is cut off is answered by a sentinel; the wait is never shorter than the holder's deadline."""
+def test_sound_the_placeholder_over_several_deletions() -> None:
+    """Each deletion under a holder that is cut off is answered by a placeholder; the wait is never shorter than the holder's deadline."""
     world = led_by_a("ABC")
     cut(world["A"])
     for _ in range(4):
@@ -104,7 +104,7 @@ def test_sound_the_sentinel_over_several_deletions() -> None:
     assert world.leaders != "A"
 
 
-def test_sound_the_holder_claims_a_sentinel_back_in_the_same_term() -> None:
+def test_sound_the_holder_claims_a_placeholder_back_in_the_same_term() -> None:
     """Deleted under a holder that is there: back in its name at once, same token (S7)."""
     world = led_by_a()
     token = world["A"].token

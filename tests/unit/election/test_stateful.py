@@ -19,7 +19,7 @@ WORLDS = {
     "three": lambda: World("ABC"),
     "two": lambda: World("AB"),
     "drifting clocks": lambda: World("ABC", each=lambda name: {"rate": {"A": 1.0, "B": 1.2, "C": 0.85}[name]}),
-    "twins": lambda: World("ABC", each=lambda name: {"identity": "web_uid"} if name in "AB" else {}),
+    "duplicates": lambda: World("ABC", each=lambda name: {"identity": "web_uid"} if name in "AB" else {}),
     "other times": lambda: World("ABC", each=lambda _: MIXED),
 }
 

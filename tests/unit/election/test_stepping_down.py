@@ -82,14 +82,14 @@ def test_who_leaves_never_contends_again() -> None:
     assert (a.state, due(a)) == (State.RESIGNED, None)
 
 
-def test_who_leaves_has_not_ended_while_its_term_stands_behind_a_sentinel() -> None:
-    """Deleted while it steps down: claimed back, then released, so that nobody waits the sentinel out (S7)."""
+def test_who_leaves_has_not_ended_while_its_term_stands_behind_a_placeholder() -> None:
+    """Deleted while it steps down: claimed back, then released, so that nobody waits the placeholder out (S7)."""
     world = stepping_down(leading("AB"))
     a = world["A"].step_down(leaving=True)
     world.api.delete()
     world["B"].doubt().go(Kind.READ)
     world.pass_(0.1)
-    world["B"].tick().go(Kind.SENTINEL)
+    world["B"].tick().go(Kind.PLACEHOLDER)
     a.watch()
     assert not a.election.ended(a.now_ns)
     world.run(13)

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from sidecar.features.pod_marks import SETTLE_SECONDS
+from sidecar.features.pod_fields import SETTLE_SECONDS
 from sidecar.features.pod_status import LAST_SECONDS
 from sidecar.features.retry import LIMIT_SECONDS, LONGEST_PAUSE_PERIODS
 from sidecar.runtime.elector import HOLD_SECONDS

@@ -103,7 +103,7 @@ def test_every_fault_is_named_at_once(monkeypatch: pytest.MonkeyPatch, capsys: p
     ("LEADER_LEASE_NAMESPACE", None, "POD_NAMESPACE"),
     ("LEADER_IDENTITY", "", "empty"),
     ("LEADER_IDENTITY", "a\nb", "printable"),
-    ("LEADER_IDENTITY", "leader-sidecar_sentinel", "nobody"),
+    ("LEADER_IDENTITY", "leader-sidecar_placeholder", "nobody"),
     ("LEADER_LISTEN", "", "no app"),
     ("POD_NAME", "", "empty"),
     ("POD_NAME", "$(POD_NAME)", "literal"),
@@ -287,7 +287,7 @@ def test_help_is_grouped_and_names_units_bounds_and_examples(monkeypatch: pytest
     assert titles[:-2] == ["help", "lease", "times", "listeners", "Pod", "early takeover", "application", "logs"]
     assert titles[-1] == "examples"
     for field in NAMES:
-        assert f"{declaration.flag(field)} {declaration.placeholder(field)}" in text.replace("[", "").replace("]", "")
+        assert f"{declaration.flag(field)} {declaration.metavar(field)}" in text.replace("[", "").replace("]", "")
     said = " ".join(text.split())
     for bound in ("1s to 1h", "100ms to 1h", "1 to 1000", "above 0s", "1h at most", "DURATION: 15, 15s, 500ms"):
         assert bound in said

@@ -1,4 +1,4 @@
-"""Marks on the own Pod: a label and a condition that tell whether it leads. Each follows the answer, and repairs itself."""
+"""A label and a condition on the own Pod that tell whether it leads. Each follows the answer, and repairs itself."""
 
 from collections.abc import Callable
 from typing import Any, Final, Protocol
@@ -24,20 +24,20 @@ LOOK_SECONDS: Final = 3600.0
 
 
 class Kind(Protocol):
-    """A kind of mark on a Pod: the label, or the condition."""
+    """Which field of the Pod: the label, or the condition."""
 
     what: str
     """Its name in the log and in `/readyz?verbose`."""
     subresource: str
     """The part of the Pod that the patch is sent to; "" for the Pod itself."""
     looks_first: bool
-    """Whether the present mark must be known before a new one is written."""
+    """Whether the present value must be known before a new one is written."""
 
     def patch(self, now_us: int, *, leads: bool) -> JSON:
-        """A strategic merge patch that marks the Pod."""
+        """A strategic merge patch of this field."""
 
     def shown(self, pod: JSON) -> bool | None:
-        """Whether `pod`, any JSON, is marked as leading; None where it has no such mark."""
+        """Whether `pod`, any JSON, is shown as leading; None where the field is missing."""
 
 
 class Label:
@@ -86,8 +86,8 @@ class Condition:
         return {"True": True, "False": False}.get(str(status))
 
 
-class Mark:
-    """Keeps one mark equal to the answer. The mark says leader after the Pod leads, and follower before its Lease is released.
+class PodField:
+    """Keeps the label, or the condition, equal to the answer. It says leader after the Pod leads, and follower before its Lease is released.
 
     One request is under way at a time, so that no request overtakes another; it writes the latest answer. `told` is called after each
     request, `seen` with the Pod as its answer shows it.
@@ -105,13 +105,13 @@ class Mark:
         self._resource = resource.pod(pod.namespace, pod.name, kind.subresource)
         self._looked = not kind.looks_first
         self._shown: bool | None = None
-        """The mark that the Pod is known to have."""
+        """What the Pod is known to show."""
         self._is_patching = self._pauses = False
         self._settled_ns: int | None = self._clock.boottime_ns() + ns(SETTLE_SECONDS)
         """When to look at the Pod once more; None where no patch can still land late."""
 
     def is_awaited(self) -> bool:
-        """Whether the mark will soon be right, so that a release should wait for it; not while a repeat waits for its turn."""
+        """Whether the field will soon be right, so that a release should wait for it; not while a repeat waits for its turn."""
         return not self._pauses and (self._is_patching or self._shown is not self._leads())
 
     async def run(self) -> None:
@@ -160,7 +160,7 @@ class Mark:
             self._pauses = False
 
     def _until_settled_seconds(self) -> float:
-        """How long to wait for a change of the answer. Once `_settled_ns` is past, forget the mark, so that the Pod is looked at."""
+        """How long to wait for a change of the answer. Once `_settled_ns` is past, forget what it shows, so that the Pod is looked at."""
         if self._settled_ns is None:
             return LOOK_SECONDS
         left_ns = self._settled_ns - self._clock.boottime_ns()
