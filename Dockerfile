@@ -1,4 +1,4 @@
-# The sidecar's image. docs/image.md tells what is in it, how it is built for both architectures, and how to pin the base.
+# The sidecar's image. docs/internals/image.md tells what is in it, how it is built for both architectures, and how to pin the base.
 #
 # BASE: where Python and its libraries come from. Any image with PYTHON (3.15 or newer for lazy imports; venv and ensurepip included), glibc
 # and CA certificates serves; pin it by digest for a build that stays the same.

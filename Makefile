@@ -27,7 +27,7 @@ help:
 	@echo 'make test-long  what looks for schedules whole, and what waits for minutes: a quarter of an hour'
 	@echo 'make e2e        the image and k8s/ on a whole Kubernetes node made here (root on Linux), or on KUBECONFIG= and IMAGE='
 	@echo 'make simulate   random schedules of faults on every core: HOURS=10000 candidate-hours, from a fresh seed or SEED=...'
-	@echo 'make bench      speed and weight beside client-go and the floor, into docs/speed.md; BENCH="--short", BENCH=--help'
+	@echo 'make bench      speed and weight beside client-go and the floor, into docs/internals/speed-and-memory.md; BENCH="--short", BENCH=--help'
 	@echo 'make lint       ruff and the rules of which module may import which'
 	@echo 'make typecheck  mypy'
 	@echo 'make format     put the code into its one format'
@@ -84,7 +84,7 @@ COMPILE = $(BIN)/uv pip compile --universal --python-version 3.11 --generate-has
 lock:
 	@requirements/install lock
 	$(COMPILE) pyproject.toml --output-file requirements/runtime.txt
-	$(COMPILE) pyproject.toml --constraint requirements/runtime.txt --group test --group lint --output-file requirements/test.txt
+	$(COMPILE) pyproject.toml --constraint requirements/runtime.txt --group test --group lint --group docs --output-file requirements/test.txt
 	$(COMPILE) --group go --output-file requirements/go.txt
 	$(COMPILE) --group build --output-file requirements/build.txt
 	$(COMPILE) --group lock --output-file requirements/lock.txt

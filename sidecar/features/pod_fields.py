@@ -87,7 +87,7 @@ class Condition:
 
 
 class PodField:
-    """Keeps the label, or the condition, equal to the answer. It says leader after the Pod leads, and follower before its Lease is released.
+    """Keeps the label, or the condition, equal to the answer. It says leader once the Pod leads, and follower before the release.
 
     One request is under way at a time, so that no request overtakes another; it writes the latest answer. `told` is called after each
     request, `seen` with the Pod as its answer shows it.

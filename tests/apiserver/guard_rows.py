@@ -1,4 +1,4 @@
-"""The guard's table: who writes what to a Lease, and whether it is allowed. docs/guard.md shows it; test_guard_table.py tries each row."""
+"""The guard's table: who writes what to a Lease, and whether it is allowed. docs/reference/admission-policy.md shows it; test_guard_table.py tries each row."""
 
 # ruff: noqa: E501 - a row of the table is a line
 

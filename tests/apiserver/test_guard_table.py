@@ -25,7 +25,7 @@ TABLE = {
     "Pods": PODS,
     "RoleBindings": BINDINGS,
 }
-PAGE = ROOT / "docs" / "guard.md"
+PAGE = ROOT / "docs" / "reference" / "admission-policy.md"
 
 
 def _held(there: Stage) -> None:
@@ -97,7 +97,7 @@ def test_each_row_is_allowed_or_refused_as_the_table_says(stages: Callable[[str]
 
 
 def table() -> str:
-    """As docs/guard.md shows it."""
+    """As docs/reference/admission-policy.md shows it."""
     lines: list[str] = []
     for title, rows in TABLE.items():
         lines += ["", f"### {title}", "", "| the Lease | who | what | |", "| --- | --- | --- | --- |"]

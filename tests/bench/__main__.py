@@ -162,7 +162,7 @@ def _git(*words: str) -> str:
 
 def _uncommitted() -> str:
     """What differs from the commit that the tables will name; not what a run itself writes."""
-    own = [f":!docs/{name}" for name in ("speed.json", "speed.md", "handover.svg", "memory.svg")]
+    own = [f":!docs/{name}" for name in ("internals/speed.json", "internals/speed-and-memory.md", "pictures")]
     return _git("status", "--porcelain", "--untracked-files=no", "--", ".", *own)
 
 

@@ -1,4 +1,4 @@
-"""Makes tables and pictures of a run's JSON file: docs/speed.md between its markers, docs/handover.svg, docs/memory.svg."""
+"""Makes tables and pictures of a run's JSON file: docs/internals/speed-and-memory.md between its markers, and two SVGs in docs/pictures."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,8 +9,9 @@ from tests.bench.figures import median, percentile
 from tests.bench.targets import GO, OURS, Run, ms, rows
 
 DOCS: Final = Path(__file__).resolve().parents[2] / "docs"
-JSON_FILE: Final = DOCS / "speed.json"
-PAGE: Final = DOCS / "speed.md"
+JSON_FILE: Final = DOCS / "internals" / "speed.json"
+PAGE: Final = DOCS / "internals" / "speed-and-memory.md"
+PICTURES: Final = DOCS / "pictures"
 BEGIN, END = "<!-- bench -->", "<!-- /bench -->"
 
 
@@ -35,7 +36,7 @@ def write(run: Run) -> None:
     page = PAGE.read_text(encoding="utf-8")
     PAGE.write_text(drawn(page, run), encoding="utf-8")
     for name, picture in pictures(run).items():
-        (DOCS / name).write_text(picture, encoding="utf-8")
+        (PICTURES / name).write_text(picture, encoding="utf-8")
 
 
 def drawn(page: str, run: Run) -> str:

@@ -116,7 +116,7 @@ def test_the_page_says_which_version_it_is_of_and_where_the_rest_is_described(si
 
 
 def test_the_readmes_picture_shows_what_its_words_say(browser: Browser, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """`docs/page.png` is this picture: of a sidecar whose Pod leads, after a few handovers. What is printed here goes there."""
+    """`docs/pictures/page.png` is this picture: of a sidecar whose Pod leads, after a few handovers. What is printed here goes there."""
     store = {"LEADER_STORE": f"local:{tmp_path}/leases.db", "LEADER_LEASE_DURATION": "15s", "LEADER_RENEW_DEADLINE": "10s"}
     three = [Sidecar(f"web-{number}", tmp_path, SETTINGS | store, uid=uuid.uuid4().hex[:4]) for number in range(3)]
     context = browser.new_context(viewport={"width": 1000, "height": 800})
@@ -141,8 +141,8 @@ def test_the_readmes_picture_shows_what_its_words_say(browser: Browser, tmp_path
         assert page.locator("#rows tr").count() >= 3
         shot = tmp_path_factory.mktemp("page") / "page.png"
         page.screenshot(path=shot, full_page=True)
-        print(f"docs/page.png: {shot}")
+        print(f"docs/pictures/page.png: {shot}")
     context.close()
-    words = re.search(r"!\[([^]]*)\]\(docs/page\.png\)", (Path(__file__).parents[2] / "README.md").read_text())
+    words = re.search(r"!\[([^]]*)\]\(docs/pictures/page\.png\)", (Path(__file__).parents[2] / "README.md").read_text())
     assert words is not None
     assert words[1] == "The page of a sidecar whose Pod leads: who leads and since when, the deadline running down, the terms seen"

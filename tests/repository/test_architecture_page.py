@@ -1,10 +1,10 @@
-"""docs/architecture.md shows the house as it stands: every package and module is in it, and all that it names exists."""
+"""docs/internals/architecture.md shows the house as it stands: every package and module is in it, and all that it names exists."""
 
 import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "internals" / "architecture.md").read_text(encoding="utf-8")
 SIDECAR = ROOT / "sidecar"
 
 

@@ -74,8 +74,8 @@ def test_its_version_is_the_sidecars() -> None:
 
 
 def test_every_build_argument_is_explained() -> None:
-    """In docs/image.md, with its default."""
-    table = (ROOT / "docs/image.md").read_text()
+    """In docs/internals/image.md, with its default."""
+    table = (ROOT / "docs/internals/image.md").read_text()
     for word, rest in INSTRUCTIONS:
         name, equals, default = rest.partition("=")
         if word == "ARG" and equals:

@@ -11,9 +11,8 @@ from sidecar.settings.in_force import LONGEST_USUAL_DRAIN_SECONDS
 
 ROOT = Path(__file__).resolve().parents[2]
 CHANGELOG = (ROOT / "CHANGELOG.md").read_text()
-WEIGHT = (ROOT / "docs" / "weight.md").read_text()
-SPEED = (ROOT / "docs" / "speed.md").read_text()
-MEASURED = json.loads((ROOT / "docs" / "speed.json").read_text())
+SPEED, _, MEMORY = (ROOT / "docs" / "internals" / "speed-and-memory.md").read_text().partition("\n## Memory\n")
+MEASURED = json.loads((ROOT / "docs" / "internals" / "speed.json").read_text())
 
 
 @pytest.mark.skipif(re.search(r"^## \[[0-9]", CHANGELOG, re.MULTILINE) is not None, reason="there has been a version to compare with")
@@ -26,17 +25,17 @@ def test_the_first_changelog_compares_with_nothing(words: str) -> None:
 
 
 def test_one_name_means_one_process_in_what_was_weighed() -> None:
-    """A bare interpreter is what weight.md weighs; what has aiohttp loaded is called so."""
-    (small,) = re.findall(r"\| bare interpreter[^|]*\| ([0-9.]+) MB", WEIGHT)
+    """A bare interpreter is what the chapter Memory weighs; what has aiohttp loaded is called so."""
+    (small,) = re.findall(r"\| bare interpreter[^|]*\| ([0-9.]+) MB", MEMORY)
     (large,) = {line.split("|")[3].strip() for line in SPEED.splitlines() if line.startswith("| bare aiohttp, process")}
     assert float(small) < float(large) / 3
     assert "| bare interpreter" not in SPEED
 
 
 def test_what_a_pod_pays_is_the_sum_of_its_two_processes() -> None:
-    (one,) = re.findall(r"\*\*([0-9.]+) MB\*\* \| 22", WEIGHT)
-    (other,) = re.findall(r"\*\*([0-9.]+) MB are its own\*\*", WEIGHT)
-    (both,) = re.findall(r"so a Pod pays\s+([0-9.]+) MB", WEIGHT)
+    (one,) = re.findall(r"\*\*([0-9.]+) MB\*\* \| 22", MEMORY)
+    (other,) = re.findall(r"\*\*([0-9.]+) MB are its own\*\*", MEMORY)
+    (both,) = re.findall(r"so a Pod pays\s+([0-9.]+) MB", MEMORY)
     assert float(both) == pytest.approx(float(one) + float(other), abs=0.01)
 
 

@@ -1,4 +1,4 @@
-"""docs/failure-modes.md names a test for each schedule and each failure, and each test that it names exists."""
+"""docs/internals/failure-modes.md names a test for each schedule and each failure, and each test that it names exists."""
 
 import ast
 import re
@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-TEXT = (ROOT / "docs" / "failure-modes.md").read_text(encoding="utf-8")
+TEXT = (ROOT / "docs" / "internals" / "failure-modes.md").read_text(encoding="utf-8")
 ROWS = [
     [cell.strip() for cell in line.strip("|").split(" | ")] for line in TEXT.splitlines() if line.startswith("| ") and "---" not in line
 ]

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "rules.md").read_text(encoding="utf-8")
-FAILURE_MODES = (ROOT / "docs" / "failure-modes.md").read_text(encoding="utf-8")
+FAILURE_MODES = (ROOT / "docs" / "internals" / "failure-modes.md").read_text(encoding="utf-8")
 
 SUFFIXES = frozenset({".py", ".md", ".toml", ".yaml", ".yml"})
 RULE = re.compile(r"\b([SL][0-9]{1,2})\b(?: \(?([a-z])(?=[\s)]*(?:[,.:;'\"`|)]|$)))?", re.MULTILINE)

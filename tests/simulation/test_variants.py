@@ -65,5 +65,5 @@ def test_there_are_at_least_25_and_each_has_a_name_of_its_own() -> None:
 
 def test_the_table_in_the_docs_lists_every_variant() -> None:
     """`python -m tests.simulation.table` writes it anew."""
-    text = (ROOT / "docs" / "simulation.md").read_text()
+    text = (ROOT / "docs" / "internals" / "simulation.md").read_text()
     assert not [variant.name for variant in VARIANTS if f"| {variant.name} |" not in text]

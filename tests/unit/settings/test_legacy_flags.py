@@ -98,7 +98,7 @@ def test_help_names_them_apart_with_what_they_mean(capsys: pytest.CaptureFixture
 
 
 def test_the_docs_list_each_flag() -> None:
-    text = (Path(__file__).parents[3] / "docs" / "older-sidecars.md").read_text()
+    text = (Path(__file__).parents[3] / "docs" / "guides" / "migrating.md").read_text()
     rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `--")]
     listed = {name for row in rows for name in re.findall(r"`--([a-z-]+)`", row)}
     assert {*legacy_flags.FLAGS, *legacy_flags.IGNORED} <= listed
