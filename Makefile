@@ -1,7 +1,7 @@
 # Each target sets up what it needs by itself, from the pinned and hashed requirements/*.txt into .venv; only a Python
 # of at least 3.11 must be there. Which one: make PYTHON=/path/to/python3, else the newest on the PATH.
 .DEFAULT_GOAL := help
-.PHONY: help demo check test test-long e2e simulate bench lint typecheck format lock clean runtime testing
+.PHONY: help demo check test test-long e2e simulate bench docs reference lint typecheck format lock clean runtime testing
 BIN := .venv/bin
 export PYTHONPATH := $(CURDIR)
 # What a change is answered by within a minute and a half.
@@ -22,12 +22,14 @@ ENDS := --timeout-method=thread --max-worker-restart=0
 
 help:
 	@echo 'make demo       three sidecars on this machine, a graceful and a crash handover, live in the terminal'
-	@echo 'make check      lint, types and unit tests: a minute and a half'
+	@echo 'make check      lint, types, docs and unit tests: a minute and a half'
 	@echo 'make test       every check and every test, on a real Kubernetes API server (built the first time): a quarter of an hour'
 	@echo 'make test-long  what looks for schedules whole, and what waits for minutes: a quarter of an hour'
 	@echo 'make e2e        the image and k8s/ on a whole Kubernetes node made here (root on Linux), or on KUBECONFIG= and IMAGE='
 	@echo 'make simulate   random schedules of faults on every core: HOURS=10000 candidate-hours, from a fresh seed or SEED=...'
-	@echo 'make bench      speed and weight beside client-go and the floor, into docs/internals/speed-and-memory.md; BENCH="--short", BENCH=--help'
+	@echo 'make bench      speed and weight beside client-go and the theoretical minimum, into docs/internals/speed-and-memory.md; BENCH="--short", BENCH=--help'
+	@echo 'make docs       the site of docs/ into site/, each link checked'
+	@echo 'make reference  write the generated parts of docs/reference/ anew'
 	@echo 'make lint       ruff and the rules of which module may import which'
 	@echo 'make typecheck  mypy'
 	@echo 'make format     put the code into its one format'
@@ -37,10 +39,10 @@ help:
 demo: runtime
 	@$(BIN)/python -m demo
 
-check: lint typecheck
+check: lint typecheck docs
 	$(PYTEST) -n 2 $(ENDS) $(SHARE) $(UNIT)
 
-test: lint typecheck
+test: lint typecheck docs
 	$(BIN)/python -m tests.binaries.build
 	$(PYTEST) -n 4 --dist loadgroup $(ENDS) $(SHARE) --durations=10 $(BUSY)
 	$(PYTEST) -n 3 --dist loadfile $(ENDS) $(SHARE) --durations=10 $(MEASURED)
@@ -59,6 +61,12 @@ simulate: testing
 
 bench: testing
 	$(BIN)/python -m tests.bench $(BENCH)
+
+docs: testing
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+reference: testing
+	$(BIN)/python -m tools.reference
 
 lint: testing
 	$(BIN)/ruff check .
@@ -90,5 +98,5 @@ lock:
 	$(COMPILE) --group lock --output-file requirements/lock.txt
 
 clean:
-	rm -rf .venv .venv.half .venv.lock .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .schemathesis
+	rm -rf site .venv .venv.half .venv.lock .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .schemathesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

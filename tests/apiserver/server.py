@@ -35,7 +35,7 @@ class ApiServer:
         `flags`: more of kube-apiserver's.
         """
         programs = ensure("kube-apiserver", "etcd", "kubectl")
-        self._apiserver, self._etcd, self._kubectl = (str(programs[name]) for name in ("kube-apiserver", "etcd", "kubectl"))
+        self._apiserver, self._etcd, self.kubectl_program = (str(programs[name]) for name in ("kube-apiserver", "etcd", "kubectl"))
         self._folder = tempfile.TemporaryDirectory(prefix="leader-sidecar-apiserver-")
         self.folder = Path(self._folder.name)
         self.port = free_port()
@@ -192,7 +192,7 @@ class ApiServer:
         """What kubectl prints for the administrator."""
         environment = {**os.environ, "KUBECONFIG": str(self.admin_kubeconfig)}
         done = subprocess.run(
-            [self._kubectl, *arguments], input=stdin, env=environment, capture_output=True, text=True, timeout=60, check=False
+            [self.kubectl_program, *arguments], input=stdin, env=environment, capture_output=True, text=True, timeout=60, check=False
         )
         assert done.returncode == 0, done.stderr
         return done.stdout

@@ -7,7 +7,7 @@ import yaml
 
 from tests.apiserver.kustomized import K8S, build, restricted
 from tests.apiserver.server import ApiServer
-from tests.support.texts import Shown, pods, shown
+from tests.support.texts import Block, Shown, blocks, pods, shown
 
 JSON = dict[str, Any]
 SHOWN = [block for block in shown() if any(True for document in block.documents for _ in pods(document))]
@@ -26,8 +26,9 @@ def refusals(server: ApiServer, documents: list[Any]) -> list[str]:
 
 
 def test_the_texts_show_pods() -> None:
-    """What finds them finds the one of the README."""
-    assert "README.md" in {block.file for block in SHOWN}
+    """What finds them finds the one of the guide by hand, and the README's Lease."""
+    assert "docs/guides/kubectl.md" in {block.file for block in SHOWN}
+    assert "README.md" in {block.file for block in ADMITTED}
 
 
 @pytest.mark.parametrize("block", SHOWN, ids=str)
@@ -40,6 +41,16 @@ def test_a_pod_that_a_text_shows_is_admitted(apiserver: ApiServer, block: Shown)
 def test_a_pod_of_a_kustomization_is_admitted(apiserver: ApiServer, folder: str) -> None:
     """Of each that can be applied; of those that a team puts together, `test_kustomize.py` and `test_recipes.py` ask."""
     assert refusals(apiserver, build(apiserver, K8S / folder)) == []
+
+
+ADMITTED = [block for block in blocks() if block.mark == "admitted"]
+
+
+@pytest.mark.parametrize("block", ADMITTED, ids=str)
+def test_a_manifest_that_a_text_shows_is_admitted(apiserver: ApiServer, block: Block) -> None:
+    """Each document of it, with no field that the API does not know."""
+    namespace = restricted(apiserver)
+    apiserver.kubectl("create", "--dry-run=server", "--validate=strict", "-n", namespace, "-f", "-", stdin=block.text)
 
 
 POD: JSON = {"containers": [{"name": "app", "image": "app", "securityContext": {"allowPrivilegeEscalation": False}}]}

@@ -1,6 +1,7 @@
 """Everything at once against both listeners of one sidecar, in a cgroup with a limit on memory: what that peaks at, and who is answered.
 
-`python -m tests.bench.attack` prints the table of docs/internals/speed-and-memory.md, "Under attack": the image's interpreter and this one, at 128 MiB and 64 MiB.
+`python -m tests.bench.attack` prints the table in docs/internals/speed-and-memory.md, "Under attack": the image's interpreter and this
+one, at 128 MiB and 64 MiB.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """The guard: what was fast and light stays so. Ratios within one run alone, each with room for a noisy machine; no absolute time.
 
-Each bound stands beside what is aimed at and what docs/internals/speed-and-memory.md shows. A bound that fails says that something got slower or heavier, or
+Each bound stands beside its aim and the figure of docs/internals/speed-and-memory.md. A bound that fails says that something got slower, or
 that the machine did something else meanwhile: run it alone before you look further.
 """
 

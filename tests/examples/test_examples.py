@@ -156,10 +156,10 @@ def test_a_client_is_short_enough_to_be_read(language: Language) -> None:
     assert len((EXAMPLES / language.file).read_text().splitlines()) <= MAX_LINES
 
 
-SHOWN = [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md"), *EXAMPLES.iterdir()]
+SHOWN = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted(EXAMPLES.iterdir())]
 
 
-@pytest.mark.parametrize("path", SHOWN, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", SHOWN, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_no_curl_that_is_shown_asks_a_proxy(path: Path) -> None:
     """It would where http_proxy is set, for localhost as well."""
     commands = [line for line in path.read_text().splitlines() if re.search(r"\bcurl\b[^`]*(:4040|\$address)", line)]
