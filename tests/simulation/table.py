@@ -1,4 +1,4 @@
-"""Prints the table of broken variants for docs/internals/simulation.md: what caught each, after how long. `python -m tests.simulation.table`.
+"""Prints the table of broken variants for docs/internals/simulation.md: what caught each, and when. `python -m tests.simulation.table`.
 
 With `--keep-seeds`, the seeds go into variants.toml as well: where a change of the election has moved them, `make test` looks longer.
 """
