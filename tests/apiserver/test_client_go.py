@@ -75,8 +75,8 @@ def emptied_late(ground: Field, *, by_client_go: bool) -> None:
         for sidecar in (first, second):
             sidecar.serving(within_seconds=60).informed("go-1")  # four start side by side
         with Witness([first, second]) as witness:
-            proxy.mode = Mode.BLACK_HOLE
-            time.sleep(1)  # a renewal is under way: what it waits for has its end by the clock, also while it is stopped
+            proxy.refuse()  # it has no connection when it wakes, so its release is the first request of a new one
+            time.sleep(1)  # a renewal has failed: its renew deadline ends by the clock, also while it is stopped
             assert go.process is not None
             go.process.send_signal(signal.SIGSTOP)
             ground.proxy_of(second).mode = Mode.BLACK_HOLE
@@ -84,8 +84,7 @@ def emptied_late(ground: Field, *, by_client_go: bool) -> None:
             ground.proxy_of(first).mode = Mode.BLACK_HOLE
             given_ns = first.leader()["valid_until_boottime_ns"]
             if by_client_go:
-                proxy.heal()
-                proxy.reset()  # while it is stopped: its release is the first request of a new connection, and no reset can meet it
+                proxy.accept_again()
                 go.process.send_signal(signal.SIGCONT)
                 until(lambda: "failed to renew lease" in go.log, within_seconds=5)  # it has not read who holds the Lease, and releases
                 until(lambda: not ground.lease()["spec"].get("holderIdentity"), within_seconds=4, message="it empties the Lease")
