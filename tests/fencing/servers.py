@@ -149,7 +149,14 @@ def s3(folder: Path) -> Iterator[str]:
     }  # fmt: skip
     command = [_program("bin/weed"), "server", *(f"-{name}={value}" for name, value in options.items())]
     port = ports["s3.port"]
-    with running(
-        command, folder, lambda: _answers(port, b"GET / HTTP/1.0\r\n\r\n", b"HTTP/1.0 403"), signal.SIGKILL
-    ):  # a graceful end takes 10 s
-        yield f"http://127.0.0.1:{port}"
+
+    def ready() -> bool:
+        return _answers(port, b"GET / HTTP/1.0\r\n\r\n", b"HTTP/1.0 403")
+
+    try:
+        with running(command, folder, ready, signal.SIGKILL):  # a graceful end takes 10 s
+            yield f"http://127.0.0.1:{port}"
+    finally:
+        for number in ports.values():
+            for left in Path("/tmp").glob(f"seaweedfs-*-{number}.sock"):  # noqa: S108 - it makes some there whatever it is told
+                left.unlink()
