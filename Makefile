@@ -93,6 +93,7 @@ lock:
 	@requirements/install lock
 	$(COMPILE) pyproject.toml --output-file requirements/runtime.txt
 	$(COMPILE) pyproject.toml --constraint requirements/runtime.txt --group test --group lint --group docs --output-file requirements/test.txt
+	$(COMPILE) --group fencing --output-file requirements/fencing.txt
 	$(COMPILE) --group go --output-file requirements/go.txt
 	$(COMPILE) --group build --output-file requirements/build.txt
 	$(COMPILE) --group lock --output-file requirements/lock.txt

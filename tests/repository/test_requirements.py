@@ -26,6 +26,7 @@ def locked(name: str) -> dict[str, str]:
     [
         ("runtime", RUNTIME),
         ("test", [*RUNTIME, *GROUPS["test"], *GROUPS["lint"]]),
+        ("fencing", GROUPS["fencing"]),
         ("go", GROUPS["go"]),
         ("build", GROUPS["build"]),
         ("lock", GROUPS["lock"]),
@@ -45,7 +46,7 @@ def test_tests_run_on_the_pins_that_users_get() -> None:
     assert locked("runtime").items() <= locked("test").items()
 
 
-@pytest.mark.parametrize("lock", ["runtime", "test", "go", "build", "lock"])
+@pytest.mark.parametrize("lock", ["runtime", "test", "fencing", "go", "build", "lock"])
 def test_a_lock_has_hashes_and_no_addresses(lock: str) -> None:
     """A lock must say what is installed, not from where."""
     text = (ROOT / "requirements" / f"{lock}.txt").read_text()
