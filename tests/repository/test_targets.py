@@ -68,3 +68,26 @@ def test_what_is_kept_for_the_long_run_has_a_share_in_the_short_one() -> None:
     """In the same file: ten minutes look at everything, if not for as long."""
     long, short = ({name.partition("::")[0] for name in selected()[target]} for target in ("test-long", "test"))
     assert long <= short
+
+
+GROUPED = """
+import os
+import pytest
+
+@pytest.mark.xdist_group("one")
+@pytest.mark.parametrize("number", range(8))
+def test_it(number: int, worker_id: str) -> None:
+    with open(os.environ["SEEN"], "a") as seen:
+        print(worker_id, file=seen)
+"""
+
+
+def test_the_tests_of_a_group_run_on_one_worker(tmp_path: Path) -> None:
+    """What starts an API server, a browser or takes the usual ports once a worker is in a group; pytest 9.2 made xdist 3.8 lose them."""
+    (tmp_path / "test_grouped.py").write_text(GROUPED, encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "3", "--dist", "loadgroup", "-p", "no:cacheprovider", str(tmp_path)]
+    env = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")} | {"SEEN": str(tmp_path / "seen")}
+    subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, check=True, timeout=120)
+    workers = (tmp_path / "seen").read_text(encoding="utf-8").split()
+    assert len(workers) == 8
+    assert len(set(workers)) == 1
