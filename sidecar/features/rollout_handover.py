@@ -22,6 +22,7 @@ from sidecar.kubernetes.client import Client
 from sidecar.kubernetes.resource import Resource
 from sidecar.kubernetes.responses import Answer, Received
 from sidecar.logs import move as log_move
+from sidecar.runtime.health_lines import HealthLine
 from sidecar.runtime.identity import Pod
 from sidecar.runtime.runner import Runner, WrongStateError
 
@@ -35,8 +36,6 @@ AGAIN_SECONDS: Final = 600
 """In this time one handover to a revision at most."""
 MOST: Final = 100
 """The most objects that a list asks for: one Pod that can lead is enough."""
-PROBLEM: Final = "rollout-handover"
-"""The line of `/readyz?verbose` that tells why a look decided nothing."""
 
 _US: Final = 1_000_000
 
@@ -103,9 +102,9 @@ class RolloutHandover:
         self._asked, asked_seconds = 0, 0.0
         try:
             await self._look()
-            self._status.note(PROBLEM, None)
+            self._status.note(HealthLine.ROLLOUT_HANDOVER, None)
         except _UndecidedError as failure:
-            self._status.note(PROBLEM, failure.why)
+            self._status.note(HealthLine.ROLLOUT_HANDOVER, failure.why)
             asked_seconds = self._runner.situation().asked_seconds(failure.why)
         return max(asked_seconds, self._asked * REST_PERIODS * self._candidate.retry_period_seconds)
 

@@ -16,6 +16,7 @@ from sidecar.election.turns import spread_seconds
 from sidecar.election.view import State
 from sidecar.runtime.context import Context
 from sidecar.runtime.elector import Elector
+from sidecar.runtime.health_lines import HealthLine
 
 MOST: Final = 2
 """Stand-bys: the first takes the Lease, the second is there when the holder and the first end at the same time."""
@@ -25,8 +26,6 @@ AGAIN_SECONDS: Final = 60.0
 """The pause after a failed write, or after one that another program has undone: nothing depends on stand-bys."""
 LAST_SECONDS: Final = 0.5
 """The longest that a process spends at its end on removing itself from the stand-bys. A native sidecar has 2 s for its whole end."""
-PROBLEM: Final = "stand-by"
-"""The line of `/readyz?verbose` that tells of the stand-by's failures."""
 
 
 def wished(situation: Situation) -> tuple[str, ...] | None:
@@ -74,7 +73,7 @@ class StandBy:
                 continue
             self._tried = record.version
             outcome = await self._write(wish, record.version)
-            self._status.note(PROBLEM, outcome)
+            self._status.note(HealthLine.STANDBY, outcome)
             await self._clock.sleep(self._pause_seconds(outcome))
 
     async def finish(self) -> None:
