@@ -82,7 +82,7 @@ class HTTPProbe:
                     break
             if HTTPStatus.OK <= response.status < HTTPStatus.BAD_REQUEST:
                 return ""
-            return f"{self._url} answers HTTP {response.status}: 200 to 399 is healthy"
+            return f"{self._url} answers HTTP {response.status}; healthy is 200 to 399"
 
     async def close(self) -> None:
         """Close the connection."""

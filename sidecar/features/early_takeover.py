@@ -141,10 +141,10 @@ class EarlyTakeover:
         shown = outcome.pod if isinstance(outcome, Found) else None
         if pod_termination.has_ended(shown, pod.uid):
             self._final_uid = pod.uid
-            self._tell(pod, renewal, "it shows a final state")
+            self._tell(pod, renewal, "its status shows that every process has ended")
         elif not pod_termination.is_pod(shown, pod.uid) and self._is_over_if_gone(pod):
-            seen = "it was seen in a final state" if self._final_uid == pod.uid else "LEADER_EARLY_TAKEOVER_ON_DELETION counts that"
-            self._tell(pod, renewal, f"it is gone, and {seen}")
+            seen = "its last status was final" if self._final_uid == pod.uid else "LEADER_EARLY_TAKEOVER_ON_DELETION is true"
+            self._tell(pod, renewal, f"the Pod is gone, and {seen}")
         return 0
 
     def _tell(self, pod: HolderPod, renewal: tuple[str, str, int | None, int | None], why: str) -> None:

@@ -145,7 +145,7 @@ class PodField:
             self._looked, self._shown = True, self._kind.shown(found)
             self._seen(found)
             if not looks and self._shown is not leads:
-                refused = Unknown("patched, and the answer does not show it: does an admission webhook take it back?")
+                refused = Unknown("the patch was accepted, but the Pod does not show it: find the admission webhook that removes it")
         if isinstance(refused, Unknown):
             self._forget()
             self._settled_ns = self._clock.boottime_ns() + ns(SETTLE_SECONDS)

@@ -5,6 +5,7 @@
 
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Final
 
 from aiohttp import web
 
@@ -16,6 +17,8 @@ from sidecar.runtime.runner import Runner
 from sidecar.runtime.status import stuck_seconds
 
 OVERDUE_SECONDS = 2.0
+_OVERDUE: Final = "a deadline of this sidecar has passed, and its loop has not noticed"
+_UNSEEN: Final = "no answer has shown the Lease since the start; the failed lines below tell why"
 
 
 @dataclass(frozen=True)
@@ -40,8 +43,12 @@ def live(runner: Runner, clock: Clock) -> list[Check]:
     turns = clock.boottime_ns() - status.turns_by_ns < ns(limit_seconds)
     overdue = runner.leadership.overdue_ns() > ns(OVERDUE_SECONDS)
     return [
-        Check(HealthLine.LOOP, turns, "" if turns else f"the election should have turned over {limit_seconds:g} s ago"),
-        Check(HealthLine.LEASE_IN_TIME, not overdue, "the lease ran out and the loop did not notice" if overdue else ""),
+        Check(HealthLine.LOOP, turns, "" if turns else f"the election's loop is more than {limit_seconds:g} s late"),
+        Check(
+            HealthLine.LEASE_IN_TIME,
+            not overdue,
+            _OVERDUE if overdue else "",
+        ),
         Check(HealthLine.IDENTITY, not status.conflict, status.conflict),
     ]
 
@@ -49,7 +56,11 @@ def live(runner: Runner, clock: Clock) -> list[Check]:
 def ready(runner: Runner, clock: Clock) -> list[Check]:
     """The checks of `/readyz`: whether the Lease has been seen; and, for people, the watch and what fails now."""
     status = runner.status
-    seen = Check(HealthLine.LEASE, status.lease_seen, "" if status.lease_seen else "the Lease has not been seen yet")
+    seen = Check(
+        HealthLine.LEASE,
+        status.lease_seen,
+        "" if status.lease_seen else _UNSEEN,
+    )
     watch = Check(HealthLine.WATCH, status.watch == "open", "" if status.watch == "open" else status.watch, counts=False)
     failing = sorted(status.problems.keys() - {HealthLine.WATCH})
     problems = [Check(line, ok=False, detail=status.problems[line], counts=False) for line in failing]

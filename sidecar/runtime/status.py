@@ -158,10 +158,11 @@ class Status:
         if not after.altered:
             self.problems.pop(HealthLine.LEASE_CONTENTS, None)
             if not renewed:  # another candidate's writes may be altered as well
-                log_event(_log, logging.INFO, "what stands in the Lease is what was written again")
+                log_event(_log, logging.INFO, "the Lease holds what this sidecar wrote again")
             return
-        said = f"what stands in the Lease is not what was written: {', '.join(after.altered)}; an admission webhook or policy changes it"
-        self.problems[HealthLine.LEASE_CONTENTS] = said if after.held is not None else f"{said}; nobody leads by such a write"
+        fields = ", ".join(after.altered)
+        said = f"the Lease does not hold what this sidecar wrote: {fields}; find the admission webhook or policy that changes leases"
+        self.problems[HealthLine.LEASE_CONTENTS] = said if after.held is not None else f"{said}; no candidate leads by such a write"
         if after.altered != before.altered:
             log_event(_log, logging.WARNING, self.problems[HealthLine.LEASE_CONTENTS])
 
@@ -200,16 +201,16 @@ class Status:
         log_move(_log, level, _HEADLINES[after.state], **fields)
         if after.state is State.LEADING and after.record is not None and after.record.version_number is None and not self._said_no_order:
             self._said_no_order = True
-            why = "resourceVersions are no integers here: leaseTransitions serves as fencing token, and news of the watch is read again"
-            log_event(_log, logging.WARNING, "versions without an order", why=why)
+            why = "leaseTransitions serves as the fencing token, and a read follows each event of the watch"
+            log_event(_log, logging.WARNING, "the resourceVersions of this API server are not integers", why=why)
 
 
 def _foreign(election: Election) -> Denied:
     record, me = election.record, election.me
     whose = record.group if record is not None else ""
-    own = f'this one is of the group "{me.group}"' if me.group else "this one is of no group"
-    advice = "contend for another Lease (LEADER_LEASE_NAME, LEADER_INSTANCE), or take the annotation off if nobody uses it"
-    return Denied(f'the Lease is marked as that of another group (annotation {GROUP_ANNOTATION}: "{cut(whose, 100)}"), and {own}: {advice}')
+    own = f'this sidecar belongs to the group "{me.group}"' if me.group else "this sidecar belongs to no group"
+    advice = "set another LEADER_LEASE_NAME or LEADER_INSTANCE, or remove the annotation if no other group uses the Lease"
+    return Denied(f'the Lease belongs to another group (annotation {GROUP_ANNOTATION}: "{cut(whose, 100)}"); {own}: {advice}')
 
 
 _HEADLINES: Final = {

@@ -164,8 +164,8 @@ def test_what_stands_otherwise_than_written_is_named_once_and_while_it_lasts(cap
             await asyncio.sleep(1)
             assert not one.leadership.read().is_leader
             problem = one.status.problems[HealthLine.LEASE_CONTENTS]
-            assert "what stands in the Lease is not what was written: spec.leaseDurationSeconds; " in problem
-        said = [record.getMessage() for record in caplog.records if "what stands" in record.getMessage()]
+            assert "the Lease does not hold what this sidecar wrote: spec.leaseDurationSeconds; " in problem
+        said = [record.getMessage() for record in caplog.records if "the Lease does not hold" in record.getMessage()]
         assert len(said) == 1
         assert "an admission webhook or policy changes it" in said[0]
         store.works = True

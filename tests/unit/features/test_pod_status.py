@@ -272,7 +272,7 @@ def test_a_restart_moves_no_transition_time_where_the_status_stays() -> None:
 
 
 @pytest.mark.parametrize(
-    ("pod", "said"), [(None, "not there"), ({"metadata": {"uid": "another", "labels": {}}, "status": {}}, "metadata.uid")]
+    ("pod", "said"), [(None, "not found"), ({"metadata": {"uid": "another", "labels": {}}, "status": {}}, "metadata.uid")]
 )
 def test_a_pod_that_is_gone_or_another_is_left_alone(pod: dict[str, object] | None, said: str) -> None:
     """404 or 422: said, tried seldom, never an end; each patch carries the uid."""
@@ -344,7 +344,7 @@ def test_a_bug_in_it_ends_no_election(caplog: pytest.LogCaptureFixture) -> None:
             assert it.cluster.label == "leader"
 
     run_virtually(main())
-    assert "a bug in what shows the leadership on the Pod; the election goes on" in caplog.messages
+    assert "a bug in the Pod label, the Pod condition or the Events; the election goes on" in caplog.messages
 
 
 def test_an_admission_webhook_that_takes_the_label_back_makes_no_storm() -> None:
