@@ -33,10 +33,8 @@ def local_only(request: web.BaseRequest, asked: authority.Authority | None) -> N
     where = request.transport.get_extra_info("sockname") if request.transport is not None else ("127.0.0.1", 0)
     if isinstance(where, tuple) and not _is_loopback(where[0]):
         if request.method not in _READING:
-            raise RefusedError(
-                HTTPStatus.FORBIDDEN,
-                "send commands over localhost or a unix socket: on other addresses only GET is allowed",
-            )
+            message = "send commands over localhost or a unix socket: on other addresses only GET and HEAD are allowed"
+            raise RefusedError(HTTPStatus.FORBIDDEN, message)
         return
     # Only a request of HTTP/1.0, which no browser speaks, may have no authority.
     if isinstance(where, tuple) and asked is not None and not _is_local(asked.host):

@@ -124,7 +124,7 @@ class Status:
 
     def unwatched(self, why: object) -> None:
         """The watch has ended; `why` is None where it ended normally."""
-        reason = getattr(why, "message", None) or ("normally" if why is None else type(why).__name__.lower())
+        reason = "normally" if why is None else getattr(why, "message", "the Lease is missing")
         self.watch = f"polling: {reason}" if isinstance(why, Denied) else f"connecting, the last watch ended: {reason}"
         if isinstance(why, Denied):
             self.note(HealthLine.WATCH, why)
