@@ -21,11 +21,13 @@ _FROM_ELSEWHERE = ("failed calling webhook", "metadata.uid", "the same")
 
 @cache
 def _texts() -> tuple[str, ...]:
-    """Every string constant of the sidecar's code, the parts of f-strings between their fields among them."""
+    """Every string constant of the sidecar's code but docstrings, the parts of f-strings between their fields among them."""
     found: list[str] = []
     for path in SIDECAR.rglob("*.py"):
-        found += [node.value for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Constant)
-                  and isinstance(node.value, str)]  # fmt: skip
+        nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+        docstrings = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+        constants = [node for node in nodes if isinstance(node, ast.Constant) and id(node) not in docstrings]
+        found += [node.value for node in constants if isinstance(node.value, str)]
     return tuple(found)
 
 
