@@ -2,33 +2,20 @@
 
 import ast
 import re
-from functools import cache
 from pathlib import Path
 
 import pytest
 
 from sidecar.runtime.health_lines import HealthLine
+from tests.support.constants import SIDECAR, unknown_parts
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "operations" / "troubleshooting.md").read_text(encoding="utf-8")
-SIDECAR = ROOT / "sidecar"
 DECLARED = SIDECAR / "runtime" / "health_lines.py"
 
 SECTIONS = re.findall(r"^### `([^`]+)`$", PAGE, re.MULTILINE)
 _FROM_ELSEWHERE = ("failed calling webhook", "metadata.uid", "the same")
 """What the page quotes of the API server's own words, or refers to."""
-
-
-@cache
-def _texts() -> tuple[str, ...]:
-    """Every string constant of the sidecar's code but docstrings, the parts of f-strings between their fields among them."""
-    found: list[str] = []
-    for path in SIDECAR.rglob("*.py"):
-        nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
-        docstrings = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
-        constants = [node for node in nodes if isinstance(node, ast.Constant) and id(node) not in docstrings]
-        found += [node.value for node in constants if isinstance(node.value, str)]
-    return tuple(found)
 
 
 def _messages() -> list[str]:
@@ -79,6 +66,4 @@ def test_messages_are_found() -> None:
 
 @pytest.mark.parametrize("message", _messages())
 def test_each_message_that_the_page_quotes_is_one_of_the_codes(message: str) -> None:
-    parts = [part.strip() for part in re.split("…|: ", message) if len(part.strip(" :")) > 2]
-    assert parts
-    assert [part for part in parts if not any(part in text for text in _texts())] == []
+    assert unknown_parts(message) == []
