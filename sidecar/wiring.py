@@ -64,7 +64,7 @@ async def run(settings: Settings, dog: watchdog.Watchdog) -> None:
             await runner.run()  # says false, waits for the application or the given deadlines, and releases (S11)
             beats.cancel()
             dog.end()
-            # What is left to write, all at once: the stand-by's and the features' last words.
+            # What is left to write, all at once: the standby's and the features' last words.
             await asyncio.gather(runner.finish(), *(finish() for finish in last), clock.sleep(0 if runner.left else GIVE_WAY_SECONDS))
             for task in (*features, server):  # the server answers each waiting client once more; then `stack` closes what was opened
                 task.cancel()

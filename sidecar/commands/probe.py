@@ -18,7 +18,7 @@ MAX_TIMEOUT_SECONDS = 3600
 USAGE = f"""usage: leader-sidecar probe [{" | ".join(ROUTES)}] [--timeout DURATION] [--address ADDRESS]
 
 Asks the sidecar on this host and prints its answer. Exit code 0: a status of 2xx; 1: another, none within the timeout, or nobody there;
-2: a fault in the command line or the environment.
+2: asked wrongly.
 
   --timeout DURATION  how long all of it may take. Default: {DEFAULT_TIMEOUT}
   --address ADDRESS   where to ask, as LEADER_PROBE_LISTEN writes it. Default: LEADER_PROBE_LISTEN ({addresses.PROBE_LISTEN}), or, where

@@ -49,7 +49,7 @@ def document(listener: str) -> JSON:
         "info": {
             "title": f"leader-sidecar, {'the application' if listener == APP else 'the probe'} listener",
             "version": __version__,
-            "description": "Which Pod leads, whether it is this Pod, until when it may act on that, and each change.",
+            "description": "Who leads, am I it, until when may I act on that, and tell me when it changes.",
         },
         "paths": {**_health(), "/metrics": _get("Metrics in Prometheus' text format.", {"200": _text_answer("The metrics.")})},
         "components": {"schemas": {"Leadership": _leadership(), "Error": _object({"error": _STRING, "message": _STRING})}},
@@ -81,11 +81,7 @@ def _object(fields: JSON) -> JSON:
 
 
 _OUT: Final[JSON] = {
-    "out_for": {
-        "type": ["number", "null"],
-        "minimum": 0,
-        "description": "Seconds until it contends again, at most; null: not in this process.",
-    },
+    "out_for": {"type": ["number", "null"], "minimum": 0, "description": "Seconds that it stays out, at most; null: while it lives."},
     "out_until": {"type": ["string", "null"], "format": "date-time", "description": "The same as a time, for people."},
 }
 
@@ -93,16 +89,12 @@ _OUT: Final[JSON] = {
 def _leadership(more: JSON | None = None) -> JSON:
     return _object(
         {
-            "name": {"type": "string", "description": 'The Pod that leads; "" when no leader is known.'},
+            "name": {"type": "string", "description": 'The Pod that leads, "" when nobody is known to.'},
             "is_leader": {"type": "boolean", "description": "Whether this Pod leads, at the moment of the answer."},
             "state": _STATE,
-            "version": {"type": "string", "description": "Opaque; it changes when name, is_leader, state or fencing_token changes."},
+            "version": {"type": "string", "description": "Opaque; another one when name, is_leader, state or fencing_token is another."},
             "fencing_token": _TOKEN,
-            "expires_in": {
-                "type": "number",
-                "minimum": 0,
-                "description": "Seconds until this Pod's hold on the Lease ends, without a further renewal.",
-            },
+            "expires_in": {"type": "number", "minimum": 0, "description": "Seconds for which the Lease is certainly this Pod's."},
             "valid_until_boottime_ns": {"type": "integer", "minimum": 0, "description": "The same moment on CLOCK_BOOTTIME; 0 for none."},
             "identity": _STRING,
             "holder": _STRING,
@@ -137,54 +129,50 @@ def _refused() -> JSON:
     said = {
         "413": "A body above 64 KiB.",
         "415": "A body with a Content-Encoding; nothing was changed.",
-        "417": "An Expect other than 100-continue.",
-        "421": "A Host header, or an authority in the target, that is not a name of this listener.",
-        "431": "The request line and header fields are too large.",
-        "505": "An HTTP version other than 1.1 and 1.0.",
-        "4XX": "A request that is not valid, or not for this listener.",
+        "417": "An expectation other than 100-continue.",
+        "421": "A Host, or a target's authority, that is not this listener's.",
+        "431": "A head that is too large.",
+        "505": "A version of HTTP other than 1.1 and 1.0.",
+        "4XX": "A request that cannot be used, or that is not for this listener.",
     }
     return {status: _answer(text, _ERROR) for status, text in said.items()}
 
 
 def _health() -> JSON:
     def check(summary: str) -> JSON:
-        verbose = {"name": "verbose", "in": "query", "schema": _STRING, "description": "List every check.", "allowEmptyValue": True}
-        return _get(summary, {"200": _text_answer("Healthy."), "500": _text_answer("Not healthy; the text says why.")}, [verbose])
+        verbose = {"name": "verbose", "in": "query", "schema": _STRING, "description": "Say each check.", "allowEmptyValue": True}
+        return _get(summary, {"200": _text_answer("Well."), "500": _text_answer("Not well; the text says why.")}, [verbose])
 
     return {
-        "/healthz": check("Whether the listener answers."),
+        "/healthz": check("Whether it serves."),
         "/livez": check("Fails only where a restart would help."),
-        "/readyz": check("Whether the Lease has been seen and the election's loop turns."),
+        "/readyz": check("Whether the Lease has been seen and the loop turns."),
     }
 
 
 def _reading() -> JSON:
     wait = {"name": "wait", "in": "query", "schema": {"type": "string", "pattern": DURATION}, "description": "At most 10m."}
-    since = {"name": "since", "in": "query", "schema": _STRING, "description": "A version: the answer waits while the version is this one."}
-    tags = {"name": "If-None-Match", "in": "header", "schema": _STRING, "description": "As since; without a change the answer is 304."}
+    since = {"name": "since", "in": "query", "schema": _STRING, "description": "A version: the answer waits while it is still that one."}
+    tags = {"name": "If-None-Match", "in": "header", "schema": _STRING, "description": "The same, and ends in 304."}
     term = _object({"name": _STRING, "holder": _STRING, "fencing_token": _TOKEN, "from": _TIME, "to": _TIME, "ended": {
         "type": ["string", "null"], "enum": ["released", "emptied", "replaced", None]}})  # fmt: skip
     member = _object({"name": _STRING, "identity": _STRING, "state": _STATE, "self": {"type": "boolean"}})
-    full = {"503": _answer("Too many polls wait; Retry-After says when to ask again.", _ERROR)}
-    leader = {
-        "200": _answer("The leadership; its ETag is the version.", _LEADERSHIP),
-        "304": {"description": "The version has not changed."},
-    }
-    root = _answer("The answer of older leader-elector sidecars.", _object({"name": _STRING, "last_update": _TIME}))
+    full = {"503": _answer("Too many polls wait; Retry-After says when to come back.", _ERROR)}
+    leader = {"200": _answer("The leadership; its ETag is the version.", _LEADERSHIP), "304": {"description": "That version still."}}
+    root = _answer("What the older sidecars answer.", _object({"name": _STRING, "last_update": _TIME}))
     root["content"]["text/html"] = {"schema": _STRING}
     return {
         "/leader": _get(
-            "Which Pod leads, and until when; waits with since, or with If-None-Match and wait.", leader | full, [since, wait, tags]
+            "Who leads, am I it, until when; waits with since, or with If-None-Match and wait.", leader | full, [since, wait, tags]
         ),
         "/history": _get("The terms seen, the newest first.", {"200": _answer("Terms.", _object({"terms": _list(term)}))}),
         "/members": _get(
-            "The known candidates.",
+            "Who is known to contend.",
             {"200": _answer("Members.", _object({"members": _list(member), "complete": {"type": "boolean"}}))},
         ),
-        "/": _get("A page for a browser; for other clients the answer of older leader-elector sidecars.", {"200": root}),
+        "/": _get("A page for a browser; for anyone else what the older sidecars answer.", {"200": root}),
         "/health": _get(
-            "As instana's leader-elector: whether any Pod leads.",
-            {"200": _text_answer("A Pod leads."), "500": _text_answer("No Pod leads.")},
+            "As instana's leader-elector: whether anybody leads.", {"200": _text_answer("Somebody."), "500": _text_answer("Nobody.")}
         ),
     }
 
@@ -201,10 +189,10 @@ def _commands() -> JSON:
                 "summary": summary,
                 "requestBody": {"required": False, "content": {"application/json": {"schema": body}}},
                 "responses": {
-                    "200": _answer("Done: the leadership after the command.", answer),
-                    "400": _answer("A body that is not valid; nothing was changed.", _ERROR),
-                    "403": _answer("From a web page of another origin, or over an address other than localhost.", _ERROR),
-                    "409": _answer("The command is not allowed in the current state; the text says which is.", _ERROR),
+                    "200": _answer("Done: the leadership as it is then.", answer),
+                    "400": _answer("A body that cannot be used; nothing was changed.", _ERROR),
+                    "403": _answer("From a page of another origin, or from beyond this machine.", _ERROR),
+                    "409": _answer("The command does not fit the candidate's state; the text says which would.", _ERROR),
                 }
                 | _refused(),
             }
@@ -228,9 +216,9 @@ def _commands() -> JSON:
 
 _STREAMS: Final[JSON] = {
     "/leader/events": {
-        "summary": "Server-sent events: the current state, each change, and with renewals=1 each new deadline (event: renewed).",
+        "summary": "Server-sent events: the present state, each change, and with renewals=1 each new deadline (event: renewed).",
         "query": {"renewals": "0 or 1"},
-        "headers": {"Last-Event-ID": "the version that the client has: the stream does not repeat it"},
+        "headers": {"Last-Event-ID": "the version that the client has: it is not told again"},
         "content-type": "text/event-stream",
         "data": "the leadership without expires_in",
     },

@@ -58,9 +58,7 @@ class Plugin:
         if mode not in _MODES:
             raise fields.refused("interactiveMode", f"must be one of {', '.join(_MODES)}: Never is best here")
         if mode == "Always":
-            raise fields.refused(
-                "interactiveMode", "is Always, but no user can answer a plugin's questions here: set Never or IfAvailable"
-            )
+            raise fields.refused("interactiveMode", "is Always, but no user can answer a plugin's questions here: set Never or IfAvailable")
         self._told: dict[str, Any] = {"kind": "ExecCredential", "apiVersion": self._version, "spec": {"interactive": False}}
         if fields.flag("provideClusterInfo"):
             self._told["spec"]["cluster"] = cluster

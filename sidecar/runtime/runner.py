@@ -28,7 +28,7 @@ class WrongStateError(Exception):
 
 
 class Runner:
-    """One election: elector, watcher and stand-by, with the leadership, status and history in which they show."""
+    """One election: elector, watcher and standby, with the leadership, status and history in which they show."""
 
     ELECTOR: ClassVar[type[Elector]] = Elector
 
@@ -41,7 +41,7 @@ class Runner:
         self.elector = self.ELECTOR(self.context)
         self.watcher = Watcher(self.context, self.elector)
         self.standby: StandBy | None = StandBy(self.context, self.elector)
-        """None: this candidate never adds itself to the Lease's stand-bys."""
+        """None: this candidate never adds itself to the Lease's standbys."""
         self.signs: list[app_end.Sign] = []
         """Signs of life of the application: at SIGTERM they overrule the setting that says that the application has ended (S11)."""
         self.waits_for_app = asyncio.Event()
@@ -58,7 +58,7 @@ class Runner:
         await self.elector.run()
 
     async def finish(self) -> None:
-        """After `run`: remove this candidate from the stand-bys, so that no other candidate waits for it."""
+        """After `run`: remove this candidate from the standbys, so that no other candidate waits for it."""
         if self.standby is not None:
             await self.standby.finish()
 
