@@ -10,7 +10,7 @@ from tests.apiserver.sidecar_process import Sidecar, Witness, at_once, boottime_
 from tests.apiserver.webhook import Change, Webhook, duration, held_by, marked, nothing, rounded, unmarked
 
 ALTERED = "the Lease does not hold what this sidecar wrote"
-WHO = "an admission webhook or policy changes it"
+WHO = "find the admission webhook or policy that changes leases"
 WHOLE = "the Lease holds what this sidecar wrote again"
 SIX = {"LEADER_LEASE_DURATION": "6s", "LEADER_RENEW_DEADLINE": "4s", "LEADER_RETRY_PERIOD": "1s"}
 DEFAULTS: dict[str, str] = {}

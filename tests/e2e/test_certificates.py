@@ -90,7 +90,7 @@ def test_a_cluster_ca_without_key_identifiers(workload: Workload, lenient: Workl
         lenient.leader()
         for said in (workload.log(pod), workload.ask(pod, "/readyz?verbose")):
             assert "does not follow RFC 5280: Missing Authority Key Identifier" in said
-            assert "LEADER_TLS_STRICT=false makes the sidecar accept it" in said
+            assert "set LEADER_TLS_STRICT=false: the sidecar then accepts it too" in said
         assert not workload.ledger.lines("acts")
     finally:
         node.restart_apiserver(authority=good)

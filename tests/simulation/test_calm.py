@@ -167,7 +167,7 @@ def test_what_stands_otherwise_than_written_is_named_once_and_while_it_lasts(cap
             assert "the Lease does not hold what this sidecar wrote: spec.leaseDurationSeconds; " in problem
         said = [record.getMessage() for record in caplog.records if "the Lease does not hold" in record.getMessage()]
         assert len(said) == 1
-        assert "an admission webhook or policy changes it" in said[0]
+        assert "find the admission webhook or policy that changes leases" in said[0]
         store.works = True
         await asyncio.sleep(10)
         assert one.leadership.read().is_leader
