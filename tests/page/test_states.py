@@ -31,7 +31,7 @@ STATES: dict[str, tuple[dict[str, object], str, str, str]] = {
     "stepping-down": (
         {"state": "stepping-down", "is_leader": False}, "web-0 is stepping down", "this Pod: stepping down", "is_leader is false",
     ),
-    "resigned": (OTHER | {"state": "resigned", "is_leader": False, "expires_in": 0}, "web-1 leads", "this Pod: resigned", "does not contend"),
+    "resigned": (OTHER | {"state": "resigned", "is_leader": False, "expires_in": 0}, "web-1 leads", "this Pod: resigned", "not contend"),
     "conflict": (NOBODY | {"state": "conflict", "is_leader": False}, "No known leader", "this Pod: conflict", "Another process"),
 }  # fmt: skip
 """Of each state what `/leader` answers in place of a leader's own answer; the headline, the badge, and a word of the note."""
