@@ -34,7 +34,7 @@ def _run() -> int:
 
         check = checking.begin(sys.argv[1:], _taken)
     except OSError as error:
-        why = f"two more processes must be allowed, one that checks the settings and one that watches the loop: {error.strerror}"
+        why = f"two more processes are needed, to check the settings and to watch the loop: {error.strerror}; raise the limit on processes"
         standard_streams.complain(f"leader-sidecar: cannot start: {why}\n")
         return 1
     from sidecar import process  # most of the loading, while the settings are checked

@@ -27,12 +27,12 @@ def _parse_one(text: str) -> tuple[str, int, str]:
     if text.startswith("unix:"):
         path = text.removeprefix("unix:")
         if not path.startswith("/") or len(os.fsencode(path)) > _MAX_UNIX_PATH:
-            raise ValueError(f"{text!r}: a unix socket's path is absolute and has {_MAX_UNIX_PATH} bytes at most")
+            raise ValueError(f"{text!r}: the path of a unix socket must be absolute, of {_MAX_UNIX_PATH} bytes at most")
         return "", 0, path
     host, colon, port = text.rpartition(":")
     bare = _host(host)
     if not (colon and bare and port.isascii() and port.isdigit() and int(port) <= _MAX_PORT):
-        raise ValueError(f"{text!r} is no address to listen on: {ALLOWED}")
+        raise ValueError(f"{text!r} is not an address to listen on: {ALLOWED}")
     return bare, int(port), ""
 
 

@@ -21,7 +21,7 @@ def parse_seconds(text: str) -> float:
     """Seconds in `text`. Raises ValueError that says what is allowed."""
     text = text.strip()
     if not _WHOLE.fullmatch(text):
-        raise ValueError(f"{text!r} is no duration: write {ALLOWED}")
+        raise ValueError(f"{text!r} is not a duration: write {ALLOWED}")
     if "e" in text:
         return float(text)
     total = 0

@@ -38,7 +38,7 @@ def _stoppable() -> Iterator[None]:
     def leave(_: int, __: FrameType | None) -> None:
         child_processes.end_at_once()
         with contextlib.suppress(OSError):
-            os.write(2, b"leader-sidecar: told to stop before it contended\n")
+            os.write(2, b"leader-sidecar: stopped by a signal before the election began\n")
         os._exit(EXIT_STOPPED)
 
     before = {number: signal.signal(number, leave) for number in wiring.STOPPING}
@@ -61,6 +61,6 @@ def _to_the_end(check: checking.Check, dog: watchdog.Watchdog) -> int:
         error.say()
         return EXIT_UNUSABLE
     except (Exception, BaseExceptionGroup):  # noqa: BLE001 - the last resort before a user
-        _log.exception("a bug: nothing is released, the answers end with their deadline")
+        _log.exception("a bug in the sidecar: the process exits with 1 and releases nothing")
         return EXIT_BUG
     return EXIT_STOPPED

@@ -64,7 +64,7 @@ async def run(settings: Settings, dog: watchdog.Watchdog) -> None:
             await runner.run()  # says false, waits for the application or the given deadlines, and releases (S11)
             beats.cancel()
             dog.end()
-            # What is left to write, all at once: the stand-by's and the features' last words.
+            # What is left to write, all at once: the standby's and the features' last words.
             await asyncio.gather(runner.finish(), *(finish() for finish in last), clock.sleep(0 if runner.left else GIVE_WAY_SECONDS))
             for task in (*features, server):  # the server answers each waiting client once more; then `stack` closes what was opened
                 task.cancel()
@@ -95,12 +95,20 @@ async def _open_store(settings: Settings, clock: SystemClock) -> "tuple[Store, A
 async def _beat(dog: watchdog.Watchdog, runner: Runner, clock: SystemClock, log_format: logs.LogFormat) -> None:
     """Tell the watcher that the election's loop turns in time, as `/livez` judges it; that asyncio's loop turns is not enough."""
     limit_seconds, status = stuck_seconds(runner.candidate), runner.status
-    why = f"the election should have turned over {limit_seconds:g} s ago: where it stands follows"
-    dog.arm(limit_seconds, logs.around_time(log_format, watchdog.__name__, "the loop hangs: exiting, nothing is released", why=why))
+    why = f"the loop is more than {limit_seconds:g} s late; a traceback of where it hangs follows"
+    dog.arm(
+        limit_seconds,
+        logs.around_time(log_format, watchdog.__name__, "the loop hangs: exit code 1, nothing is released", why=why),
+    )
     while True:
         logs.catch_up(clock.wall_us() / 1e6)
         if clock.boottime_ns() - status.turns_by_ns < ns(watchdog.BEAT_SECONDS) and not dog.beat():
-            logs.event(_log, logging.WARNING, "nobody watches the loop any longer", why="the process that did has ended")
+            logs.event(
+                _log,
+                logging.WARNING,
+                "the watchdog has ended",
+                why="only /livez now tells of a loop that hangs",
+            )
             return
         await clock.sleep(watchdog.BEAT_SECONDS)
 
@@ -145,9 +153,9 @@ def _on_signals(runner: Runner, clock: SystemClock) -> None:
         lives = runner.stop(now=again)
         waits = app_end.awaited(runner.situation(), clock.boottime_ns(), lives)
         if again:
-            more = {"now": "leaves at once, releasing nothing"} if waits else {}
+            more = {"now": "ends at once and releases nothing"} if waits else {}
         else:
-            more = {"waits_for": waits, "next": "a second signal leaves at once, releasing nothing"} if waits else {}
+            more = {"waits_for": waits, "next": "a second signal ends the process at once and releases nothing"} if waits else {}
         logs.move(_log, logging.INFO, "told to stop", signal=number.name, again=again, **more)
 
     for number in STOPPING:

@@ -68,11 +68,11 @@ def _wanted(arguments: list[str]) -> tuple[str, float, list[tuple[str, int, str]
         if name in given:
             given[name] = value if equals else next(rest, "")
             if not given[name]:
-                raise UsageError(f"{name} is without a value; --help tells more")
+                raise UsageError(f"{name} needs a value; see --help")
         elif word.removeprefix("/") in ROUTES and not routes:
             routes.append(word.removeprefix("/"))
         else:
-            raise UsageError(f"{word!r} is not understood: allowed are one of {', '.join(ROUTES)}, --timeout and --address")
+            raise UsageError(f"{word!r} is not understood: allowed: one of {', '.join(ROUTES)}, --timeout, --address")
     return routes[0] if routes else ROUTES[0], _seconds(given["--timeout"]), _addresses(given["--address"])
 
 
@@ -103,17 +103,17 @@ def _addresses(text: str) -> list[tuple[str, int, str]]:
         except ValueError as error:
             raise UsageError(f"{name}: {error}") from None
         if any(not port and not path for _, port, path in found):
-            raise UsageError(f"{name}={written}: port 0 is any free one, so there is no telling where to ask; set a port, or --address")
+            raise UsageError(f"{name}={written}: port 0 means any free port, so the address is not known: set a port, or give --address")
         if found:
             return [(host, port, path) for written_host, port, path in found for host in _HERE.get(written_host, (written_host,))]
-    raise UsageError("LEADER_PROBE_LISTEN and LEADER_LISTEN are both empty: name an --address")
+    raise UsageError("LEADER_PROBE_LISTEN and LEADER_LISTEN are both empty: give --address")
 
 
 def ask(where: list[tuple[str, int, str]], route: str, timeout_seconds: float) -> tuple[int, bytes]:
     """Status and body of `GET /route`, from the first address that accepts a connection. Raises ProbeError."""
 
     def late(*_: object) -> None:
-        raise ProbeError(f"no whole answer within {timeout_seconds:g} s")
+        raise ProbeError(f"no complete answer within {timeout_seconds:g} s")
 
     # One timer for the whole exchange: a timeout of the socket would begin anew with each byte that trickles in.
     before = signal.signal(signal.SIGALRM, late)
@@ -145,7 +145,7 @@ def _connected(where: list[tuple[str, int, str]]) -> socket.socket:
             refusals.append(f"{name}: {error.strerror or error}")
         else:
             return connection
-    raise ProbeError(f"nobody answers: {'; '.join(refusals)}")
+    raise ProbeError(f"no sidecar answers: {'; '.join(refusals)}")
 
 
 def _resolved(host: str, port: int) -> tuple[int, tuple[object, ...]]:
@@ -166,7 +166,7 @@ def _answer(connection: socket.socket) -> tuple[int, bytes]:
     while chunk := connection.recv(_CHUNK_BYTES):
         received += chunk
         if len(received) > _MAX_BYTES:
-            raise ProbeError(f"the answer is longer than {_MAX_BYTES} bytes: that is no sidecar")
+            raise ProbeError(f"the answer is longer than {_MAX_BYTES} bytes: this is no sidecar")
     head, blank, body = received.partition(b"\r\n\r\n")
     status = head[len(_STATUS_LINE) + 2 : len(_STATUS_LINE) + 5]
     if not (blank and head.startswith(_STATUS_LINE) and status.isdigit()):

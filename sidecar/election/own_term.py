@@ -64,7 +64,7 @@ class OwnTerm(Situation):
             return replace(self, altered=altered, spoilt=None)
         last = expiry.missing(self.last, at.now_ns, self.me.lease_duration_seconds)  # the altered record may not name a holder at all
         spoilt = replace(self, altered=altered, spoilt=record.renewal, last=last, landed=None, wrote=write, fresh=False)
-        why = f"what stands in the Lease is not what was written: {', '.join(altered)}"
+        why = f"the Lease does not hold what this sidecar wrote: {', '.join(altered)}"
         return (spoilt._move(Cause.ALTERED, why, held=None) if spoilt.held is not None else spoilt)._schedule(None, at)
 
     def _curtailed(self, record: Record) -> Self:

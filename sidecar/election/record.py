@@ -29,7 +29,7 @@ _MAX_EXTRA_CHARS: Final = 4096
 """No version of the sidecar writes more into an annotation: a larger value is junk, and a write does not keep it."""
 
 _MAX_STANDBYS: Final = 8
-"""The most stand-bys that are read from a Lease. No version of the sidecar names as many; the rest is junk, which a write drops."""
+"""The most standbys that are read from a Lease. No version of the sidecar names as many; the rest is junk, which a write drops."""
 _MAX_IDENTITY_CHARS: Final = 512
 
 _POD_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", re.ASCII)
@@ -130,7 +130,7 @@ class Record:
         return (self.holder, self.term.process if self.term else "", self.renew_time_us, self.transitions)
 
     def standbys_without(self, identity: str) -> tuple[str, ...]:
-        """The stand-bys other than `identity`, in their order."""
+        """The standbys other than `identity`, in their order."""
         return tuple(one for one in self.standbys if one != identity)
 
     def same_renewal(self, other: "Record") -> bool:
@@ -212,7 +212,7 @@ def merge_patch(record: Record, base_version: str | None) -> JSON:
 
 
 def standby_patch(standbys: tuple[str, ...], base_version: str) -> JSON:
-    """The merge patch that writes these stand-bys and touches nothing else, conditional on `base_version` (S5)."""
+    """The merge patch that writes these standbys and touches nothing else, conditional on `base_version` (S5)."""
     return {"metadata": {"annotations": {STANDBY_ANNOTATION: _standbys(standbys)}, "resourceVersion": base_version}}
 
 
@@ -285,7 +285,7 @@ def _standbys(standbys: tuple[str, ...]) -> str | None:
 
 
 def _parse_standbys(value: object, holder: str) -> tuple[str, ...]:
-    """The stand-bys of an annotation's value, each once and never the holder; junk is left out."""
+    """The standbys of an annotation's value, each once and never the holder; junk is left out."""
     try:
         found = strict_loads(value) if isinstance(value, str) and len(value) <= _MAX_EXTRA_CHARS else None
     except (ValueError, RecursionError):

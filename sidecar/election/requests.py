@@ -108,7 +108,7 @@ class Request:
     def altered(self, record: Record) -> tuple[str, ...]:
         """The fields of `record`, the answer to this write, that stand otherwise than written: an admission webhook may change them.
 
-        The stand-bys are not compared: followers write them at any time, and they give no right.
+        The standbys are not compared: followers write them at any time, and they give no right.
         """
         if record == replace(self.record, version=record.version):
             return ()
@@ -214,7 +214,7 @@ def is_renewal(me: Candidate, request: Request, altered: tuple[str, ...], second
 
 
 def _behind(me: Candidate, base: Record) -> tuple[str, ...]:
-    """L2: the stand-bys that remain when this candidate takes the Lease: those that have let their turn pass are struck off."""
+    """L2: the standbys that remain when this candidate takes the Lease: those that have let their turn pass are struck off."""
     if me.identity not in base.standbys:
         return base.standbys if base.successor in (me.identity, pod_name(me.identity)) else ()
     if base.successor:

@@ -41,7 +41,7 @@ class Busy:
 
     retry_after_seconds: float
     """As the server asks; 0 where it does not ask."""
-    message: str = "turned away: too many requests"
+    message: str = "too many requests (HTTP 429)"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Who tries first when the Lease is free (L2): the successor that the last holder named, then the stand-bys, then all others, spread."""
+"""Who tries first when the Lease is free (L2): the successor that the last holder named, then the standbys, then all others, spread."""
 
 from math import log
 from typing import Final
@@ -8,10 +8,10 @@ from sidecar.election.record import Record, pod_name
 
 LARGEST_GROUP: Final = 1000
 SPREAD_SECONDS: Final = 0.05
-"""L2: where the Lease names no stand-by, each candidate that sees the Lease free waits SPREAD_SECONDS x (1 + log u to the base
+"""L2: where the Lease names no standby, each candidate that sees the Lease free waits SPREAD_SECONDS x (1 + log u to the base
 LARGEST_GROUP), with u uniform in (0, 1]. In a group of up to LARGEST_GROUP a handful write first; the others see that in time."""
 STANDBY_STEP_SECONDS: Final = 0.05
-"""The first stand-by does not wait, each further one waits so much longer: several times what a write and the news of it take."""
+"""The first standby does not wait, each further one waits so much longer: several times what a write and the news of it take."""
 STANDBY_LEAD_SECONDS: Final = 0.25
 LATE_SPREAD_SECONDS: Final = 0.6
 """Where a candidate stands by, all others wait for STANDBY_LEAD_SECONDS, and then spread over LATE_SPREAD_SECONDS: the news of one write

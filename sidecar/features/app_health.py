@@ -15,12 +15,11 @@ from sidecar import __version__
 from sidecar.clock import Clock, ns, seconds
 from sidecar.kubernetes.credentials import one_line
 from sidecar.logs import event as log_event
+from sidecar.runtime.health_lines import HealthLine
 from sidecar.runtime.runner import Runner
 
 MAX_BODY_BYTES: Final = 10 * 1024
 """So much of an answer is read, as by a kubelet (kubernetes/pkg/probe/http)."""
-PROBLEM: Final = "app-health"
-"""The name of this part's line in `/readyz?verbose`."""
 
 _log: Final = logging.getLogger(__name__)
 
@@ -83,7 +82,7 @@ class HTTPProbe:
                     break
             if HTTPStatus.OK <= response.status < HTTPStatus.BAD_REQUEST:
                 return ""
-            return f"{self._url} answers HTTP {response.status}: 200 to 399 is healthy"
+            return f"{self._url} answers HTTP {response.status}; healthy is 200 to 399"
 
     async def close(self) -> None:
         """Close the connection."""
@@ -97,7 +96,7 @@ async def follow(runner: Runner, probe: Probe, period_seconds: float, verdict: V
         next_ns = clock.boottime_ns() + ns(period_seconds)
         wrong = await probe()
         before, verdict = verdict, verdict.after(ok=not wrong)
-        runner.status.say(PROBLEM, wrong)
+        runner.status.say(HealthLine.APP_HEALTH, wrong)
         if verdict.healthy is not None:
             if verdict.healthy is not before.healthy:
                 level = logging.INFO if verdict.healthy else logging.WARNING

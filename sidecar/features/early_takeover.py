@@ -16,6 +16,7 @@ from sidecar.election.store import Busy, Closed, Denied, Unknown
 from sidecar.features import pod_termination
 from sidecar.kubernetes.pods import Found, PodEvent, Pods, Removed
 from sidecar.logs import move as log_move
+from sidecar.runtime.health_lines import HealthLine
 from sidecar.runtime.runner import Runner
 
 _log: Final = logging.getLogger(__name__)
@@ -102,9 +103,9 @@ class EarlyTakeover:
         async with aclosing(self._pods.watch(pod.name)) as events:
             async for event in events:
                 if isinstance(event, Closed):
-                    self._status.note("pods watch", event.why)
+                    self._status.note(HealthLine.PODS_WATCH, event.why)
                     return event
-                self._status.note("pods watch", None)
+                self._status.note(HealthLine.PODS_WATCH, None)
                 if self._may_be_over(pod, event):
                     await self._read(pod)
         return Closed(None)
@@ -134,16 +135,16 @@ class EarlyTakeover:
             return 0
         renewal = record.renewal
         outcome = await self._pods.read(pod.name, self._candidate.request_limit_seconds)
-        self._status.note("pods get", outcome)
+        self._status.note(HealthLine.PODS_GET, outcome)
         if isinstance(outcome, (Denied, Busy, Unknown)):
             return self._pause_seconds(Closed(outcome))
         shown = outcome.pod if isinstance(outcome, Found) else None
         if pod_termination.has_ended(shown, pod.uid):
             self._final_uid = pod.uid
-            self._tell(pod, renewal, "it shows a final state")
+            self._tell(pod, renewal, "its status shows that every process has ended")
         elif not pod_termination.is_pod(shown, pod.uid) and self._is_over_if_gone(pod):
-            seen = "it was seen in a final state" if self._final_uid == pod.uid else "LEADER_EARLY_TAKEOVER_ON_DELETION counts that"
-            self._tell(pod, renewal, f"it is gone, and {seen}")
+            seen = "its last status was final" if self._final_uid == pod.uid else "LEADER_EARLY_TAKEOVER_ON_DELETION is true"
+            self._tell(pod, renewal, f"the Pod is gone, and {seen}")
         return 0
 
     def _tell(self, pod: HolderPod, renewal: tuple[str, str, int | None, int | None], why: str) -> None:

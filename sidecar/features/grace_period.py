@@ -43,7 +43,7 @@ class GracePeriod:
             return
         self._looked = True
         if given < self._needed:
-            why = "the kubelet kills the sidecar while it waits for the application, nothing is released, and the Lease has to run out"
+            why = "the kubelet kills the sidecar while it waits for the application, so the Lease is not released and has to run out"
             said = "the Pod's terminationGracePeriodSeconds is too short for LEADER_DRAIN_TIMEOUT"
             log_move(_log, logging.WARNING, said, is_seconds=given, needs_seconds=self._needed, why=why)
 
@@ -55,4 +55,10 @@ class GracePeriod:
             self.look(outcome.pod)
         if not self._looked:
             said = "LEADER_DRAIN_TIMEOUT needs a longer terminationGracePeriodSeconds than Kubernetes' default"
-            log_move(_log, logging.INFO, said, needs_seconds=self._needed, why="without get on pods it cannot be seen")
+            log_move(
+                _log,
+                logging.INFO,
+                said,
+                needs_seconds=self._needed,
+                why="without the right to get its Pod it cannot check that",
+            )

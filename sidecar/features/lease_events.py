@@ -13,11 +13,10 @@ from sidecar.escaping import cut_bytes, plain
 from sidecar.features.retry import DeniedByConflict, Failure, Retry
 from sidecar.kubernetes import resource
 from sidecar.kubernetes.resource import Resource
+from sidecar.runtime.health_lines import HealthLine
 
 CONTROLLER: Final = "leader-sidecar"
 """The Events' reportingController."""
-WHAT: Final = "events"
-"""The line of `/readyz?verbose` that tells of Events that cannot be written."""
 
 QUEUE: Final = 16
 """The most Events that wait while the API server does not answer; the newest are kept."""
@@ -115,7 +114,7 @@ class EventRecorder:
             refused = made if not isinstance(made, (dict, DeniedByConflict)) else None
         else:
             refused = found
-        self._retry.status.note(WHAT, refused, passes=False)
+        self._retry.status.note(HealthLine.EVENTS, refused, passes=False)
         return refused
 
     def _event(self, event: LeaseEvent, lease_uid: object) -> JSON:

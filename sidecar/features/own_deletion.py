@@ -23,7 +23,7 @@ async def look_once(runner: Runner, pods: Pods, pod: Pod) -> None:
     await runner.rate_limiter.acquire()
     outcome = await pods.read(pod.name, runner.candidate.request_limit_seconds)
     if isinstance(outcome, Found) and is_deleted(outcome.pod, pod.uid):
-        log_move(_log, logging.INFO, "the own Pod is being deleted: its application has ended")
+        log_move(_log, logging.INFO, "this Pod is being deleted, so its application has ended")
         runner.app_ended("its Pod is being deleted")
 
 

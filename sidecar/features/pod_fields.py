@@ -9,6 +9,7 @@ from sidecar.election.store import Unknown
 from sidecar.features.retry import Failure, Retry
 from sidecar.kubernetes import resource
 from sidecar.kubernetes.client import STRATEGIC_MERGE_PATCH
+from sidecar.runtime.health_lines import HealthLine
 from sidecar.runtime.leadership import Leadership
 
 LABEL: Final = "leader-sidecar/role"
@@ -26,7 +27,7 @@ LOOK_SECONDS: Final = 3600.0
 class Kind(Protocol):
     """Which field of the Pod: the label, or the condition."""
 
-    what: str
+    line: HealthLine
     """Its name in the log and in `/readyz?verbose`."""
     subresource: str
     """The part of the Pod that the patch is sent to; "" for the Pod itself."""
@@ -43,7 +44,7 @@ class Kind(Protocol):
 class Label:
     """`leader-sidecar/role: leader|follower`, for a Service's selector."""
 
-    what, subresource, looks_first = "pod label", "", False
+    line, subresource, looks_first = HealthLine.POD_LABEL, "", False
 
     def patch(self, now_us: int, *, leads: bool) -> JSON:  # noqa: ARG002 - a label has no time
         """A patch of the one label; all others stay."""
@@ -62,7 +63,7 @@ class Condition:
     lastTransitionTime where its status stays (Kubernetes API conventions, "Typical status properties").
     """
 
-    what, subresource, looks_first = "pod condition", "status", True
+    line, subresource, looks_first = HealthLine.POD_CONDITION, "status", True
 
     def __init__(self, lease: str) -> None:
         self._lease = lease
@@ -144,12 +145,12 @@ class PodField:
             self._looked, self._shown = True, self._kind.shown(found)
             self._seen(found)
             if not looks and self._shown is not leads:
-                refused = Unknown("patched, and the answer does not show it: does an admission webhook take it back?")
+                refused = Unknown("the patch was accepted, but the Pod does not show it: find the admission webhook that removes it")
         if isinstance(refused, Unknown):
             self._forget()
             self._settled_ns = self._clock.boottime_ns() + ns(SETTLE_SECONDS)
         self._pauses = refused is not None
-        self._retry.status.note(self._kind.what, refused, passes=False)
+        self._retry.status.note(self._kind.line, refused, passes=False)
         self._told()
         return refused
 

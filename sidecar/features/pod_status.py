@@ -72,5 +72,5 @@ class PodStatus:
             try:
                 return await part()
             except Exception:  # noqa: BLE001 - an optional feature must not end an election, not even by a bug
-                _log.exception("a bug in what shows the leadership on the Pod; the election goes on")
+                _log.exception("a bug in the Pod label, the Pod condition or the Events; the election goes on")
                 await self._clock.sleep(self._runner.candidate.retry_period_seconds)

@@ -54,7 +54,7 @@ class Retry:
             case Received(shown):
                 return shown
             case NotFound(message):
-                return Denied(f"not there: {resource.asked(verb)}: {message}")
+                return Denied(f"not found: {resource.asked(verb)}: {message}")
             case Conflicted(message):
                 return DeniedByConflict(f"refused: {resource.asked(verb)}: {message}")
             case Unknown(message):

@@ -22,6 +22,7 @@ from sidecar.kubernetes.client import Client
 from sidecar.kubernetes.resource import Resource
 from sidecar.kubernetes.responses import Answer, Received
 from sidecar.logs import move as log_move
+from sidecar.runtime.health_lines import HealthLine
 from sidecar.runtime.identity import Pod
 from sidecar.runtime.runner import Runner, WrongStateError
 
@@ -35,8 +36,6 @@ AGAIN_SECONDS: Final = 600
 """In this time one handover to a revision at most."""
 MOST: Final = 100
 """The most objects that a list asks for: one Pod that can lead is enough."""
-PROBLEM: Final = "rollout-handover"
-"""The line of `/readyz?verbose` that tells why a look decided nothing."""
 
 _US: Final = 1_000_000
 
@@ -103,9 +102,9 @@ class RolloutHandover:
         self._asked, asked_seconds = 0, 0.0
         try:
             await self._look()
-            self._status.note(PROBLEM, None)
+            self._status.note(HealthLine.ROLLOUT_HANDOVER, None)
         except _UndecidedError as failure:
-            self._status.note(PROBLEM, failure.why)
+            self._status.note(HealthLine.ROLLOUT_HANDOVER, failure.why)
             asked_seconds = self._runner.situation().asked_seconds(failure.why)
         return max(asked_seconds, self._asked * REST_PERIODS * self._candidate.retry_period_seconds)
 
@@ -116,7 +115,7 @@ class RolloutHandover:
             return
         container = revisions.sidecar_container(me)
         if not container:
-            why = "the own Pod does not tell which container the sidecar is: LEADER_ROLLOUT_HANDOVER must stand in its env itself"
+            why = "no container of this Pod has LEADER_ROLLOUT_HANDOVER in its env or args: envFrom is not enough"
             raise _UndecidedError(Denied(why))
         pods = await self._list(self._resource("", "pods"), current.selector)
         waiting = Waiting(container, self._now_us, self._candidate.lease_duration_seconds * _US)
@@ -130,7 +129,7 @@ class RolloutHandover:
     async def _own_pod(self) -> JSON:
         pod = await self._get(self._resource("", "pods", self._pod.name))
         if revisions.uid(pod) != self._pod.uid:
-            raise _UndecidedError(Denied(f"the Pod {self._pod.name} has another uid than POD_UID says: {self._pod.uid}"))
+            raise _UndecidedError(Denied(f"the Pod {self._pod.name} does not have the uid of POD_UID, {self._pod.uid}"))
         return pod
 
     async def _current(self, me: JSON) -> _Current | None:
@@ -148,7 +147,7 @@ class RolloutHandover:
             case _:
                 self._me = None
                 what = f"{owner.kind} {owner.name}" if owner is not None else "nothing of the group apps"
-                raise _UndecidedError(Denied(f"the own Pod belongs to {what}: only a Deployment, StatefulSet or DaemonSet has revisions"))
+                raise _UndecidedError(Denied(f"this Pod belongs to {what}: only a Deployment, StatefulSet or DaemonSet has revisions"))
         if not revisions.is_settled(found) or current in ("", revisions.label(me, revisions.REVISION_HASH)):
             return None
         narrowed = f"{revisions.selector(found)},{revisions.REVISION_HASH}={current}"
@@ -171,7 +170,7 @@ class RolloutHandover:
         found = await self._get(self._resource("apps", f"{owner.kind.lower()}s", owner.name))
         if revisions.uid(found) != owner.uid:
             self._me = None
-            raise _UndecidedError(Unknown(f"{owner.kind} {owner.name} is not the one that made this Pod"))
+            raise _UndecidedError(Unknown(f"{owner.kind} {owner.name} has another uid than the owner of this Pod"))
         return found
 
     async def _is_of(self, pod: object, current: _Current) -> bool:
@@ -200,7 +199,7 @@ class RolloutHandover:
             self._runner.resign(None, to)
         except WrongStateError:  # the term has ended meanwhile
             return
-        log_move(_log, logging.INFO, "yielding to the current revision", to=to, revision=revision)
+        log_move(_log, logging.INFO, "handing over to a Pod of the current revision", to=to, revision=revision)
 
     # ---- requests -----------------------------------------------------------------------------------------------------------------
 
@@ -240,4 +239,4 @@ def _date_us(answer: Answer) -> int:
     try:
         return round(parsedate_to_datetime(answer.headers.get("Date", "")).astimezone(UTC).timestamp()) * _US
     except (ValueError, TypeError, OverflowError):
-        raise _UndecidedError(Unknown("an answer without a Date: how long a Pod has been there cannot be told")) from None
+        raise _UndecidedError(Unknown("the API server's answer has no Date, so the age of a Pod is not known")) from None

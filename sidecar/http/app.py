@@ -43,7 +43,7 @@ def _reading(runner: Runner, waiting: Waiting) -> Sequence[web.RouteDef]:
         return json_response({"terms": [term.to_json() for term in reversed(runner.history.terms)]})
 
     async def members(_: web.Request) -> web.Response:
-        """This candidate, the holder and the stand-bys: candidates do not know of other followers."""
+        """This candidate, the holder and the standbys: candidates do not know of other followers."""
         answer, record = leadership.read(), runner.situation().record
         known = dict.fromkeys(record.standbys if record is not None else (), State.FOLLOWING)
         states = {answer.identity: answer.state, answer.holder: State.LEADING} | known  # each identity once, in this order

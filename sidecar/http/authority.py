@@ -63,7 +63,7 @@ def written(request: web.BaseRequest) -> str | None:
     if absolute is None:
         return target  # CONNECT has an authority for its target
     if absolute["scheme"].lower() != SCHEME:
-        message = f"the target's scheme {plain(absolute['scheme'], 50)!r} is not this listener's: http alone is"
+        message = f"the scheme {plain(absolute['scheme'], 50)!r} of the request target is not supported: use http"
         raise RefusedError(HTTPStatus.MISDIRECTED_REQUEST, message)
     return absolute["authority"]
 
@@ -83,6 +83,6 @@ def of(request: web.BaseRequest) -> Authority | None:
 def _parsed(what: str, text: str) -> Authority:
     found = parse(text)
     if found is None:
-        message = f"the {what} '{plain(text, 200)}' is none: write a name or an address, and a port if need be"
+        message = f"the {what} '{plain(text, 200)}' is not valid: write a host name or an address, and a port if needed"
         raise RefusedError(HTTPStatus.BAD_REQUEST, message)
     return found

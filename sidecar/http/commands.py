@@ -66,12 +66,12 @@ def _out(runner: Runner, clock: Clock) -> dict[str, object]:
 
 async def _body(request: web.Request) -> bytes:
     if request.query_string:
-        raise RefusedError(HTTPStatus.BAD_REQUEST, "a command takes no query: what it is told stands in the body")
+        raise RefusedError(HTTPStatus.BAD_REQUEST, "a command takes no query parameters: send its fields as JSON in the body")
     try:
         async with asyncio.timeout(BODY_SECONDS):
             return await request.read()
     except TimeoutError:
-        late = f"the body did not come within {BODY_SECONDS:g} s"
+        late = f"the body did not arrive within {BODY_SECONDS:g} s"
         raise RefusedError(HTTPStatus.REQUEST_TIMEOUT, late, {"Connection": "close"}) from None
 
 
@@ -84,7 +84,7 @@ def _fields(body: bytes, known: set[str], allowed: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         raise RefusedError(HTTPStatus.BAD_REQUEST, f"the body is not JSON: {allowed}") from None
     if not isinstance(found, dict) or not set(found) <= known:
-        raise RefusedError(HTTPStatus.BAD_REQUEST, f"the body does not fit: {allowed}")
+        raise RefusedError(HTTPStatus.BAD_REQUEST, f"the body is not an object with the allowed fields: {allowed}")
     return found
 
 
@@ -103,7 +103,7 @@ def _no_number(text: str) -> float:
 def _token(fields: dict[str, Any]) -> int | None:
     token = fields.get("token", 0)
     if isinstance(token, bool) or not isinstance(token, int):
-        raise RefusedError(HTTPStatus.BAD_REQUEST, f"the body does not fit: {_DRAINED}")
+        raise RefusedError(HTTPStatus.BAD_REQUEST, f"token is not an integer: {_DRAINED}")
     return fields.get("token")
 
 
@@ -117,7 +117,7 @@ def _out_seconds(fields: dict[str, Any]) -> float | None:
     except ValueError:
         out_seconds = float("nan")
     if not 0 <= out_seconds <= MAX_OUT_SECONDS:
-        raise RefusedError(HTTPStatus.BAD_REQUEST, f"for={cut(repr(text), 100)} is of no use: write {ALLOWED}, as text, 24h at most")
+        raise RefusedError(HTTPStatus.BAD_REQUEST, f"for={cut(repr(text), 100)} is not valid: write {ALLOWED}, as text, at most 24h")
     return out_seconds
 
 
@@ -126,7 +126,7 @@ def _successor(fields: dict[str, Any]) -> str:
     name = fields.get("to", "")
     if "to" in fields and not (isinstance(name, str) and len(name) <= MAX_NAME_CHARS and re.fullmatch(NAME, name) and _is_text(name)):
         raise RefusedError(
-            HTTPStatus.BAD_REQUEST, f"to={cut(repr(name), 100)} is of no use: the name of a Pod, or the identity of its candidate"
+            HTTPStatus.BAD_REQUEST, f"to={cut(repr(name), 100)} is not valid: write the name of a Pod, or the identity of a candidate"
         )
     return str(name)
 

@@ -13,7 +13,7 @@ _log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES: Final = 64 * 1024
 TOO_LARGE: Final = "the body is too large: 64 KiB at most"
-VERSIONS: Final = "of HTTP the versions 1.1 and 1.0 are spoken here"
+VERSIONS: Final = "this version of HTTP is not supported: use HTTP/1.1 or HTTP/1.0"
 _OTHER_VERSION: Final = ("Invalid HTTP version", "Pause on PRI/Upgrade")
 """llhttp's words for another version of HTTP; the second ones for HTTP/2's first bytes."""
 
@@ -47,18 +47,18 @@ async def as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
         status = HTTPStatus(error.status)
         allow = error.headers.get("Allow", "")
         message = {
-            HTTPStatus.NOT_FOUND: f"there is no {plain(request.path or request.raw_path, 200)}; GET /openapi.json lists what there is",
-            HTTPStatus.METHOD_NOT_ALLOWED: f"{request.method} is not allowed on {request.path}, {allow} is",
+            HTTPStatus.NOT_FOUND: f"there is no route {plain(request.path or request.raw_path, 200)}; GET /openapi.json lists all routes",
+            HTTPStatus.METHOD_NOT_ALLOWED: f"{request.method} is not allowed on {request.path}; allowed: {allow}",
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE: TOO_LARGE,
         }.get(status, error.reason)
         return refusal(status, message, {"Allow": allow} if allow else None)
     except web.RequestPayloadError:
-        answer = refusal(HTTPStatus.BAD_REQUEST, "the body cannot be read: send it whole, as Content-Length or Transfer-Encoding says")
+        answer = refusal(HTTPStatus.BAD_REQUEST, "the body cannot be read: send all of it, as Content-Length or Transfer-Encoding says")
         answer.force_close()  # where the next request begins cannot be told
         return answer
     except Exception:  # noqa: BLE001 - the last resort before a user
         _log.exception("a request failed", extra={"fields": {"method": request.method, "path": request.path}})
-        return refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "a fault of the sidecar's own; its log says more")
+        return refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "an error inside the sidecar; its log has the details")
 
 
 def unreadable(status: int, message: str) -> web.Response:
@@ -66,9 +66,9 @@ def unreadable(status: int, message: str) -> web.Response:
     if any(words in message for words in _OTHER_VERSION):
         status, said = HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, VERSIONS
     elif status == HTTPStatus.INTERNAL_SERVER_ERROR:
-        said = "a fault of the sidecar's own; its log says more"
+        said = "an error inside the sidecar; its log has the details"
     else:
         said = cut(message.partition("\n")[0].rstrip(":"), 300)
-    answer = refusal(HTTPStatus(status), said or "this is no HTTP request that can be read")
+    answer = refusal(HTTPStatus(status), said or "this is no readable HTTP request")
     answer.force_close()
     return answer

@@ -5,23 +5,27 @@
 
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Final
 
 from aiohttp import web
 
 from sidecar.clock import Clock, ns
 from sidecar.escaping import plain
 from sidecar.http.responses import HEADERS
+from sidecar.runtime.health_lines import HealthLine
 from sidecar.runtime.runner import Runner
 from sidecar.runtime.status import stuck_seconds
 
 OVERDUE_SECONDS = 2.0
+_OVERDUE: Final = "a deadline of this sidecar has passed, and its loop has not noticed"
+_UNSEEN: Final = "no answer has shown the Lease since the start; the failed lines below tell why"
 
 
 @dataclass(frozen=True)
 class Check:
     """One line of `?verbose`."""
 
-    name: str
+    name: HealthLine
     ok: bool
     detail: str = ""
     counts: bool = True
@@ -39,18 +43,27 @@ def live(runner: Runner, clock: Clock) -> list[Check]:
     turns = clock.boottime_ns() - status.turns_by_ns < ns(limit_seconds)
     overdue = runner.leadership.overdue_ns() > ns(OVERDUE_SECONDS)
     return [
-        Check("loop", turns, "" if turns else f"the election should have turned over {limit_seconds:g} s ago"),
-        Check("lease-in-time", not overdue, "the lease ran out and the loop did not notice" if overdue else ""),
-        Check("identity", not status.conflict, status.conflict),
+        Check(HealthLine.LOOP, turns, "" if turns else f"the election's loop is more than {limit_seconds:g} s late"),
+        Check(
+            HealthLine.LEASE_IN_TIME,
+            not overdue,
+            _OVERDUE if overdue else "",
+        ),
+        Check(HealthLine.IDENTITY, not status.conflict, status.conflict),
     ]
 
 
 def ready(runner: Runner, clock: Clock) -> list[Check]:
     """The checks of `/readyz`: whether the Lease has been seen; and, for people, the watch and what fails now."""
     status = runner.status
-    seen = Check("lease", status.lease_seen, "" if status.lease_seen else "the Lease has not been seen yet")
-    watch = Check("watch", status.watch == "open", "" if status.watch == "open" else status.watch, counts=False)
-    problems = [Check(what, ok=False, detail=why, counts=False) for what, why in sorted(status.problems.items()) if what != "watch"]
+    seen = Check(
+        HealthLine.LEASE,
+        status.lease_seen,
+        "" if status.lease_seen else _UNSEEN,
+    )
+    watch = Check(HealthLine.WATCH, status.watch == "open", "" if status.watch == "open" else status.watch, counts=False)
+    failing = sorted(status.problems.keys() - {HealthLine.WATCH})
+    problems = [Check(line, ok=False, detail=status.problems[line], counts=False) for line in failing]
     return [seen, live(runner, clock)[0], watch, *problems]
 
 
@@ -68,7 +81,7 @@ def routes(runner: Runner, clock: Clock) -> list[web.RouteDef]:
     """The three health routes."""
 
     async def healthz(request: web.Request) -> web.Response:
-        return response(request, [Check("ping", ok=True)])
+        return response(request, [Check(HealthLine.PING, ok=True)])
 
     async def livez(request: web.Request) -> web.Response:
         return response(request, live(runner, clock))

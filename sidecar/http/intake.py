@@ -204,13 +204,13 @@ class Intake(web.RequestHandler, asyncio.BufferedProtocol):
         if self._messages and isinstance(error := self._messages[-1][0], _ErrInfo):  # an error in the body, queued as a request
             self._messages.pop()
             status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE if too_large(error.exc) else HTTPStatus.BAD_REQUEST
-            self._spoil(body, status, "the body cannot be read: send it whole, as its Content-Length or its chunks say, with few trailers")
+            self._spoil(body, status, "the body cannot be read: send all of it, as its Content-Length or its chunks say, with few trailers")
         elif body.is_eof():
             self._deaf = self._body_bytes is None
             self._body = None
             self._listener.asked(self)
         elif self._body_bytes is None and self._framing_bytes - body.total_bytes > MAX_FRAMING_BYTES:
-            message = f"the chunks of the body have too much beside it: {MAX_FRAMING_BYTES} bytes of sizes, extensions and trailers at most"
+            message = f"the chunk sizes, extensions and trailers of the body are too large: together {MAX_FRAMING_BYTES} bytes at most"
             self._spoil(body, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, message)
 
     def _spoil(self, body: StreamReader, status: HTTPStatus, message: str) -> None:
@@ -247,7 +247,7 @@ class Intake(web.RequestHandler, asyncio.BufferedProtocol):
             return False
         self._eof = True
         if self._body is not None:
-            self._spoil(self._body, HTTPStatus.BAD_REQUEST, "the body has ended too early: send it whole")
+            self._spoil(self._body, HTTPStatus.BAD_REQUEST, "the body has ended too early: send all of it")
         self.hangs_up()
         return True
 

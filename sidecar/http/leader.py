@@ -177,14 +177,14 @@ async def _throw_body_away(request: web.Request) -> None:
                 if read > MAX_BODY_BYTES:
                     raise web.HTTPRequestEntityTooLarge(MAX_BODY_BYTES)
     except TimeoutError:
-        late = f"the body did not come within {BODY_SECONDS:g} s"
+        late = f"the body did not arrive within {BODY_SECONDS:g} s"
         raise RefusedError(HTTPStatus.REQUEST_TIMEOUT, late, {"Connection": "close"}) from None
 
 
 def _flag(request: web.Request, name: str) -> bool:
     text = request.query.get(name, "0")
     if text not in {"0", "1"}:
-        raise RefusedError(HTTPStatus.BAD_REQUEST, f"{name}='{plain(text, 100)}' is of no use: write {name}=1, or leave it out")
+        raise RefusedError(HTTPStatus.BAD_REQUEST, f"{name}='{plain(text, 100)}' is not valid: write {name}=1, or leave it out")
     return text == "1"
 
 
@@ -195,7 +195,7 @@ def _wait_seconds(text: str | None, *, asked: bool) -> float:
     try:
         return min(parse_seconds(text), MAX_WAIT_SECONDS)
     except ValueError:
-        message = f"wait='{plain(text, 100)}' is of no use: write {ALLOWED}; what is longer than 10m counts as 10m"
+        message = f"wait='{plain(text, 100)}' is not valid: write {ALLOWED}; more than 10m counts as 10m"
         raise RefusedError(HTTPStatus.BAD_REQUEST, message) from None
 
 

@@ -16,9 +16,9 @@ BACKLOG: Final = 1024
 _OFF: Final = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT})
 """The errors of a bind to an address of `localhost` or `*` where the machine has no addresses of that family."""
 _ADVICE: Final = {
-    errno.EADDRINUSE: " by another process: stop that, or take another address",
-    errno.EADDRNOTAVAIL: ": it is no address of this machine",
-    errno.EACCES: ": ports below 1024 need a right of their own, take a higher one",
+    errno.EADDRINUSE: " by another process: stop that process, or set another address",
+    errno.EADDRNOTAVAIL: ": this machine has no such address",
+    errno.EACCES: ": ports below 1024 need the capability NET_BIND_SERVICE, set a higher port",
 }
 
 
@@ -77,7 +77,7 @@ def _own(error: ListenError, own: Iterable[socket.socket]) -> str:
         return ""
     places = frozenset({(error.where[0], error.where[1])})
     taken = frozenset((at[0], at[1]) for at in (each.getsockname() for each in own if each.family != socket.AF_UNIX))
-    said = f"{str(error).partition(': ')[0]}: this sidecar listens there already, by another of its addresses"
+    said = f"{str(error).partition(': ')[0]}: this sidecar already listens there: remove one of the two addresses"
     return said if overlap(places, taken) else ""
 
 
@@ -135,7 +135,7 @@ def _bind_unix(path: str, mode: int) -> socket.socket:
     except OSError as error:
         listener.close()
         busy = error.errno == errno.EADDRINUSE
-        advice = " by another process, or it is no socket: name another path" if busy else "; its folder must be there and writable"
+        advice = " by another process, or the file is no socket: set another path" if busy else "; its folder must exist and be writable"
         raise ListenError(f"cannot listen on unix:{path}: {error.strerror}{advice}") from error
     return listener
 

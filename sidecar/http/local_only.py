@@ -33,11 +33,12 @@ def local_only(request: web.BaseRequest, asked: authority.Authority | None) -> N
     where = request.transport.get_extra_info("sockname") if request.transport is not None else ("127.0.0.1", 0)
     if isinstance(where, tuple) and not _is_loopback(where[0]):
         if request.method not in _READING:
-            raise RefusedError(HTTPStatus.FORBIDDEN, "commands are taken over localhost or a unix socket alone: from elsewhere only read")
+            message = "send commands over localhost or a unix socket: on other addresses only GET and HEAD are allowed"
+            raise RefusedError(HTTPStatus.FORBIDDEN, message)
         return
     # Only a request of HTTP/1.0, which no browser speaks, may have no authority.
     if isinstance(where, tuple) and asked is not None and not _is_local(asked.host):
-        message = f"the host '{plain(asked.host, 100)}' is not this listener's: ask localhost, 127.0.0.1 or [::1]"
+        message = f"the host '{plain(asked.host, 100)}' is not a name of this listener: use localhost, 127.0.0.1 or [::1]"
         raise RefusedError(HTTPStatus.MISDIRECTED_REQUEST, message)
     if request.method not in _READING:
         _check_origin(request, asked)
@@ -49,4 +50,4 @@ def _check_origin(request: web.BaseRequest, asked: authority.Authority | None) -
     origin = authority.parse_origin(origins[0]) if len(origins) == 1 else None
     foreign = bool(origins) and (origin is None or origin != asked)
     if foreign or request.headers.get("Sec-Fetch-Site", "none") not in {"none", "same-origin"}:
-        raise RefusedError(HTTPStatus.FORBIDDEN, "a page of another origin may not command this sidecar: POST from a program of the Pod")
+        raise RefusedError(HTTPStatus.FORBIDDEN, "a web page of another origin may not send commands: use a program in the Pod")

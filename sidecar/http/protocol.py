@@ -64,12 +64,12 @@ def _check_body(request: Request) -> None:
     """Refuse a body that would be misread, or taken for no body at all."""
     headers = request.headers
     if hdrs.CONTENT_ENCODING in headers and not all(map(_is_identity, headers.getall(hdrs.CONTENT_ENCODING))):
-        message = "a body with a Content-Encoding is not read here: send it as it is, or none"
+        message = "a body with a Content-Encoding is not supported: send it without one, or send no body"
         raise RefusedError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, message, {"Accept-Encoding": "identity"})
     transfer = headers.get(hdrs.TRANSFER_ENCODING)
     # HTTP/1.0 has no Transfer-Encoding: a request of 1.0 with one has faulty framing (RFC 9112 6.1).
     if transfer is not None and (transfer.lower() != "chunked" or request.version == HttpVersion10):
-        raise RefusedError(HTTPStatus.BAD_REQUEST, "the body cannot be read: of Transfer-Encoding HTTP/1.1's chunked alone is understood")
+        raise RefusedError(HTTPStatus.BAD_REQUEST, "the body cannot be read: the only Transfer-Encoding supported is chunked, in HTTP/1.1")
     # Before the parser computes with the length: it takes the largest number that it can hold for no body at all.
     length = headers.get(hdrs.CONTENT_LENGTH)
     if length is not None and (len(length) > _MAX_LENGTH_DIGITS or int(length) > MAX_BODY_BYTES):
@@ -84,4 +84,4 @@ def _check_expectation(request: Request) -> None:
     """Refuse every expectation but 100-continue (RFC 9110 10.1.1). aiohttp sends the 100, and none to HTTP/1.0."""
     headers = request.headers
     if hdrs.EXPECT in headers and any(expected.lower() not in {"", "100-continue"} for expected in headers.getall(hdrs.EXPECT)):
-        raise RefusedError(HTTPStatus.EXPECTATION_FAILED, "of Expect 100-continue alone is understood")
+        raise RefusedError(HTTPStatus.EXPECTATION_FAILED, "the only Expect supported is 100-continue")

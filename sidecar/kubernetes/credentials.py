@@ -177,7 +177,7 @@ class Access:
             fresh = await load_again()
         except ConfigurationError as error:
             if (said := str(error)) != self._failed:
-                _log.warning("the credentials could not be loaded anew, the former ones stay in use: %s", said)
+                _log.warning("the credentials cannot be loaded anew, the former ones stay in use: %s", said)
             self._failed = said
         else:
             self._failed = ""
@@ -199,7 +199,7 @@ async def load(environ: Mapping[str, str], service_account: Path = SERVICE_ACCOU
         except (OSError, ValueError) as error:
             files = ", ".join(path for path, _ in access.tls_stamp) or "the system's CA certificates"
             raise ConfigurationError(
-                one_line(f"cannot use {files} for TLS: {error}; a PEM file is needed that may be read here")
+                one_line(f"cannot use {files} for TLS: {error}; each must be a PEM file that this process may read")
             ) from error
     return access
 
@@ -261,7 +261,7 @@ async def _kubeconfig(environ: Mapping[str, str]) -> Access:
         # The context stays: a user who turns to another cluster at the terminal does not mean a sidecar that leads in this one.
         fresh, user, _ = described(context)
         if fresh.host != made.host:
-            raise ConfigurationError(f"the kubeconfig's context {one_line(context)} names another server now: a restart follows it")
+            raise ConfigurationError(f"the kubeconfig's context {one_line(context)} names another server now: restart to use it")
         if user is not None:
             await user.show()
         return fresh

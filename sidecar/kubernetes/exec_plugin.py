@@ -53,14 +53,12 @@ class Plugin:
         self._version = fields.text("apiVersion")
         if self._version not in _VERSIONS:
             given = one_line(self._version) or "missing"
-            raise fields.refused("apiVersion", f"is {given}: kubectl speaks {' and '.join(_VERSIONS)}")
+            raise fields.refused("apiVersion", f"is {given}: use {' and '.join(_VERSIONS)}")
         mode = fields.text("interactiveMode") or ("IfAvailable" if self._version.endswith("v1beta1") else "")
         if mode not in _MODES:
             raise fields.refused("interactiveMode", f"must be one of {', '.join(_MODES)}: Never is best here")
         if mode == "Always":
-            raise fields.refused(
-                "interactiveMode", "is Always: nobody can answer a plugin's questions here; Never or IfAvailable is needed"
-            )
+            raise fields.refused("interactiveMode", "is Always, but no user can answer a plugin's questions here: set Never or IfAvailable")
         self._told: dict[str, Any] = {"kind": "ExecCredential", "apiVersion": self._version, "spec": {"interactive": False}}
         if fields.flag("provideClusterInfo"):
             self._told["spec"]["cluster"] = cluster

@@ -20,12 +20,12 @@ def configuration(cluster: Fields) -> Configuration:
     made = Configuration(_server(cluster))
     made.ca_data, made.ssl_ca_cert = cluster.data("certificate-authority-data"), cluster.path("certificate-authority")
     if made.ca_data and made.ssl_ca_cert:
-        raise cluster.refused("certificate-authority-data", "and certificate-authority are both given: kubectl takes one of them alone")
+        raise cluster.refused("certificate-authority-data", "and certificate-authority are both given: give only one, as for kubectl")
     if made.ca_data and not _CERTIFICATE.search(made.ca_data):
         raise cluster.refused("certificate-authority-data", "holds no certificate in PEM")
     made.verify_ssl = not cluster.flag("insecure-skip-tls-verify")
     if not made.verify_ssl and (made.ca_data or made.ssl_ca_cert):
-        raise cluster.refused("insecure-skip-tls-verify", "is true and a certificate-authority is given: kubectl takes one of them alone")
+        raise cluster.refused("insecure-skip-tls-verify", "is true and a certificate-authority is given: give only one, as for kubectl")
     made.tls_server_name = cluster.text("tls-server-name") or None
     made.proxy = _proxy(cluster)
     return made
@@ -56,7 +56,7 @@ def _server(cluster: Fields) -> str:
     if parts is None or parts.scheme not in ("http", "https") or any(char.isspace() or not char.isprintable() for char in server):
         raise cluster.refused("server", "gives no server: an http(s) URL is needed, such as https://127.0.0.1:6443")
     if parts.username is not None:
-        raise cluster.refused("server", "holds a user name: it belongs into an entry of users")
+        raise cluster.refused("server", "holds a user name: move it to an entry of users")
     return urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), "", ""))
 
 
@@ -76,6 +76,6 @@ def _proxy(cluster: Fields) -> str | None:
         return None
     parts = _url(text)
     if parts is None or parts.scheme != "http":
-        scheme = f" ({one_line(parts.scheme)} is not spoken here)" if parts is not None else ""
+        scheme = f" ({one_line(parts.scheme)} is not supported)" if parts is not None else ""
         raise cluster.refused("proxy-url", f"must be the URL of an HTTP proxy, such as http://127.0.0.1:3128{scheme}")
     return text

@@ -32,10 +32,10 @@ class User:
         token_path = user.path("tokenFile")
         self.token_file = TokenFile(user.resolve(token_path)) if token_path else None
         if self._basic and (self._token or self.token_file):
-            raise user.refused("username", "and a token are both given: kubectl takes one of them alone")
+            raise user.refused("username", "and a token are both given: give only one, as for kubectl")
         run, provider = user.within("exec"), user.within("auth-provider")
         if run and provider:
-            raise user.refused("exec", "and auth-provider are both given: kubectl takes one of them alone")
+            raise user.refused("exec", "and auth-provider are both given: give only one, as for kubectl")
         self.plugin = Plugin(run, info(cluster, configuration), clock) if run else None
         self._oidc = _oidc(provider) if provider else None
         if not self._secure:
@@ -46,7 +46,7 @@ class User:
             # kubectl runs a plugin only where there is nothing else to show.
             self.plugin = None
         elif not self.plugin and not self._oidc:
-            raise user.refused("", "gives nothing to show to the API server: a token, a client certificate, exec or the like is needed")
+            raise user.refused("", "gives no credentials: a token, a client certificate, exec or the like is needed")
 
     async def show(self) -> None:
         """Put the credentials into the configuration, and run the plugin for that. Raises ConfigurationError."""
@@ -74,7 +74,7 @@ class User:
         for kind in ("certificate", "key"):
             file, data = user.path(f"client-{kind}"), user.data(f"client-{kind}-data")
             if file and data:
-                raise user.refused(f"client-{kind}-data", f"and client-{kind} are both given: kubectl takes one of them alone")
+                raise user.refused(f"client-{kind}-data", f"and client-{kind} are both given: give only one, as for kubectl")
             if kind == "certificate":
                 made.cert_file, made.cert_data = file, data
             else:
@@ -91,14 +91,14 @@ class User:
         """The header's value by RFC 7617; "" without a user name."""
         name, password = self._user.text("username"), self._user.text("password")
         if (name or password) and self._user.text("token"):
-            raise self._user.refused("username", "and a token are both given: kubectl takes one of them alone")
+            raise self._user.refused("username", "and a token are both given: give only one, as for kubectl")
         return f"Basic {base64.b64encode(f'{name}:{password}'.encode()).decode()}" if name else ""
 
 
 def _oidc(provider: Fields) -> Fields:
     name = provider.text("name")
     if name != "oidc":
-        raise provider.refused("name", f"is {one_line(name) or 'missing'}: kubectl has oidc alone left; others are exec plugins now")
+        raise provider.refused("name", f"is {one_line(name) or 'missing'}: kubectl supports only oidc here; use an exec plugin for others")
     config = provider.within("config")
     if config is None:
         raise provider.refused("config", "is needed")
@@ -118,5 +118,5 @@ def _impersonation(user: Fields) -> tuple[tuple[str, str], ...]:
     if name:
         return tuple(headers)
     if len(headers) > 1:
-        raise user.refused("as", "is needed beside as-uid, as-groups and as-user-extra: whose they are")
+        raise user.refused("as", "is needed with as-uid, as-groups and as-user-extra: it names the user")
     return ()

@@ -37,11 +37,11 @@ async def id_token(config: Fields, clock: Clock) -> tuple[str, int]:
         if ends_us > clock.wall_us():
             return valid, ends_us
     if not refresh_token:
-        raise config.refused("id-token", "is missing or has ended, and there is no refresh-token: log in anew, as for kubectl")
+        raise config.refused("id-token", "is missing or has ended, and there is no refresh-token: log in again, as for kubectl")
     answer = await _refresh(config, next_refresh_token, clock)
     token = answer.get("id_token")
     if not isinstance(token, str):
-        raise config.refused("idp-issuer-url", "gave no id_token for the refresh-token: log in anew, with the scope openid")
+        raise config.refused("idp-issuer-url", "gave no id_token for the refresh-token: log in again, with the scope openid")
     following = answer.get("refresh_token")
     _kept[refresh_token] = (token, following if isinstance(following, str) and following else next_refresh_token)
     return token, _ends_us(token, config, "idp-issuer-url")

@@ -23,7 +23,7 @@ NOT_VALID: Final = frozenset({
 NO_RIGHT: Final = " cannot create resource "
 """The API server's words where no authorizer allows a create. An admission policy that denies a create has other words."""
 CURE: Final = (
-    "the Lease is missing: apply it, or add the right to create it, k8s/components/create (Argo CD, for one, leaves Leases out by default)"
+    "the Lease is missing: apply it, or grant the right to create it with k8s/components/create (Argo CD applies no Leases by default)"
 )
 
 LONGEST_RETRY_AFTER_SECONDS: Final = float(MAX_DURATION_SECONDS)
@@ -102,12 +102,12 @@ def refusal(resource: Resource, verb: str, answer: Answer) -> Denied | Busy | Un
             cure = f"{CURE}: " if verb == "create" and resource.rbac == LEASES and NO_RIGHT in answer.reason else ""
             return Denied(f"not allowed: {resource.asked(verb)}: {cure}{answer.reason}")
         case HTTPStatus.NOT_FOUND:
-            of_a_lease = f'cannot create the Lease: the namespace "{resource.namespace}" is not there'
-            return Denied(f"{of_a_lease if resource.rbac == LEASES else f'not there: {resource.asked(verb)}'}: {answer.reason}")
+            of_a_lease = f'cannot create the Lease: the namespace "{resource.namespace}" does not exist'
+            return Denied(f"{of_a_lease if resource.rbac == LEASES else f'not found: {resource.asked(verb)}'}: {answer.reason}")
         case HTTPStatus.TOO_MANY_REQUESTS:
             return Busy(retry_after_seconds(answer.headers))
         case status if status in NOT_VALID:
-            return Denied(f"the API server refuses it as not valid: {verb}: {answer.reason}")
+            return Denied(f"the API server refuses the request as invalid: {verb}: {answer.reason}")
     return Unknown(answer.reason)
 
 

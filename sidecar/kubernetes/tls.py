@@ -87,11 +87,11 @@ def complaint(error: Exception) -> str:
     if error.verify_code == _INVALID_PURPOSE:
         return (
             f"the certificate of the API server or of its CA is not for this purpose: {error.verify_message}. Its keyUsage, "
-            "extendedKeyUsage or nsCertType must allow a TLS server; no setting accepts it otherwise, though kubectl may: issue it anew"
+            "extendedKeyUsage or nsCertType must allow a TLS server. No setting accepts it, though kubectl may: issue a new certificate"
         )
     if error.verify_code not in (*_NOT_IN_FORM, *_WEAK):
         return ""
     return (
-        f"the certificate of the API server or of its CA is not as RFC 5280 asks: {error.verify_message}. Where kubectl accepts it, "
-        "LEADER_TLS_STRICT=false makes the sidecar accept it: chain and host name are verified all the same"
+        f"the certificate of the API server or of its CA does not follow RFC 5280: {error.verify_message}. If kubectl accepts it, set "
+        "LEADER_TLS_STRICT=false: the sidecar then accepts it too, and still verifies chain and host name"
     )

@@ -63,7 +63,7 @@ class LeaseFile:
         elif not path.exists():
             raise GoneError
         if not path.is_file():
-            raise UnusableFileError("what stands there is no file")
+            raise UnusableFileError("the path is no regular file")
         inode = _inode(path)
         # mode=rw makes no file: a file that is removed at this very moment does not come back with other rights.
         sql = sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=wait_seconds, isolation_level=None)
@@ -80,7 +80,7 @@ class LeaseFile:
         sql.text_factory = bytes  # any body can be read, also one that is no UTF-8
         others = sql.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
         if others and sql.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
-            raise UnusableFileError("it is a database of another program")
+            raise UnusableFileError("the file is a database of another program")
         # A write-ahead log could be taken for that of a file that has replaced this one; a rollback journal exists only during a write.
         # No write waits for the disk: a crash of the machine ends every process that relied on the write.
         sql.execute("PRAGMA journal_mode = DELETE")

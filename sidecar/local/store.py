@@ -80,7 +80,7 @@ class LocalStore(Store):
             return  # the file was removed while it was opened: the next call opens the file that stands there then
         except (sqlite3.Error, OSError, ValueError, UnusableFileError, UncertainError) as error:
             if not is_busy(error):
-                allowed = "the path must name a file that this program made, or a new one in a folder that is there and writable"
+                allowed = "the path must name a file that a leader-sidecar made, or a new file in a writable folder"
                 raise UnusableFileError(_one_line(f"the store local:{path} cannot be used: {said(error, self._path)}; {allowed}")) from None
 
     async def read(self) -> Outcome:
@@ -213,7 +213,7 @@ class LocalStore(Store):
         return Done(parse(self._named(lease, version)))
 
     def _invalid(self, complaint: str) -> Denied:
-        return Denied(_one_line(f"the store local:{self._path} refuses it as not valid: {complaint}"))
+        return Denied(_one_line(f"the store local:{self._path} refuses the Lease as invalid: {complaint}"))
 
     # ---- the file -----------------------------------------------------------------------------------------------------------------
 

@@ -31,12 +31,12 @@ def awaited(known: Situation, now_ns: int, lives: str) -> str:
     if known.ended(now_ns):
         return ""
     if known.held is None:
-        return "what it has sent to the store"
+        return "the answer to a write that is under way"
     rest_ns = known.release_ns - now_ns
     if rest_ns <= 0:
         return "the release of the Lease"
     shown = f" ({lives})" if lives else ""
-    return f"the application, which may act{shown}: POST /drained says that it has stopped; {seconds(rest_ns):.1f} s at most"
+    return f"the application, which may still act{shown}: POST /drained ends the wait; {seconds(rest_ns):.1f} s at most"
 
 
 async def quiet(signs: Sequence[Sign], clock: Clock) -> None:

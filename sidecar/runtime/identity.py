@@ -61,7 +61,7 @@ def take(namespace: str, lease: str, identity: str) -> socket.socket | None:
         if lock is not None:
             lock.close()
         if error.errno != errno.EADDRINUSE:
-            message = f"cannot take the abstract unix socket that keeps a second process of the identity {identity} out: {error.strerror}"
+            message = f"cannot open the abstract unix socket that keeps a second process from using {identity}: {error.strerror}"
             raise IdentityLockError(f"{message}; the Pod's seccomp or AppArmor profile must allow it") from None
         message = f"another process here already contends for the Lease {namespace}/{lease} as {identity}"
         raise IdentityTakenError(

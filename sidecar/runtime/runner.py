@@ -28,7 +28,7 @@ class WrongStateError(Exception):
 
 
 class Runner:
-    """One election: elector, watcher and stand-by, with the leadership, status and history in which they show."""
+    """One election: elector, watcher and standby, with the leadership, status and history in which they show."""
 
     ELECTOR: ClassVar[type[Elector]] = Elector
 
@@ -41,7 +41,7 @@ class Runner:
         self.elector = self.ELECTOR(self.context)
         self.watcher = Watcher(self.context, self.elector)
         self.standby: StandBy | None = StandBy(self.context, self.elector)
-        """None: this candidate never adds itself to the Lease's stand-bys."""
+        """None: this candidate never adds itself to the Lease's standbys."""
         self.signs: list[app_end.Sign] = []
         """Signs of life of the application: at SIGTERM they overrule the setting that says that the application has ended (S11)."""
         self.waits_for_app = asyncio.Event()
@@ -58,7 +58,7 @@ class Runner:
         await self.elector.run()
 
     async def finish(self) -> None:
-        """After `run`: remove this candidate from the stand-bys, so that no other candidate waits for it."""
+        """After `run`: remove this candidate from the standbys, so that no other candidate waits for it."""
         if self.standby is not None:
             await self.standby.finish()
 
@@ -121,12 +121,12 @@ class Runner:
         known = self.elector.look()
         held = known.held
         if held is None:
-            raise WrongStateError(f"this candidate is {known.state}, it holds no term: nothing to release")
+            raise WrongStateError(f"this candidate is {known.state} and holds no term: there is nothing to release")
         if token is not None and token != held.token:
-            or_nothing = "" if known.state is State.LEADING else ", or nothing"
-            raise WrongStateError(f"the term with token {token} is over; the present one has {held.token}: send that{or_nothing}")
+            no_body = "" if known.state is State.LEADING else ", or no body"
+            raise WrongStateError(f"the term with fencing token {token} has ended; the current one is {held.token}: send that{no_body}")
         if token is None and known.state is State.LEADING:
-            raise WrongStateError('this candidate leads and was not asked to stop; send {"token": …} of the present term to end it')
+            raise WrongStateError('this candidate leads and was not asked to stop: to end the term, send {"token": N} with its token')
         self.elector.put(StepDown("the app has drained", self.leadership.given_until_ns, app_ended=True))
 
     def resign(self, out_seconds: float | None, successor: str) -> None:
@@ -138,7 +138,7 @@ class Runner:
         if known.state is not State.LEADING:
             raise WrongStateError(f"this candidate is {known.state}: only a leader resigns")
         if successor in (known.me.identity, pod_name(known.me.identity)):
-            raise WrongStateError(f"{successor} is this candidate itself: name another one, or leave `to` out")
+            raise WrongStateError(f"{successor} is this candidate itself: name another candidate, or leave `to` out")
         given_ns = self.leadership.given_until_ns
         self.elector.put(StepDown("asked to resign", given_ns, out_seconds=out_seconds, successor=successor))
 

@@ -1,7 +1,7 @@
 """Stand-bys (L2): the Lease names up to two followers. When it becomes free these try first, one after the other.
 
 So a small group hands over without a wait, a group of a thousand with one write, and no candidate has to know the size of its group. A
-stand-by has no right to the Lease: the list only tells who waits for whom (`election/turns.py`). A stand-by that has ended costs a fraction
+standby has no right to the Lease: the list only tells who waits for whom (`election/turns.py`). A standby that has ended costs a fraction
 of a second, once: the candidate that takes the Lease then removes it from the list (`requests.acquire`).
 """
 
@@ -16,21 +16,20 @@ from sidecar.election.turns import spread_seconds
 from sidecar.election.view import State
 from sidecar.runtime.context import Context
 from sidecar.runtime.elector import Elector
+from sidecar.runtime.health_lines import HealthLine
 
 MOST: Final = 2
 """Stand-bys: the first takes the Lease, the second is there when the holder and the first end at the same time."""
 VOLUNTEER_SECONDS: Final = 2.0
 """Followers volunteer spread over this time, as they do for the Lease itself: a handful of writes in a group of any size."""
 AGAIN_SECONDS: Final = 60.0
-"""The pause after a failed write, or after one that another program has undone: nothing depends on stand-bys."""
+"""The pause after a failed write, or after one that another program has undone: nothing depends on standbys."""
 LAST_SECONDS: Final = 0.5
-"""The longest that a process spends at its end on removing itself from the stand-bys. A native sidecar has 2 s for its whole end."""
-PROBLEM: Final = "stand-by"
-"""The line of `/readyz?verbose` that tells of the stand-by's failures."""
+"""The longest that a process spends at its end on removing itself from the standbys. A native sidecar has 2 s for its whole end."""
 
 
 def wished(situation: Situation) -> tuple[str, ...] | None:
-    """The list of stand-bys that this candidate should write: with or without itself. None where there is nothing to write."""
+    """The list of standbys that this candidate should write: with or without itself. None where there is nothing to write."""
     record, me = situation.record, situation.me.identity
     if record is None or record.own_term is None or record.holder in (PLACEHOLDER, me) or situation.is_foreign():
         return None
@@ -47,7 +46,7 @@ def stands(situation: Situation) -> bool:
 
 
 class StandBy:
-    """Keeps the Lease's list of stand-bys right as far as one candidate is concerned."""
+    """Keeps the Lease's list of standbys right as far as one candidate is concerned."""
 
     def __init__(self, context: Context, elector: Elector, rng: random.Random | None = None) -> None:
         self._elector, self._store, self._clock, self._candidate = elector, context.store, context.clock, context.candidate
@@ -74,7 +73,7 @@ class StandBy:
                 continue
             self._tried = record.version
             outcome = await self._write(wish, record.version)
-            self._status.note(PROBLEM, outcome)
+            self._status.note(HealthLine.STANDBY, outcome)
             await self._clock.sleep(self._pause_seconds(outcome))
 
     async def finish(self) -> None:

@@ -16,16 +16,17 @@ from sidecar.election.view import State
 from sidecar.escaping import cut
 from sidecar.logs import event as log_event
 from sidecar.logs import move as log_move
+from sidecar.runtime.health_lines import HealthLine
 
 _log: Final = logging.getLogger(__name__)
 
 LATENCY_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 MARGIN_SECONDS: Final = (0.0, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0, 20.0, 60.0, 600.0)
 
-ALTERED: Final = "lease contents"
-"""The line of `/readyz?verbose` that tells of an altered own write (S3)."""
 VERBS: Final = {Kind.READ: "get", Kind.PLACEHOLDER: "create"}
 """Kubernetes' verbs for the requests of an election; every other kind is a patch."""
+_LINES: Final = {Kind.READ: HealthLine.READ, Kind.PLACEHOLDER: HealthLine.CREATE}
+"""The lines that tell of them; that of every other kind is `patch`."""
 
 TransitionListener = Callable[[Election, Election], None]
 """Called with the election before and after a move from one state to another; returns at once."""
@@ -67,7 +68,7 @@ class Status:
     """By how much the last turn of the loop was late."""
     conflict: str = ""
     watch: str = "connecting"
-    problems: dict[str, str] = field(default_factory=dict)
+    problems: dict[HealthLine, str] = field(default_factory=dict)
     """The requests and checks that fail now, each with the reason."""
     requests: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Requests so far, by verb and outcome."""
@@ -81,7 +82,7 @@ class Status:
     """How much time was left until the deadline when a renewal landed, in seconds."""
     transition_listeners: list[TransitionListener] = field(default_factory=list)
     """Called at every move from one state to another, in the order of the list."""
-    _passing: set[str] = field(default_factory=set)
+    _passing: set[HealthLine] = field(default_factory=set)
     """Requests whose last failure is transient: no right is missing, and nothing is invalid."""
     _said_no_order: bool = False
     _leader: tuple[str, int | None] = ("", None)
@@ -92,7 +93,7 @@ class Status:
         self.lease_seen = self.lease_seen or after.record is not None
         self.conflict = after.why if after.state is State.CONFLICT else ""
         if after.is_foreign() or before.is_foreign():
-            self.note("contending", _foreign(after) if after.is_foreign() else None)
+            self.note(HealthLine.CONTENDING, _foreign(after) if after.is_foreign() else None)
         renewed = after.record is not before.record and after.is_renewed_by_another(before.record)
         if after.altered or before.altered:
             self._say_altered(before, after, renewed=renewed)
@@ -109,7 +110,7 @@ class Status:
     def answered(self, request: Request, outcome: Outcome, election: Election, now_ns: int) -> None:
         """Take in the outcome of a request. `election` is the election before it absorbs that outcome."""
         self.requests[VERBS.get(request.kind, "patch"), type(outcome).__name__.lower()] += 1
-        self.note("read" if request.kind is Kind.READ else VERBS.get(request.kind, "patch"), outcome)
+        self.note(_LINES.get(request.kind, HealthLine.PATCH), outcome)
         if election.held is not None and request.kind is Kind.READ:
             self.slow_paths += 1
         if election.held is not None and request.kind is Kind.RENEW and isinstance(outcome, Done):
@@ -119,16 +120,16 @@ class Status:
     def watched(self) -> None:
         """The watch has opened."""
         self.watch = "open"
-        self.note("watch", None)
+        self.note(HealthLine.WATCH, None)
 
     def unwatched(self, why: object) -> None:
         """The watch has ended; `why` is None where it ended normally."""
-        reason = getattr(why, "message", None) or ("normally" if why is None else type(why).__name__.lower())
+        reason = "normally" if why is None else getattr(why, "message", "the Lease is missing")
         self.watch = f"polling: {reason}" if isinstance(why, Denied) else f"connecting, the last watch ended: {reason}"
         if isinstance(why, Denied):
-            self.note("watch", why)
+            self.note(HealthLine.WATCH, why)
 
-    def note(self, what: str, outcome: object, *, passes: bool = True) -> None:
+    def note(self, what: HealthLine, outcome: object, *, passes: bool = True) -> None:
         """Remember for `/readyz?verbose` whether `what` fails, and log each change once.
 
         `passes`: a transient failure of `what` is forgotten once another candidate's renewal shows that writes land. So is each failure
@@ -141,7 +142,7 @@ class Status:
         (self._passing.add if passes and isinstance(outcome, (Unknown, Busy)) else self._passing.discard)(what)
         self.say(what, message)
 
-    def say(self, what: str, message: str) -> None:
+    def say(self, what: HealthLine, message: str) -> None:
         """Remember and log that `what` fails with `message`; "": it works."""
         if message == self.problems.get(what, ""):
             return
@@ -155,14 +156,15 @@ class Status:
     def _say_altered(self, before: Election, after: Election, *, renewed: bool) -> None:
         """S3: `/readyz?verbose` shows an own write that stands altered for as long as it does; the log names each set of fields once."""
         if not after.altered:
-            self.problems.pop(ALTERED, None)
+            self.problems.pop(HealthLine.LEASE_CONTENTS, None)
             if not renewed:  # another candidate's writes may be altered as well
-                log_event(_log, logging.INFO, "what stands in the Lease is what was written again")
+                log_event(_log, logging.INFO, "the Lease holds what this sidecar wrote again")
             return
-        said = f"what stands in the Lease is not what was written: {', '.join(after.altered)}; an admission webhook or policy changes it"
-        self.problems[ALTERED] = said if after.held is not None else f"{said}; nobody leads by such a write"
+        fields = ", ".join(after.altered)
+        said = f"the Lease does not hold what this sidecar wrote: {fields}; find the admission webhook or policy that changes leases"
+        self.problems[HealthLine.LEASE_CONTENTS] = said if after.held is not None else f"{said}; no candidate leads by such a write"
         if after.altered != before.altered:
-            log_event(_log, logging.WARNING, self.problems[ALTERED])
+            log_event(_log, logging.WARNING, self.problems[HealthLine.LEASE_CONTENTS])
 
     def _forget_passing(self) -> None:
         """Forget transient failures: another candidate's renewal shows that writes land, and a follower itself seldom sends requests.
@@ -199,16 +201,16 @@ class Status:
         log_move(_log, level, _HEADLINES[after.state], **fields)
         if after.state is State.LEADING and after.record is not None and after.record.version_number is None and not self._said_no_order:
             self._said_no_order = True
-            why = "resourceVersions are no integers here: leaseTransitions serves as fencing token, and news of the watch is read again"
-            log_event(_log, logging.WARNING, "versions without an order", why=why)
+            why = "leaseTransitions serves as the fencing token, and a read follows each event of the watch"
+            log_event(_log, logging.WARNING, "the resourceVersions of this API server are not integers", why=why)
 
 
 def _foreign(election: Election) -> Denied:
     record, me = election.record, election.me
     whose = record.group if record is not None else ""
-    own = f'this one is of the group "{me.group}"' if me.group else "this one is of no group"
-    advice = "contend for another Lease (LEADER_LEASE_NAME, LEADER_INSTANCE), or take the annotation off if nobody uses it"
-    return Denied(f'the Lease is marked as that of another group (annotation {GROUP_ANNOTATION}: "{cut(whose, 100)}"), and {own}: {advice}')
+    own = f'this sidecar belongs to the group "{me.group}"' if me.group else "this sidecar belongs to no group"
+    advice = "set another LEADER_LEASE_NAME or LEADER_INSTANCE, or remove the annotation if no other group uses the Lease"
+    return Denied(f'the Lease belongs to another group (annotation {GROUP_ANNOTATION}: "{cut(whose, 100)}"); {own}: {advice}')
 
 
 _HEADLINES: Final = {

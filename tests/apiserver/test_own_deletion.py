@@ -43,6 +43,6 @@ def test_where_it_may_read_its_pod_a_deletion_says_that_the_application_has_ende
     leader.signal(signal.SIGTERM)
     until(lambda: not ground.lease()["spec"]["holderIdentity"], within_seconds=10)
     assert (boottime_ns() < given_ns) is deleted
-    assert ("the own Pod is being deleted" in leader.log) is deleted
+    assert ("this Pod is being deleted" in leader.log) is deleted
     assert leader.wait(5) == 0
     kept.close()

@@ -144,7 +144,7 @@ def test_a_namesake_of_another_life_is_not_touched(ground: Field) -> None:
     gone = in_its_pod(ground, "web-0", uid=former)
     ground.grant(gone, role(*RULES))
     gone.start().serving()
-    until(lambda: "not there" in gone.ask("/readyz?verbose").body.decode(), within_seconds=5)
+    until(lambda: "not found" in gone.ask("/readyz?verbose").body.decode(), within_seconds=5)
     create_pod(ground, "web-0")
     until(lambda: "metadata.uid" in gone.ask("/readyz?verbose").body.decode(), within_seconds=20)
     assert gone.leads(), "an election goes on"

@@ -9,9 +9,9 @@ from tests.apiserver.proxy import Mode
 from tests.apiserver.sidecar_process import Sidecar, Witness, at_once, boottime_ns, the_leader, until
 from tests.apiserver.webhook import Change, Webhook, duration, held_by, marked, nothing, rounded, unmarked
 
-ALTERED = "what stands in the Lease is not what was written"
-WHO = "an admission webhook or policy changes it"
-WHOLE = "what stands in the Lease is what was written again"
+ALTERED = "the Lease does not hold what this sidecar wrote"
+WHO = "find the admission webhook or policy that changes leases"
+WHOLE = "the Lease holds what this sidecar wrote again"
 SIX = {"LEADER_LEASE_DURATION": "6s", "LEADER_RENEW_DEADLINE": "4s", "LEADER_RETRY_PERIOD": "1s"}
 DEFAULTS: dict[str, str] = {}
 ROOM_SECONDS = 3.0

@@ -128,7 +128,7 @@ def test_y_a_leader_of_an_old_revision_yields_and_an_undone_rollout_is_followed_
     note = ground.lease()["metadata"]["annotations"]["leader-sidecar/yielded"]
     assert '"to": "web-new-a"' in note
     assert rollout.deployment["metadata"]["uid"] in note
-    assert "yielding to the current revision" in old.log
+    assert "handing over to a Pod of the current revision" in old.log
     rollout.is_at(3, of="old")
     the_leader([old, new], within_seconds=LOOKS_SECONDS + 6, other_than=new)
     time.sleep(15)

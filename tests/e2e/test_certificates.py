@@ -89,8 +89,8 @@ def test_a_cluster_ca_without_key_identifiers(workload: Workload, lenient: Workl
         lenient.deploy(replicas=1, settings={"LEADER_TLS_STRICT": "false"})
         lenient.leader()
         for said in (workload.log(pod), workload.ask(pod, "/readyz?verbose")):
-            assert "is not as RFC 5280 asks: Missing Authority Key Identifier" in said
-            assert "LEADER_TLS_STRICT=false makes the sidecar accept it" in said
+            assert "does not follow RFC 5280: Missing Authority Key Identifier" in said
+            assert "set LEADER_TLS_STRICT=false: the sidecar then accepts it too" in said
         assert not workload.ledger.lines("acts")
     finally:
         node.restart_apiserver(authority=good)

@@ -1,6 +1,7 @@
 """Health routes: liveness only where a restart would help, readiness once the Lease was seen."""
 
 from sidecar.clock import ns
+from sidecar.runtime.health_lines import HealthLine
 from tests.http.conftest import CLOCK, Client, FakeRunner
 
 
@@ -17,7 +18,7 @@ async def test_a_follower_is_healthy_on_both_listeners(client: Client, probe: Cl
 
 async def test_an_api_outage_is_no_reason_to_restart_or_to_be_unready(client: Client, runner: FakeRunner) -> None:
     """What fails stands in /readyz?verbose all the same."""
-    runner.status.problems["patch"] = "no answer within 4 s"
+    runner.status.problems[HealthLine.PATCH] = "no answer within 4 s"
     runner.status.watch = "connecting"
     assert (await client.get("/livez")).status == 200
     response = await client.get("/readyz?verbose")

@@ -13,6 +13,7 @@ from sidecar.election.record import GROUP_ANNOTATION, STANDBY_ANNOTATION, SUCCES
 from sidecar.election.situation import Situation
 from sidecar.election.store import Denied, Unknown
 from sidecar.election.view import State
+from sidecar.runtime.health_lines import HealthLine
 from tests.http.conftest import ME, Client, FakeRunner
 
 PIECES = (
@@ -47,7 +48,7 @@ def hold(runner: FakeRunner, text: str) -> None:
     runner.history.terms.clear()
     runner.history.see(record, 0)
     runner.status.absorbed(Election(ME), Election(ME, state=State.FOLLOWING, why=f"{text} leads", record=record))
-    runner.status.note("patch", Denied(text))
+    runner.status.note(HealthLine.PATCH, Denied(text))
     runner.status.unwatched(Unknown(text))
     runner.follow(holder=text, for_seconds=3600)
 

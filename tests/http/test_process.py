@@ -70,13 +70,13 @@ def test_ctrl_c_says_what_is_waited_for_and_that_a_second_one_leaves_at_once(loc
         local.signal(signal.SIGINT)
         (said,) = until(lambda: [line for line in local.log.splitlines() if "told to stop signal=" in line], within_seconds=5)
         assert "signal=SIGINT" in said
-        assert "the application, which may act: POST /drained says that it has stopped;" in said
+        assert "the application, which may still act: POST /drained ends the wait;" in said
         assert re.search(r"; (9\.\d|10\.0) s at most", said)
-        assert "a second signal leaves at once, releasing nothing" in said
+        assert "a second signal ends the process at once and releases nothing" in said
         local.signal(signal.SIGINT)
         assert local.wait(5) == 0
     last = [line for line in local.log.splitlines() if "told to stop signal=" in line][-1]
-    assert "leaves at once, releasing nothing" in last
+    assert "ends at once and releases nothing" in last
 
 
 @pytest.mark.parametrize(("body", "out_seconds"), [({"for": "10m"}, 600), ({"for": "1m30s"}, 90), ({}, 30)])
@@ -235,7 +235,7 @@ def test_a_signal_before_it_contends_ends_it_at_once(local: Sidecar, stuck: Stuc
         until(stuck.asked.exists, within_seconds=20, message="it starts")
         local.signal(number)
         assert local.wait(5) == 0
-    assert local.log == "leader-sidecar: told to stop before it contended\n"
+    assert local.log == "leader-sidecar: stopped by a signal before the election began\n"
 
 
 def test_a_name_look_up_that_hangs_does_not_hold_up_the_end(local: Sidecar, stuck: Stuck, tmp_path: Path) -> None:

@@ -170,11 +170,11 @@ def test_the_watchers_end_ends_nothing_and_is_told_once(tmp_path: Path) -> None:
     with ending([watched.sidecar]):
         until(watched.sidecar.leads, within_seconds=20)
         os.kill(watched.watcher, signal.SIGKILL)
-        until(lambda: "nobody watches" in watched.sidecar.log, within_seconds=10)
+        until(lambda: "the watchdog has ended" in watched.sidecar.log, within_seconds=10)
         assert watched.sidecar.leads()
         watched.sidecar.signal(signal.SIGTERM)
         assert watched.sidecar.wait(10) == 0
-    assert watched.sidecar.log.count("nobody watches") == 1
+    assert watched.sidecar.log.count("the watchdog has ended") == 1
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])

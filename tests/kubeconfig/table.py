@@ -105,7 +105,7 @@ WHO = [
     of("a tokenFile that is not there and a token", T, "users[u].user.tokenFile", "gone", user={"tokenFile": "gone", "token": "t"}),
     of("a token with a line break", None, "users[u].user.token", user={"token": "t\nX-Remote-User: admin"}),
     of("a token that is a number", None, "users[u].user.token", "must be a string", user={"token": 12345}),
-    of("a user that shows nothing", None, "users[u].user", "nothing to show", user={}),
+    of("a user that shows nothing", None, "users[u].user", "gives no credentials", user={}),
 ]  # fmt: skip
 AS = [
     of("as", Seen("Bearer t", ACTS), user={"token": "t"} | AGENT),
@@ -147,7 +147,7 @@ WHERE = [
     of("no server", None, "clusters[c].cluster.server", cluster={"server": None}),
     of("a server of another scheme", None, "clusters[c].cluster.server", cluster={"server": "ftp://127.0.0.1"}),
     of("an HTTP proxy", Seen("Bearer t", by_proxy=True), cluster={"proxy-url": "$PROXY"}),
-    of("a SOCKS proxy", None, "clusters[c].cluster.proxy-url", "socks5 is not spoken here", cluster={"proxy-url": "socks5://127.0.0.1:1"}),
+    of("a SOCKS proxy", None, "clusters[c].cluster.proxy-url", "socks5 is not supported", cluster={"proxy-url": "socks5://127.0.0.1:1"}),
     of("a proxy that is no URL", None, "clusters[c].cluster.proxy-url", cluster={"proxy-url": "127.0.0.1:3128"}),
     of("a proxy of another scheme", None, "clusters[c].cluster.proxy-url", cluster={"proxy-url": "ftp://127.0.0.1:21"}),
     of("disable-compression", T, cluster={"disable-compression": True}),
@@ -168,7 +168,7 @@ FILES = [
                                            "last": config(user={"token": "third"}, current_context="y")},
         Seen("Bearer first"), kubeconfig="$HERE/first:$HERE/config:$HERE/last"),
     Row("the first wins whole", {"first": config(user={"as": "web"}), "last": config(user={"token": "t"})}, None,
-        ("users[u].user", "nothing to show"), kubeconfig="$HERE/first:$HERE/last"),
+        ("users[u].user", "gives no credentials"), kubeconfig="$HERE/first:$HERE/last"),
     Row("cluster and user in two folders", {
         "a/config": config({"certificate-authority-data": None, "certificate-authority": "here.pem"}, users=None), "a/here.pem": "$CA_PEM",
         "b/config": {"users": [{"name": "u", "user": {"client-certificate": "who.pem", "client-key": "keys/who.key"}}]},

@@ -26,13 +26,13 @@ NOBODY: dict[str, object] = {
 STATES: dict[str, tuple[dict[str, object], str, str, str]] = {
     "starting": (NOBODY | {"state": "starting", "is_leader": False}, "Not known yet", "this Pod: starting", "has not seen the Lease"),
     "following": (OTHER | {"state": "following", "is_leader": False, "expires_in": 0}, "web-1 leads", "this Pod: following", ""),
-    "nobody": (NOBODY | {"state": "following", "is_leader": False}, "Nobody is known to lead", "this Pod: following", ""),
+    "nobody": (NOBODY | {"state": "following", "is_leader": False}, "No known leader", "this Pod: following", ""),
     "leading": ({}, "web-0 leads", "this Pod leads", ""),
     "stepping-down": (
         {"state": "stepping-down", "is_leader": False}, "web-0 is stepping down", "this Pod: stepping down", "is_leader is false",
     ),
-    "resigned": (OTHER | {"state": "resigned", "is_leader": False, "expires_in": 0}, "web-1 leads", "this Pod: resigned", "stays out"),
-    "conflict": (NOBODY | {"state": "conflict", "is_leader": False}, "Nobody is known to lead", "this Pod: conflict", "Another process"),
+    "resigned": (OTHER | {"state": "resigned", "is_leader": False, "expires_in": 0}, "web-1 leads", "this Pod: resigned", "not contend"),
+    "conflict": (NOBODY | {"state": "conflict", "is_leader": False}, "No known leader", "this Pod: conflict", "Another process"),
 }  # fmt: skip
 """Of each state what `/leader` answers in place of a leader's own answer; the headline, the badge, and a word of the note."""
 
@@ -77,7 +77,7 @@ def test_each_state_has_its_picture(sidecars: list[Sidecar], page: Page, state: 
     if state == "leading":
         assert page.locator("#bar").evaluate(COLOUR) == page.locator("main").evaluate(LEAD)
     elif state not in ("following", "resigned"):
-        expect(page.locator("main")).not_to_contain_text(re.compile(r"\bleads\b|leading|certain"))
+        expect(page.locator("main")).not_to_contain_text(re.compile(r"\bleads\b|leading|valid for"))
     shot = tmp_path_factory.mktemp("page") / f"{state}.png"
     page.screenshot(path=shot, full_page=True)
     print(f"screenshot: {shot}")
@@ -98,10 +98,10 @@ def test_a_leader_that_steps_down_never_reads_as_one_that_leads(sidecars: list[S
     leader.signal(signal.SIGTERM)
     expect(page.locator("#name")).to_have_text(f"{leader.name} is stepping down")
     expect(page.locator("#state")).to_have_text("this Pod: stepping down")
-    expect(page.locator("#left")).to_have_text(re.compile(r"^work in flight is covered for [123]\.\d s more, at most$"))
+    expect(page.locator("#left")).to_have_text(re.compile(r"^the Lease is kept for [123]\.\d s more, at most$"))
     expect(page.locator("#members")).to_contain_text("stepping down")
     expect(page.locator("#rows tr").first).to_contain_text("stepping down")
-    expect(page.locator("main")).not_to_contain_text(re.compile("leads|leading|certain", re.IGNORECASE))
+    expect(page.locator("main")).not_to_contain_text(re.compile("leads|leading|valid for", re.IGNORECASE))
     assert page.title() == f"{leader.name} steps down: web"
     assert page.locator("main").evaluate(LEAD) not in page.locator("i, .dot, .badge").evaluate_all(COLOURS)
 
@@ -136,7 +136,7 @@ def test_the_readmes_picture_shows_what_its_words_say(browser: Browser, tmp_path
         expect(page.locator("#name")).to_have_text("web-0 leads")
         expect(page.locator("#state")).to_have_text("this Pod leads")
         expect(page.locator("#since")).to_have_text(re.compile("^since .*, for [3-9] s$"), timeout=20_000)  # long enough for the strip
-        expect(page.locator("#left")).to_have_text(re.compile(r"certain for \d\.\d s more"))
+        expect(page.locator("#left")).to_have_text(re.compile(r"valid for \d\.\d s more"))
         expect(page.locator("#legend > span").nth(2)).to_be_visible()
         assert page.locator("#rows tr").count() >= 3
         shot = tmp_path_factory.mktemp("page") / "page.png"

@@ -8,6 +8,7 @@ import pytest
 from sidecar.election.record import JSON
 from sidecar.election.requests import Candidate
 from sidecar.election.store import Outcome, Store, Unknown
+from sidecar.runtime.health_lines import HealthLine
 from sidecar.runtime.leadership import Leadership, Names
 from sidecar.runtime.runner import Runner
 from tests.simulation.memory_store import MemoryLease, MemoryStore
@@ -91,7 +92,7 @@ def test_a_failure_that_has_passed_is_no_problem_of_a_follower() -> None:
         unlucky = runner(0, UnluckyStore(lease))
         run = asyncio.create_task(unlucky.run())
         await asyncio.sleep(1)
-        assert unlucky.status.problems == {"patch": "no answer"}
+        assert unlucky.status.problems == {HealthLine.PATCH: "no answer"}
         other = asyncio.create_task(runner(1, MemoryStore(lease)).run())
         await asyncio.sleep(60)
         assert unlucky.leadership.read().name == "web-1"
@@ -124,7 +125,7 @@ def test_what_fails_works_again_when_a_request_of_its_kind_succeeds_and_never_by
         await asyncio.sleep(5)
         for _ in range(3600):
             await asyncio.sleep(1)
-            assert "patch" in one.status.problems
+            assert HealthLine.PATCH in one.status.problems
         said = [record.getMessage() for record in caplog.records]
         assert said.count("patch failed") == 1
         assert "patch works again" not in said
@@ -162,10 +163,11 @@ def test_what_stands_otherwise_than_written_is_named_once_and_while_it_lasts(cap
         for _ in range(120):
             await asyncio.sleep(1)
             assert not one.leadership.read().is_leader
-            assert "what stands in the Lease is not what was written: spec.leaseDurationSeconds; " in one.status.problems["lease contents"]
-        said = [record.getMessage() for record in caplog.records if "what stands" in record.getMessage()]
+            problem = one.status.problems[HealthLine.LEASE_CONTENTS]
+            assert "the Lease does not hold what this sidecar wrote: spec.leaseDurationSeconds; " in problem
+        said = [record.getMessage() for record in caplog.records if "the Lease does not hold" in record.getMessage()]
         assert len(said) == 1
-        assert "an admission webhook or policy changes it" in said[0]
+        assert "find the admission webhook or policy that changes leases" in said[0]
         store.works = True
         await asyncio.sleep(10)
         assert one.leadership.read().is_leader

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from sidecar.clock import ns
+from sidecar.runtime.health_lines import HealthLine
 from tests.simulation.kubelet import LAG_NS, Kubelet
 from tests.simulation.network import Weather
 from tests.simulation.pod import Plan, Pod
@@ -157,11 +158,11 @@ def test_while_renewals_come_no_pod_is_asked_for() -> None:
 
 def test_without_the_right_to_read_pods_the_lease_is_waited_for_and_the_status_says_so() -> None:
     run = WithPods()
-    said: list[dict[str, str]] = []
+    said: list[set[HealthLine]] = []
     run.at_leader(5, lambda pod, _: pod.replace())
     run.then(5, lambda: setattr(run.other.link, "weather", Weather(refuse=1)))
-    run.then(12, lambda: said.append(dict(run.other.runner.status.problems) if run.other.runner is not None else {}))
+    run.then(12, lambda: said.append(set(run.other.runner.status.problems) if run.other.runner is not None else set()))
     run.then(13, lambda: setattr(run.other.link, "weather", Weather()))
     run.expect(24, lambda: run.other)
     run.sound()
-    assert any(what.startswith("pods") for what in said[0])
+    assert said[0] & {HealthLine.PODS_GET, HealthLine.PODS_WATCH}

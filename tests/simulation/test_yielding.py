@@ -12,6 +12,7 @@ import pytest
 
 from sidecar.election.requests import Candidate
 from sidecar.features.rollout_handover import AGAIN_SECONDS, YIELDED_ANNOTATION, RolloutHandover, is_barred
+from sidecar.runtime.health_lines import HealthLine
 from sidecar.runtime.identity import Pod
 from sidecar.runtime.leadership import Leadership, Names
 from sidecar.runtime.rate_limiter import BURST
@@ -344,7 +345,7 @@ def test_a_missing_right_is_said_once_with_verb_and_resource_and_tried_again(
         scene = await rolled()
         scene.cluster.refused[right] = 403
         await scene.stays("web-old-a", 300)
-        said = scene.runners["web-old-a"].status.problems["rollout-handover"]
+        said = scene.runners["web-old-a"].status.problems[HealthLine.ROLLOUT_HANDOVER]
         assert f"not allowed: verb {right[0]} on {right[1]}" in said
         assert 'in namespace "shop"' in said
         assert [record.getMessage() for record in caplog.records].count("rollout-handover failed") == 1

@@ -52,7 +52,7 @@ def test_durations_are_read_as_go_writes_them(text: str) -> None:
      "0x1s", "٣s", "1,5s", "1s;", "PT15S", "1..5s", "9" * 19 + "s"],
 )  # fmt: skip
 def test_what_is_no_duration_is_refused_with_what_is_one(text: str) -> None:
-    with pytest.raises(ValueError, match="is no duration: write a duration such as 15, 15s, 500ms, 2m, 1h or 1m30s"):
+    with pytest.raises(ValueError, match="is not a duration: write a duration such as 15, 15s, 500ms, 2m, 1h or 1m30s"):
         parse_seconds(text)
 
 

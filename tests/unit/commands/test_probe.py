@@ -153,7 +153,7 @@ def test_an_answer_that_does_not_end_is_1_after_the_timeout(answer: bytes) -> No
         took_seconds = time.monotonic() - began
     assert done.returncode == 1
     assert done.stdout == ""
-    assert "no whole answer within 0.3 s" in done.stderr
+    assert "no complete answer within 0.3 s" in done.stderr
     assert took_seconds >= 0.3
 
 
@@ -171,15 +171,15 @@ def test_what_is_no_http_is_1(answer: bytes) -> None:
 @pytest.mark.parametrize(
     ("arguments", "environment", "says"),
     [
-        (("lives",), {}, "'lives' is not understood: allowed are one of livez, readyz, healthz, is-leader"),
+        (("lives",), {}, "'lives' is not understood: allowed: one of livez, readyz, healthz, is-leader"),
         (("livez", "readyz"), {}, "'readyz' is not understood"),
-        (("--timeout", "soon"), {}, "'soon' is no duration"),
+        (("--timeout", "soon"), {}, "'soon' is not a duration"),
         (("--timeout", "0s"), {}, "more than 0s and at most 1h"),
-        (("--timeout",), {}, "--timeout is without a value"),
-        (("--address", "4041"), {}, "--address: '4041' is no address"),
-        ((), {"LEADER_PROBE_LISTEN": "nowhere"}, "LEADER_PROBE_LISTEN: 'nowhere' is no address"),
+        (("--timeout",), {}, "--timeout needs a value"),
+        (("--address", "4041"), {}, "--address: '4041' is not an address"),
+        ((), {"LEADER_PROBE_LISTEN": "nowhere"}, "LEADER_PROBE_LISTEN: 'nowhere' is not an address"),
         ((), {"LEADER_PROBE_LISTEN": "*:0"}, "port 0"),
-        ((), {"LEADER_PROBE_LISTEN": "", "LEADER_LISTEN": ""}, "name an --address"),
+        ((), {"LEADER_PROBE_LISTEN": "", "LEADER_LISTEN": ""}, "give --address"),
     ],
 )
 def test_asked_wrongly_is_2_and_one_line(arguments: tuple[str, ...], environment: dict[str, str], says: str) -> None:

@@ -7,7 +7,8 @@ import pytest
 from sidecar.election.record import JSON, TERM_ANNOTATION, standby_patch
 from sidecar.election.requests import Kind
 from sidecar.election.view import State
-from sidecar.runtime.status import ALTERED, Status
+from sidecar.runtime.health_lines import HealthLine
+from sidecar.runtime.status import Status
 from tests.support.admission import Admit, removes_annotations, rounds, sets
 from tests.support.merge_patch import merge
 from tests.support.situations import due, leading, renewal_carried_out
@@ -119,11 +120,11 @@ def test_s3_what_readyz_says_of_an_altered_write_follows_who_leads() -> None:
     a.absorb = heard  # type: ignore[method-assign]
     world.api.admit = sets(leaseDurationSeconds=3)
     world.run(2)
-    assert "nobody leads" in status.problems[ALTERED]
+    assert "no candidate leads" in status.problems[HealthLine.LEASE_CONTENTS]
     world.api.admit = sets(leaseDurationSeconds=9)
     world.run(10)
     assert a.leads
-    assert "nobody leads" not in status.problems[ALTERED]
+    assert "no candidate leads" not in status.problems[HealthLine.LEASE_CONTENTS]
 
 
 def test_s3_what_a_stand_by_writes_is_no_webhook() -> None:

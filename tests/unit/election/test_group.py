@@ -9,6 +9,7 @@ import pytest
 from sidecar.election.record import GROUP_ANNOTATION, parse
 from sidecar.election.requests import Kind
 from sidecar.election.view import State
+from sidecar.runtime.health_lines import HealthLine
 from sidecar.runtime.status import Status
 from sidecar.settings import in_force
 from tests.support.given import load
@@ -98,7 +99,7 @@ def test_it_is_said_once_and_stands_in_readyz(caplog: pytest.LogCaptureFixture) 
         status.absorbed(before, after)
         status.absorbed(after, after)
     assert len(caplog.records) == 1
-    problem = status.problems["contending"]
+    problem = status.problems[HealthLine.CONTENDING]
     assert '"green"' in problem
     assert "LEADER_INSTANCE" in problem
     status.absorbed(after, before)

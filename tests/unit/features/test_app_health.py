@@ -11,6 +11,7 @@ import pytest
 from sidecar.clock import SystemClock
 from sidecar.election.requests import Candidate
 from sidecar.features.app_health import MAX_BODY_BYTES, HTTPProbe, Verdict, follow
+from sidecar.runtime.health_lines import HealthLine
 from sidecar.runtime.leadership import Leadership, Names
 from tests.simulation.memory_store import MemoryLease, MemoryStore
 from tests.simulation.runners import NoStandBy
@@ -112,11 +113,11 @@ def test_the_loop_probes_each_period_and_tells_the_election_and_people(caplog: p
         tasks = [asyncio.create_task(runner.run()), asyncio.create_task(follow(runner, probe, 5, Verdict(3, 1)))]
         await asyncio.sleep(12)
         assert not leads()
-        assert runner.status.problems["app-health"] == "not up yet"
+        assert runner.status.problems[HealthLine.APP_HEALTH] == "not up yet"
         wrong = ""
         await asyncio.sleep(5)
         assert leads()
-        assert "app-health" not in runner.status.problems
+        assert HealthLine.APP_HEALTH not in runner.status.problems
         wrong = "database gone"
         await asyncio.sleep(10)
         assert leads(), "two failures are no verdict"

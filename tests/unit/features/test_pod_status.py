@@ -10,6 +10,7 @@ from sidecar.features.pod_fields import SETTLE_SECONDS
 from sidecar.features.pod_status import LAST_SECONDS
 from sidecar.features.retry import LIMIT_SECONDS, LONGEST_PAUSE_PERIODS
 from sidecar.runtime.elector import HOLD_SECONDS
+from sidecar.runtime.health_lines import HealthLine
 from tests.simulation.virtual_time import run_virtually
 from tests.support.own_pod import Stage, now_seconds, stage
 
@@ -171,7 +172,7 @@ def test_at_the_end_what_is_under_way_has_a_moment_more() -> None:
 @pytest.mark.parametrize("missing", ["/pods/web-0", "/status", "/events"])
 def test_a_missing_right_is_said_once_retried_and_holds_nothing_up(missing: str, caplog: pytest.LogCaptureFixture) -> None:
     """By verb and resource; when it is granted all is set right with no restart."""
-    what = {"/pods/web-0": "pod label", "/status": "pod condition", "/events": "events"}[missing]
+    what = {"/pods/web-0": HealthLine.POD_LABEL, "/status": HealthLine.POD_CONDITION, "/events": HealthLine.EVENTS}[missing]
     right = {"/pods/web-0": 'patch on pods "web-0"', "/status": 'patch on pods/status "web-0"', "/events": "create on events.events.k8s.io"}
 
     async def main() -> None:
@@ -233,7 +234,7 @@ def test_what_fails_while_it_follows_is_said_once_and_set_right_soon_after(caplo
             for _ in range(100):
                 await asyncio.sleep(0.1)
                 it.lease.put(it.lease.lease or {})  # news of the Lease, many times
-            assert "pod label" in it.runner.status.problems
+            assert HealthLine.POD_LABEL in it.runner.status.problems
             assert it.cluster.label == "leader", "cut off, it keeps its label"
             it.cluster.away = False
             await asyncio.sleep(LIMIT_SECONDS + LONGEST_PAUSE_PERIODS * PERIOD + SOON)
@@ -271,7 +272,7 @@ def test_a_restart_moves_no_transition_time_where_the_status_stays() -> None:
 
 
 @pytest.mark.parametrize(
-    ("pod", "said"), [(None, "not there"), ({"metadata": {"uid": "another", "labels": {}}, "status": {}}, "metadata.uid")]
+    ("pod", "said"), [(None, "not found"), ({"metadata": {"uid": "another", "labels": {}}, "status": {}}, "metadata.uid")]
 )
 def test_a_pod_that_is_gone_or_another_is_left_alone(pod: dict[str, object] | None, said: str) -> None:
     """404 or 422: said, tried seldom, never an end; each patch carries the uid."""
@@ -280,8 +281,8 @@ def test_a_pod_that_is_gone_or_another_is_left_alone(pod: dict[str, object] | No
         async with stage("label", "condition", pod=pod) as it:
             await asyncio.sleep(600)
             assert it.leads
-            assert said in it.runner.status.problems["pod label"]
-            assert said in it.runner.status.problems["pod condition"]
+            assert said in it.runner.status.problems[HealthLine.POD_LABEL]
+            assert said in it.runner.status.problems[HealthLine.POD_CONDITION]
             assert not [line for line in it.journal if "lease" not in line]
             assert {asked.body["metadata"]["uid"] for asked in it.cluster.asked} == {"u0"}
             assert len(it.cluster.asked) < 600 / 20 * 2
@@ -343,7 +344,7 @@ def test_a_bug_in_it_ends_no_election(caplog: pytest.LogCaptureFixture) -> None:
             assert it.cluster.label == "leader"
 
     run_virtually(main())
-    assert "a bug in what shows the leadership on the Pod; the election goes on" in caplog.messages
+    assert "a bug in the Pod label, the Pod condition or the Events; the election goes on" in caplog.messages
 
 
 def test_an_admission_webhook_that_takes_the_label_back_makes_no_storm() -> None:
@@ -355,7 +356,7 @@ def test_an_admission_webhook_that_takes_the_label_back_makes_no_storm() -> None
             it.other_leads()
             await asyncio.sleep(60)
             assert len(it.cluster.asked) - asked <= 60 / PERIOD
-            assert "does not show it" in it.runner.status.problems["pod label"]
+            assert "does not show it" in it.runner.status.problems[HealthLine.POD_LABEL]
 
     run_virtually(main())
 

@@ -112,7 +112,7 @@ async def test_what_is_not_valid_is_denied(status: int) -> None:
     async with served(refusal(status, "spec.renewTime: Invalid value")) as (_, store):
         outcome = await store.patch(PATCH)
     assert isinstance(outcome, Denied)
-    assert outcome.message.startswith("the API server refuses it as not valid: ")
+    assert outcome.message.startswith("the API server refuses the request as invalid: ")
     assert "spec.renewTime" in outcome.message
 
 
@@ -129,7 +129,7 @@ async def test_a_create_that_finds_nothing_names_the_namespace() -> None:
     async with served(refusal(404, 'namespaces "shop" not found')) as (_, store):
         outcome = await store.create(BODY)
     assert isinstance(outcome, Denied)
-    assert 'the namespace "shop" is not there' in outcome.message
+    assert 'the namespace "shop" does not exist' in outcome.message
 
 
 @pytest.mark.parametrize(

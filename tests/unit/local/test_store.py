@@ -95,9 +95,9 @@ def make_foreign(path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (Path.mkdir, "no file"),
-        (os.mkfifo, "no file"),
-        (lambda path: path.symlink_to("nowhere"), "no file"),
+        (Path.mkdir, "no regular file"),
+        (os.mkfifo, "no regular file"),
+        (lambda path: path.symlink_to("nowhere"), "no regular file"),
         (make_text, "not a database"),
         (make_foreign, "another program"),
     ],

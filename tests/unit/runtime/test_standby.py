@@ -14,6 +14,7 @@ from sidecar.election.record import JSON, STANDBY_ANNOTATION, Record, parse
 from sidecar.election.requests import Candidate, Kind
 from sidecar.election.store import Denied, Outcome, Unknown
 from sidecar.election.turns import HOLD_BACK_SECONDS, LATE_SPREAD_SECONDS, SPREAD_SECONDS, STANDBY_LEAD_SECONDS, STANDBY_STEP_SECONDS
+from sidecar.runtime.health_lines import HealthLine
 from sidecar.runtime.leadership import Leadership, Names
 from sidecar.runtime.runner import Runner
 from sidecar.runtime.standby import AGAIN_SECONDS, LAST_SECONDS, MOST, VOLUNTEER_SECONDS, wished
@@ -269,7 +270,7 @@ def test_what_is_refused_is_said_and_tried_again_a_minute_later(refusal: Outcome
             store.refusal = None
             await asyncio.sleep(3 * AGAIN_SECONDS)
             assert lease.record.standbys == ("b_u",)
-            assert "stand-by" not in ones["b"].runner.status.problems
+            assert HealthLine.STANDBY not in ones["b"].runner.status.problems
 
     run_virtually(main())
 

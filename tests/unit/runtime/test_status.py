@@ -5,6 +5,7 @@ import logging
 import pytest
 
 from sidecar.election.store import Busy, Conflict, Denied, Outcome, Unknown
+from sidecar.runtime.health_lines import HealthLine
 from sidecar.runtime.status import Status
 from tests.support.situations import leading
 
@@ -20,12 +21,12 @@ def test_a_conflict_does_not_show_that_writes_land_but_the_renewal_of_another_do
     follower, status = world["B"], Status()
     status.absorbed(follower.election, before := follower.watch().election)
     with caplog.at_level(logging.INFO):
-        status.note("patch", failure)
-        status.note("patch", Conflict())
-        assert "patch" in status.problems
+        status.note(HealthLine.PATCH, failure)
+        status.note(HealthLine.PATCH, Conflict())
+        assert HealthLine.PATCH in status.problems
         world.run(seconds=6)
         status.absorbed(before, follower.watch().election)
-    assert "patch" not in status.problems
+    assert HealthLine.PATCH not in status.problems
     assert [message for message in caplog.messages if "patch" in message] == ["patch failed"]
 
 
@@ -33,5 +34,5 @@ def test_a_write_that_has_landed_is_told_in_the_log_once(caplog: pytest.LogCaptu
     status = Status()
     with caplog.at_level(logging.INFO):
         for outcome in (WEBHOOK_IS_DOWN, Conflict(), None, None):
-            status.note("patch", outcome)
+            status.note(HealthLine.PATCH, outcome)
     assert caplog.messages == ["patch failed", "patch works again"]

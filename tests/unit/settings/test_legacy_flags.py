@@ -80,7 +80,7 @@ def test_an_own_flag_wins_over_an_older_one() -> None:
         ("--ttl=2h", "allowed are whole seconds from 1s to 1h"),
         ("--id=$(hostname)", "literal $(…)"),
         ("--election=Web", "lower-case letters"),
-        ("--http=4040", "no address to listen on"),
+        ("--http=4040", "not an address to listen on"),
     ],
 )
 def test_what_cannot_be_used_is_refused_with_what_is_allowed(capsys: pytest.CaptureFixture[str], flag: str, said: str) -> None:

@@ -203,7 +203,7 @@ def test_every_address_that_is_taken_is_told_at_once_each_by_its_name() -> None:
     with pytest.raises(ListenError) as refused:
         bind([Address("127.0.0.1", port) for port in ports], setting="LEADER_PROBE_LISTEN")
     assert str(refused.value).splitlines() == [
-        f"cannot listen on 127.0.0.1:{port}: Address already in use by another process: stop that, or take another address "
+        f"cannot listen on 127.0.0.1:{port}: Address already in use by another process: stop that process, or set another address "
         "(LEADER_PROBE_LISTEN)"
         for port in ports[:2]
     ]
@@ -255,10 +255,10 @@ def test_two_names_of_one_address_are_not_blamed_on_another_process(monkeypatch:
     with pytest.raises(ListenError) as refused:
         bind([Address("127.0.0.1", port), Address("web.example", port)])
     assert str(refused.value) == (
-        f"cannot listen on web.example:{port}: this sidecar listens there already, by another of its addresses (LEADER_LISTEN)"
+        f"cannot listen on web.example:{port}: this sidecar already listens there: remove one of the two addresses (LEADER_LISTEN)"
     )
 
 
 def test_an_address_that_is_not_this_machines_is_told_as_it_is_written() -> None:
-    with pytest.raises(ListenError, match=r"\[2001:db8::1\]:4040: .*no address of this machine|Address family"):
+    with pytest.raises(ListenError, match=r"\[2001:db8::1\]:4040: .*this machine has no such address|Address family"):
         bind([Address("2001:db8::1", 4040)])

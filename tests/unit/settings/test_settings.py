@@ -140,8 +140,8 @@ def test_every_fault_is_named_at_once(monkeypatch: pytest.MonkeyPatch, capsys: p
     ("LEADER_APP_HEALTH_SUCCESSES", "many", "whole numbers"),
     ("LEADER_ROLLOUT_HANDOVER", "perhaps", "allowed are true and false"),
     ("LEADER_TLS_STRICT", "", "allowed are true and false"),
-    ("LEADER_LISTEN", "[::1:4040", "no address"),
-    ("LEADER_LISTEN", "localhost:1_0", "no address"),
+    ("LEADER_LISTEN", "[::1:4040", "not an address"),
+    ("LEADER_LISTEN", "localhost:1_0", "not an address"),
     ("LEADER_LOG_FORMAT", "xml", "allowed are text and json"),
     ("LEADER_LOG_LEVEL", "loud", "allowed are debug, info, warning and error"),
 ])  # fmt: skip
