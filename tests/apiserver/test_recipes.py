@@ -96,7 +96,6 @@ def test_the_texts_have_recipes() -> None:
         ("docs/guides/helm.md", "Kustomize after Helm"),
         ("docs/guides/kustomize.md", "Add the sidecar"),
         ("docs/guides/kustomize.md", "An account of your own"),
-        ("docs/guides/kustomize.md", "Names"),
         ("docs/guides/service-mesh.md", "Istio"),
         ("k8s/README.md", "Add it to your application"),
     }
