@@ -26,8 +26,8 @@ def refusals(server: ApiServer, documents: list[Any]) -> list[str]:
 
 
 def test_the_texts_show_pods() -> None:
-    """What finds them finds the one of the page about plain kubectl."""
-    assert "docs/guides/kubectl.md" in {block.file for block in SHOWN}
+    """What finds them finds the one of the README."""
+    assert "README.md" in {block.file for block in SHOWN}
 
 
 @pytest.mark.parametrize("block", SHOWN, ids=str)
