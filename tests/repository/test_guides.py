@@ -17,13 +17,13 @@ DRAIN_SECONDS = 10
 
 
 def page(name: str) -> str:
-    """The text of a guide."""
-    return (GUIDES / f"{name}.md").read_text(encoding="utf-8")
+    """The text of a guide, by its file's name."""
+    return (GUIDES / name).read_text(encoding="utf-8")
 
 
 def pod() -> dict[str, Any]:
     """The spec of the Pod template that the page about plain kubectl shows."""
-    block = re.search(r"```yaml\n# deployment.yaml\n(.*?)```", page("kubectl"), re.DOTALL)
+    block = re.search(r"```yaml\n# deployment.yaml\n(.*?)```", page("kubectl.md"), re.DOTALL)
     assert block is not None
     spec: dict[str, Any] = yaml.safe_load(block[1])["spec"]["template"]["spec"]
     return spec
@@ -31,7 +31,7 @@ def pod() -> dict[str, Any]:
 
 def snippet() -> dict[str, Any]:
     """The lines for a Pod template that the page about Helm shows, for a release called web."""
-    block = re.search(r"```gotmpl\n( +serviceAccountName: .*?)```", page("helm"), re.DOTALL)
+    block = re.search(r"```gotmpl\n( +serviceAccountName: .*?)```", page("helm.md"), re.DOTALL)
     assert block is not None
     spec: dict[str, Any] = yaml.safe_load(block[1].replace("{{ .Release.Name }}", "web"))
     return spec
@@ -76,21 +76,21 @@ def test_the_pod_shown_is_what_the_component_makes(shown: Any) -> None:
 
 def test_the_liveness_probe_of_a_regular_container_is_the_components() -> None:
     """But for the number of failures, which is Kubernetes' default."""
-    (shown,) = re.findall(r"`livenessProbe: (\{.*\})`", page("kubectl"))
+    (shown,) = re.findall(r"`livenessProbe: (\{.*\})`", page("kubectl.md"))
     (made,) = manifest("components/regular-container/ordinary.yaml")["spec"]["template"]["spec"]["initContainers"]
     assert made["livenessProbe"] == yaml.safe_load(shown) | {"failureThreshold": 3}
 
 
 def test_each_option_of_the_table_is_a_component_and_each_component_is_there() -> None:
     """In the kustomize guide."""
-    table = page("kustomize").split("\n## Options\n")[1].split("\n## ")[0]
+    table = page("kustomize.md").split("\n## Options\n")[1].split("\n## ")[0]
     listed = set(re.findall(r"^\| `([a-z-]+)` \|", table, re.MULTILINE))
     assert listed | {"sidecar"} == {path.name for path in (ROOT / "k8s/components").iterdir()}
 
 
 def test_the_shown_grace_periods_are_enough_and_no_longer_than_needed() -> None:
     """By the rule of the table above them, which the sidecar itself warns by."""
-    rows = re.findall(r"^\| (\d+) (s|min) \| (\d+)[^|]*\| ([^|]*) \|$", page("shutdown"), re.MULTILINE)
+    rows = re.findall(r"^\| (\d+) (s|min) \| (\d+)[^|]*\| ([^|]*) \|$", page("shutdown.md"), re.MULTILINE)
     assert len(rows) == 3
     for amount, unit, native, regular in rows:
         own = int(amount) * (60 if unit == "min" else 1)
@@ -107,7 +107,7 @@ def test_the_shown_grace_periods_are_enough_and_no_longer_than_needed() -> None:
 )
 def test_the_shown_function_says_where_a_request_goes(name: str, leads: bool, expected: object) -> None:  # noqa: FBT001 - a case
     """To the leader, nowhere, or nobody leads."""
-    code = re.search(r"```python\n(def forward_to.*?)```", page("routing"), re.DOTALL)
+    code = re.search(r"```python\n(def forward_to.*?)```", page("routing.md"), re.DOTALL)
     assert code is not None
     found: dict[str, Any] = {}
     exec(code[1], found)  # noqa: S102 - the guide's
