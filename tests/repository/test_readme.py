@@ -4,10 +4,8 @@ import json
 import re
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 from pydantic_core import PydanticUndefined
 
 from sidecar.election.view import State
@@ -24,14 +22,6 @@ def settings_rows() -> dict[str, str]:
     table = README.split("<!-- settings -->")[1].split("<!-- /settings -->")[0]
     rows = (line.split("|")[1:3] for line in table.splitlines() if line.startswith("| `"))
     return {name.strip().strip("`"): default.strip() for name, default in rows}
-
-
-def pod() -> dict[str, Any]:
-    """The spec of the Pod template that the README shows."""
-    block = re.search(r"```yaml\n(apiVersion: apps/v1\n.*?)```", README, re.DOTALL)
-    assert block is not None
-    spec: dict[str, Any] = yaml.safe_load(block[1])["spec"]["template"]["spec"]
-    return spec
 
 
 def test_the_settings_table_names_every_setting_and_no_other() -> None:
@@ -68,24 +58,6 @@ def test_every_field_and_state_of_an_answer_is_explained() -> None:
     chapter = README.split("\n## HTTP\n")[1].split("\n## ")[0]
     for name in [*(field.name for field in fields(Answer)), *State]:
         assert f"`{name}`" in chapter, name
-
-
-def test_the_pod_shown_fits_the_manifests_and_the_settings() -> None:
-    """Its account is the one that has the Role, its Lease the one that is shipped, and its settings are accepted."""
-    spec = pod()
-    (sidecar,) = spec["initContainers"]
-    account = yaml.safe_load((ROOT / "k8s/base/serviceaccount.yaml").read_text())
-    lease = yaml.safe_load((ROOT / "k8s/base/lease.yaml").read_text())
-    assert spec["serviceAccountName"] == account["metadata"]["name"]
-    environ = {entry["name"]: entry.get("value", "from-the-pod") for entry in sidecar["env"]}
-    assert environ["LEADER_LEASE_NAME"] == lease["metadata"]["name"]
-    settings, faults = load({}, environ)
-    assert faults == []
-    assert settings is not None
-    assert settings.native_sidecar
-    assert settings.identity == "from-the-pod_from-the-pod"
-    assert sidecar["restartPolicy"] == "Always"
-    assert {name for name in sidecar if name.endswith("Probe")} == {"startupProbe"}  # a liveness kill would say that the app has ended
 
 
 def test_no_promise_of_the_token_without_its_warning() -> None:
