@@ -32,7 +32,6 @@ from sidecar.settings.values import (
     Listen,
     LogFormat,
     LogLevel,
-    Metavar,
     Namespace,
     Pause,
     SocketMode,
