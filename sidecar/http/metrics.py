@@ -29,7 +29,7 @@ def handler(runner: Runner, clock: Clock, waiting: Waiting) -> Callable[[web.Req
     class Collector:
         def collect(self) -> "Iterator[Metric]":
             """All metrics, as of this moment."""
-            return _metrics(runner, clock, waiting)
+            return families(runner, clock, waiting)
 
     async def metrics(_: web.Request) -> web.Response:
         from prometheus_client import CollectorRegistry, generate_latest  # heavy, and not everyone scrapes
@@ -41,7 +41,8 @@ def handler(runner: Runner, clock: Clock, waiting: Waiting) -> Callable[[web.Req
     return metrics
 
 
-def _metrics(runner: Runner, clock: Clock, waiting: Waiting) -> "Iterator[Metric]":
+def families(runner: Runner, clock: Clock, waiting: Waiting) -> "Iterator[Metric]":
+    """Every metric with its text, which docs/reference/metrics.md shows."""
     from prometheus_client.metrics_core import (
         CounterMetricFamily,
         GaugeMetricFamily,
@@ -91,7 +92,7 @@ def _metrics(runner: Runner, clock: Clock, waiting: Waiting) -> "Iterator[Metric
     yield gauge(
         "leader_sidecar_watch_open", "1 while the watch on the Lease is open, 0 while the sidecar polls.", float(status.watch == "open")
     )
-    yield gauge("leader_sidecar_observed_age_seconds", "Age of what the sidecar knows of the Lease; NaN before it has seen it.",
+    yield gauge("leader_sidecar_observed_age_seconds", "Time since the API server last confirmed the known Lease; NaN before it did.",
                 answer.observed_ago if answer.observed_ago is not None else float("nan"))  # fmt: skip
     yield gauge("leader_sidecar_parked_polls", "Long-polls that are waiting.", waiting.polls)
     yield gauge("leader_sidecar_streams", "Event streams that are open.", waiting.streams)

@@ -147,10 +147,10 @@ def _text_answer(description: str, kind: str = "text/plain") -> JSON:
 
 
 def _get(summary: str, responses: JSON, parameters: list[JSON] | None = None) -> JSON:
-    return {"get": {"summary": summary, "parameters": parameters or [], "responses": responses | _refused()}}
+    return {"get": {"summary": summary, "parameters": parameters or [], "responses": responses | refused()}}
 
 
-def _refused() -> JSON:
+def refused() -> JSON:
     """The answers that any request may get, whatever its route."""
     said = {
         "413": "The body is larger than 64 KiB.",
@@ -244,7 +244,7 @@ def _commands() -> JSON:
                     "403": _answer("The request came from a page of another origin, or over an address other than localhost.", _ERROR),
                     "409": _answer("The command is not allowed in the current state; the message says why.", _ERROR),
                 }
-                | _refused(),
+                | refused(),
             }
         }
 
