@@ -105,7 +105,19 @@ def _route(path: str, verb: str, about: dict[str, Any], both: bool) -> tuple[str
 
 def _rank(row: tuple[str, ...]) -> int:
     """An application's routes first, in the order of their use."""
-    order = ("/leader", "/leader/events", "/is-leader", "/resign", "/campaign", "/drained", "/history", "/members", "/healthz", "/livez", "/readyz")
+    order = (
+        "/leader",
+        "/leader/events",
+        "/is-leader",
+        "/resign",
+        "/campaign",
+        "/drained",
+        "/history",
+        "/members",
+        "/healthz",
+        "/livez",
+        "/readyz",
+    )
     path = row[0].strip("`").split()[1]
     return order.index(path) if path in order else len(order)
 
@@ -113,7 +125,9 @@ def _rank(row: tuple[str, ...]) -> int:
 def fields() -> str:
     """A table of the fields of an answer, in their order."""
     schema = openapi.document(openapi.APP)["components"]["schemas"]["Leadership"]["properties"]
-    return _table(("field", "type", "meaning"), ((f"`{name}`", _kind(about), _code(about["description"])) for name, about in schema.items()))
+    return _table(
+        ("field", "type", "meaning"), ((f"`{name}`", _kind(about), _code(about["description"])) for name, about in schema.items())
+    )
 
 
 def _kind(about: dict[str, Any]) -> str:
@@ -130,7 +144,7 @@ def _help(*command: str) -> Callable[[], str]:
     def block() -> str:
         words = [sys.executable, "-m", "sidecar", *command, "--help"]
         environ = {"COLUMNS": _WIDTH, "PYTHONPATH": str(ROOT), "NO_COLOR": "1"}
-        said = subprocess.run(words, env=environ, capture_output=True, text=True, check=True).stdout
+        said = subprocess.run(words, env=environ, capture_output=True, text=True, check=True).stdout  # noqa: S603 - our own command
         return f"```text\n{said.rstrip()}\n```"
 
     return block
