@@ -1,4 +1,4 @@
-"""What one setting owes another, and what the faults are called."""
+"""The rules between two settings or more, and their error messages."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final

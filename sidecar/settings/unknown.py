@@ -1,4 +1,4 @@
-"""What is said of a name that is no setting, no flag and no command: the one that was probably meant."""
+"""Error messages for unknown settings, flags and commands, with the known name that is most similar."""
 
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
@@ -60,6 +60,6 @@ def no_command(word: str) -> str:
 
 
 def _nearest(name: str, known: dict[str, str]) -> str:
-    """The end of such a message: the known name that was probably meant, if any is near."""
+    """The end of such a message: the known name that is most similar, if one is similar enough."""
     near = get_close_matches(name.lower(), known, n=1, cutoff=_NEAR)
     return f": did you mean {known[near[0]]}?" if near else "; leader-sidecar --help lists all settings"
