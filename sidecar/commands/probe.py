@@ -17,12 +17,12 @@ DEFAULT_TIMEOUT = "1s"
 MAX_TIMEOUT_SECONDS = 3600
 USAGE = f"""usage: leader-sidecar probe [{" | ".join(ROUTES)}] [--timeout DURATION] [--address ADDRESS]
 
-Asks the sidecar on this host and prints its answer. Exit code 0: a status of 2xx; 1: another, none within the timeout, or nobody there;
-2: asked wrongly.
+Asks the sidecar on this host and prints its answer. Exit code 0: the status is 2xx. 1: another status, no answer within the timeout, or
+no sidecar. 2: wrong arguments.
 
-  --timeout DURATION  how long all of it may take. Default: {DEFAULT_TIMEOUT}
-  --address ADDRESS   where to ask, as LEADER_PROBE_LISTEN writes it. Default: LEADER_PROBE_LISTEN ({addresses.PROBE_LISTEN}), or, where
-                      that is empty, LEADER_LISTEN ({addresses.LISTEN}); the first address that takes a connection
+  --timeout DURATION  the longest that the whole request may take. Default: {DEFAULT_TIMEOUT}
+  --address ADDRESS   where to ask, in the form of LEADER_PROBE_LISTEN. Default: LEADER_PROBE_LISTEN ({addresses.PROBE_LISTEN}); if that is
+                      empty, LEADER_LISTEN ({addresses.LISTEN}). Of several addresses the first that accepts a connection is asked
 """
 _HERE = {"*": ("127.0.0.1", "::1"), "localhost": ("127.0.0.1", "::1"), "0.0.0.0": ("127.0.0.1",), "::": ("::1", "127.0.0.1")}  # noqa: S104 - asked, not bound
 _STATUS_LINE = b"HTTP/1."

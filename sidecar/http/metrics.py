@@ -29,7 +29,7 @@ def handler(runner: Runner, clock: Clock, waiting: Waiting) -> Callable[[web.Req
     class Collector:
         def collect(self) -> "Iterator[Metric]":
             """All metrics, as of this moment."""
-            return _metrics(runner, clock, waiting)
+            return families(runner, clock, waiting)
 
     async def metrics(_: web.Request) -> web.Response:
         from prometheus_client import CollectorRegistry, generate_latest  # heavy, and not everyone scrapes
@@ -41,7 +41,8 @@ def handler(runner: Runner, clock: Clock, waiting: Waiting) -> Callable[[web.Req
     return metrics
 
 
-def _metrics(runner: Runner, clock: Clock, waiting: Waiting) -> "Iterator[Metric]":
+def families(runner: Runner, clock: Clock, waiting: Waiting) -> "Iterator[Metric]":
+    """Every metric with its text, which docs/reference/metrics.md shows."""
     from prometheus_client.metrics_core import (
         CounterMetricFamily,
         GaugeMetricFamily,
@@ -68,25 +69,33 @@ def _metrics(runner: Runner, clock: Clock, waiting: Waiting) -> "Iterator[Metric
         metric.add_metric([lease], buckets=list(zip(bounds, accumulate(of.counts), strict=True)), sum_value=of.sum)
         return metric
 
-    master = GaugeMetricFamily("leader_election_master_status", "1 while this Pod leads, by Lease; client-go's name.", labels=["name"])
+    master = GaugeMetricFamily("leader_election_master_status", "1 while this Pod leads, else 0; client-go's name.", labels=["name"])
     master.add_metric([lease], float(answer.is_leader))
-    slow = CounterMetricFamily("leader_election_slowpath_total", "Reads while leading, by Lease; client-go's name.", labels=["name"])
+    slow = CounterMetricFamily(
+        "leader_election_slowpath_total", "Reads of the Lease while this Pod leads; client-go's name.", labels=["name"]
+    )
     slow.add_metric([lease], status.slow_paths)
     yield from (master, slow)
     moves = [((state.value,), status.moves[state]) for state in State]
-    yield counter("leader_sidecar_transitions_total", "Moves of this candidate into a state.", ("state",), moves)
+    yield counter("leader_sidecar_transitions_total", "How often this candidate has entered each state.", ("state",), moves)
     requests = sorted(status.requests.items())
-    yield counter("leader_sidecar_requests_total", "Requests to the store, by verb and outcome.", ("verb", "outcome"), requests)
-    yield histogram("leader_sidecar_renewal_duration_seconds", "How long renewals took that landed.", status.renewal)
-    yield histogram("leader_sidecar_renewal_margin_seconds", "What was left of the deadline when a renewal landed.", status.margin)
-    yield gauge("leader_sidecar_expires_in_seconds", "For how long this Pod certainly leads with no further renewal; 0 if it does not.",
+    yield counter(
+        "leader_sidecar_requests_total", "Requests of the election to the API server, by verb and outcome.", ("verb", "outcome"), requests
+    )
+    yield histogram("leader_sidecar_renewal_duration_seconds", "How long each successful renewal took.", status.renewal)
+    yield histogram(
+        "leader_sidecar_renewal_margin_seconds", "Time that was left until the deadline when a renewal succeeded.", status.margin
+    )
+    yield gauge("leader_sidecar_expires_in_seconds", "How long this Pod certainly leads without a further renewal; 0 if it does not lead.",
                 answer.expires_in if answer.is_leader else 0.0)  # fmt: skip
-    yield gauge("leader_sidecar_fencing_token", "The present fencing token; 0 while none is known.", answer.fencing_token or 0)
-    yield gauge("leader_sidecar_watch_open", "1 while the watch on the Lease is open, 0 while it is polled.", float(status.watch == "open"))
-    yield gauge("leader_sidecar_observed_age_seconds", "Time since the store last confirmed what is known; NaN before it did.",
+    yield gauge("leader_sidecar_fencing_token", "Fencing token of the current leader; 0 while none is known.", answer.fencing_token or 0)
+    yield gauge(
+        "leader_sidecar_watch_open", "1 while the watch on the Lease is open, 0 while the sidecar polls.", float(status.watch == "open")
+    )
+    yield gauge("leader_sidecar_observed_age_seconds", "Time since the API server last confirmed the known Lease; NaN before it did.",
                 answer.observed_ago if answer.observed_ago is not None else float("nan"))  # fmt: skip
-    yield gauge("leader_sidecar_parked_polls", "Long-polls that wait now.", waiting.polls)
-    yield gauge("leader_sidecar_streams", "Streams that are open now.", waiting.streams)
-    yield gauge("leader_sidecar_loop_lag_seconds", "How late the election's loop turned last.", status.lag_seconds)
-    yield gauge("leader_sidecar_loop_overdue_seconds", "How long ago the loop should have turned and has not.",
+    yield gauge("leader_sidecar_parked_polls", "Long-polls that are waiting.", waiting.polls)
+    yield gauge("leader_sidecar_streams", "Event streams that are open.", waiting.streams)
+    yield gauge("leader_sidecar_loop_lag_seconds", "How late the last turn of the election loop was.", status.lag_seconds)
+    yield gauge("leader_sidecar_loop_overdue_seconds", "How long the next turn of the election loop is overdue.",
                 max(0.0, (clock.boottime_ns() - status.turns_by_ns) / 1e9))  # fmt: skip

@@ -49,16 +49,18 @@ def document(listener: str) -> JSON:
         "info": {
             "title": f"leader-sidecar, {'the application' if listener == APP else 'the probe'} listener",
             "version": __version__,
-            "description": "Who leads, am I it, until when may I act on that, and tell me when it changes.",
+            "description": "Which Pod leads, whether it is this one, until when the application may act on that, and each change.",
         },
         "paths": {**_health(), "/metrics": _get("Metrics in Prometheus' text format.", {"200": _text_answer("The metrics.")})},
         "components": {"schemas": {"Leadership": _leadership(), "Error": _object({"error": _STRING, "message": _STRING})}},
     }
     found["paths"]["/is-leader"] = _get(
-        "Whether this Pod leads, as a status.",
-        {"200": _answer("This Pod leads.", _LEADERSHIP), "503": _answer("It does not.", _LEADERSHIP)},
+        "Whether this Pod leads, as the status of the answer; the body is the leadership.",
+        {"200": _answer("This Pod leads.", _LEADERSHIP), "503": _answer("This Pod does not lead.", _LEADERSHIP)},
     )
-    found["paths"]["/openapi.json"] = _get("This description.", {"200": _answer("The description.", {"type": "object"})})
+    found["paths"]["/openapi.json"] = _get(
+        "The OpenAPI description of this listener.", {"200": _answer("The description.", {"type": "object"})}
+    )
     if listener == APP:
         found["paths"] |= _reading() | _commands()
         found["components"]["schemas"]["Resignation"] = _leadership(_OUT)
@@ -69,6 +71,7 @@ def document(listener: str) -> JSON:
 # ---- schemas -------------------------------------------------------------------------------------------------------------------------
 
 _STRING: Final[JSON] = {"type": "string"}
+_COUNT: Final[JSON] = {"type": "integer", "minimum": 0}
 _TIME: Final[JSON] = {"type": ["string", "null"], "format": "date-time"}
 _TOKEN: Final[JSON] = {"type": ["integer", "null"], "minimum": 0, "maximum": MAX_TOKEN}
 _STATE: Final[JSON] = {"type": "string", "enum": [state.value for state in State]}
@@ -81,29 +84,52 @@ def _object(fields: JSON) -> JSON:
 
 
 _OUT: Final[JSON] = {
-    "out_for": {"type": ["number", "null"], "minimum": 0, "description": "Seconds that it stays out, at most; null: while it lives."},
-    "out_until": {"type": ["string", "null"], "format": "date-time", "description": "The same as a time, for people."},
+    "out_for": {
+        "type": ["number", "null"],
+        "minimum": 0,
+        "description": "The most seconds for which this candidate does not contend; null: for as long as the process runs.",
+    },
+    "out_until": _TIME | {"description": "The same moment as a time, for people."},
 }
+
+
+_VERSION: Final = (
+    "Opaque. It changes with `name`, `is_leader`, `state`, `fencing_token` and `holder`, and at each restart of the sidecar; a renewal "
+    "does not change it."
+)
+_FENCING: Final = (
+    "Grows from each leader to the next and stays the same while one candidate leads, at most 2^53; null while no leader is known, or "
+    "while the leader is no sidecar."
+)
 
 
 def _leadership(more: JSON | None = None) -> JSON:
     return _object(
         {
-            "name": {"type": "string", "description": 'The Pod that leads, "" when nobody is known to.'},
+            "name": _STRING | {"description": 'Name of the Pod that leads; "" while no leader is known.'},
             "is_leader": {"type": "boolean", "description": "Whether this Pod leads, at the moment of the answer."},
-            "state": _STATE,
-            "version": {"type": "string", "description": "Opaque; another one when name, is_leader, state or fencing_token is another."},
-            "fencing_token": _TOKEN,
-            "expires_in": {"type": "number", "minimum": 0, "description": "Seconds for which the Lease is certainly this Pod's."},
-            "valid_until_boottime_ns": {"type": "integer", "minimum": 0, "description": "The same moment on CLOCK_BOOTTIME; 0 for none."},
-            "identity": _STRING,
-            "holder": _STRING,
-            "lease": _STRING,
-            "namespace": _STRING,
-            "acquired_at": _TIME,
-            "renewed_at": _TIME,
-            "transitions": {"type": "integer", "minimum": 0},
-            "observed_ago": {"type": ["number", "null"], "minimum": 0},
+            "state": _STATE | {"description": "State of this candidate."},
+            "version": _STRING | {"description": _VERSION},
+            "fencing_token": _TOKEN | {"description": _FENCING},
+            "expires_in": {
+                "type": "number",
+                "minimum": 0,
+                "description": "Seconds from the answer for which this Pod certainly holds the Lease without a further renewal; else 0.",
+            },
+            "valid_until_boottime_ns": _COUNT
+            | {"description": "The same moment on CLOCK_BOOTTIME, in nanoseconds, which every container of the Pod shares; else 0."},
+            "identity": _STRING | {"description": "This candidate's name in the Lease."},
+            "holder": _STRING | {"description": 'Identity of the candidate that leads; "" while no leader is known.'},
+            "lease": _STRING | {"description": "Name of the Lease."},
+            "namespace": _STRING | {"description": "Namespace of the Lease."},
+            "acquired_at": _TIME | {"description": "`acquireTime` of the Lease, for people: no decision compares it with a clock."},
+            "renewed_at": _TIME | {"description": "`renewTime` of the Lease, for people."},
+            "transitions": _COUNT | {"description": "`leaseTransitions` of the Lease, for people."},
+            "observed_ago": {
+                "type": ["number", "null"],
+                "minimum": 0,
+                "description": "Seconds since the API server last confirmed what this answer says; null before the first time.",
+            },
         }
         | (more or {})
     )
@@ -121,58 +147,82 @@ def _text_answer(description: str, kind: str = "text/plain") -> JSON:
 
 
 def _get(summary: str, responses: JSON, parameters: list[JSON] | None = None) -> JSON:
-    return {"get": {"summary": summary, "parameters": parameters or [], "responses": responses | _refused()}}
+    return {"get": {"summary": summary, "parameters": parameters or [], "responses": responses | refused()}}
 
 
-def _refused() -> JSON:
+def refused() -> JSON:
     """The answers that any request may get, whatever its route."""
     said = {
-        "413": "A body above 64 KiB.",
-        "415": "A body with a Content-Encoding; nothing was changed.",
-        "417": "An expectation other than 100-continue.",
-        "421": "A Host, or a target's authority, that is not this listener's.",
-        "431": "A head that is too large.",
-        "505": "A version of HTTP other than 1.1 and 1.0.",
-        "4XX": "A request that cannot be used, or that is not for this listener.",
+        "413": "The body is larger than 64 KiB.",
+        "415": "The body has a Content-Encoding; nothing was changed.",
+        "417": "Expect is something other than 100-continue.",
+        "421": "The Host, or the authority of the target, is not one of this listener.",
+        "431": "The head of the request is too large.",
+        "505": "The version of HTTP is neither 1.1 nor 1.0.",
+        "4XX": "The request is not valid; the message says why.",
     }
     return {status: _answer(text, _ERROR) for status, text in said.items()}
 
 
 def _health() -> JSON:
     def check(summary: str) -> JSON:
-        verbose = {"name": "verbose", "in": "query", "schema": _STRING, "description": "Say each check.", "allowEmptyValue": True}
-        return _get(summary, {"200": _text_answer("Well."), "500": _text_answer("Not well; the text says why.")}, [verbose])
+        verbose = {"name": "verbose", "in": "query", "schema": _STRING, "description": "Tell each check.", "allowEmptyValue": True}
+        return _get(summary, {"200": _text_answer("Passed."), "500": _text_answer("Failed; the text says why.")}, [verbose])
 
     return {
-        "/healthz": check("Whether it serves."),
-        "/livez": check("Fails only where a restart would help."),
-        "/readyz": check("Whether the Lease has been seen and the loop turns."),
+        "/healthz": check("Whether the sidecar serves HTTP."),
+        "/livez": check("Whether the sidecar works; fails only where a restart helps."),
+        "/readyz": check("Whether the sidecar has seen the Lease and its election loop runs."),
     }
 
 
 def _reading() -> JSON:
-    wait = {"name": "wait", "in": "query", "schema": {"type": "string", "pattern": DURATION}, "description": "At most 10m."}
-    since = {"name": "since", "in": "query", "schema": _STRING, "description": "A version: the answer waits while it is still that one."}
-    tags = {"name": "If-None-Match", "in": "header", "schema": _STRING, "description": "The same, and ends in 304."}
+    wait = {
+        "name": "wait",
+        "in": "query",
+        "schema": {"type": "string", "pattern": DURATION},
+        "description": "How long to wait, 10m at most.",
+    }
+    since = {
+        "name": "since",
+        "in": "query",
+        "schema": _STRING,
+        "description": "A version: the answer waits while the version is still this one.",
+    }
+    tags = {
+        "name": "If-None-Match",
+        "in": "header",
+        "schema": _STRING,
+        "description": "As `since`, by ETag: the answer is 304 if nothing has changed.",
+    }
     term = _object({"name": _STRING, "holder": _STRING, "fencing_token": _TOKEN, "from": _TIME, "to": _TIME, "ended": {
         "type": ["string", "null"], "enum": ["released", "emptied", "replaced", None]}})  # fmt: skip
     member = _object({"name": _STRING, "identity": _STRING, "state": _STATE, "self": {"type": "boolean"}})
-    full = {"503": _answer("Too many polls wait; Retry-After says when to come back.", _ERROR)}
-    leader = {"200": _answer("The leadership; its ETag is the version.", _LEADERSHIP), "304": {"description": "That version still."}}
-    root = _answer("What the older sidecars answer.", _object({"name": _STRING, "last_update": _TIME}))
+    full = {"503": _answer("Too many polls wait; Retry-After says when to ask again.", _ERROR)}
+    leader = {
+        "200": _answer("The leadership; its ETag is the version.", _LEADERSHIP),
+        "304": {"description": "The version is still the one in If-None-Match."},
+    }
+    root = _answer("The name of the leader, and when the Lease was renewed.", _object({"name": _STRING, "last_update": _TIME}))
     root["content"]["text/html"] = {"schema": _STRING}
     return {
         "/leader": _get(
-            "Who leads, am I it, until when; waits with since, or with If-None-Match and wait.", leader | full, [since, wait, tags]
+            "Which Pod leads, whether it is this one, and until when; with `since`, or If-None-Match and `wait`, a long-poll.",
+            leader | full,
+            [since, wait, tags],
         ),
-        "/history": _get("The terms seen, the newest first.", {"200": _answer("Terms.", _object({"terms": _list(term)}))}),
+        "/history": _get(
+            "The last 100 terms that this sidecar has seen, the newest first.",
+            {"200": _answer("The terms.", _object({"terms": _list(term)}))},
+        ),
         "/members": _get(
-            "Who is known to contend.",
-            {"200": _answer("Members.", _object({"members": _list(member), "complete": {"type": "boolean"}}))},
+            "This candidate, the leader and the standbys; `complete` is false, because a Lease does not name the other candidates.",
+            {"200": _answer("The members.", _object({"members": _list(member), "complete": {"type": "boolean"}}))},
         ),
-        "/": _get("A page for a browser; for anyone else what the older sidecars answer.", {"200": root}),
+        "/": _get("A status page for a browser; for other clients the answer of the older leader-elector sidecars.", {"200": root}),
         "/health": _get(
-            "As instana's leader-elector: whether anybody leads.", {"200": _text_answer("Somebody."), "500": _text_answer("Nobody.")}
+            "Whether any Pod leads, in the words of instana's leader-elector.",
+            {"200": _text_answer("A Pod leads."), "500": _text_answer("No Pod leads.")},
         ),
     }
 
@@ -189,38 +239,43 @@ def _commands() -> JSON:
                 "summary": summary,
                 "requestBody": {"required": False, "content": {"application/json": {"schema": body}}},
                 "responses": {
-                    "200": _answer("Done: the leadership as it is then.", answer),
-                    "400": _answer("A body that cannot be used; nothing was changed.", _ERROR),
-                    "403": _answer("From a page of another origin, or from beyond this machine.", _ERROR),
-                    "409": _answer("The command does not fit the candidate's state; the text says which would.", _ERROR),
+                    "200": _answer("Done; the body is the leadership afterwards.", answer),
+                    "400": _answer("The body is not valid; nothing was changed.", _ERROR),
+                    "403": _answer("The request came from a page of another origin, or over an address other than localhost.", _ERROR),
+                    "409": _answer("The command is not allowed in the current state; the message says why.", _ERROR),
                 }
-                | _refused(),
+                | refused(),
             }
         }
 
-    token = {"type": "integer"}
-    out = {"type": "string", "pattern": OUT, "description": "24h at most."}
+    token = {"type": "integer", "description": "The `fencing_token` of the term in which the application has stopped."}
+    out = {"type": "string", "pattern": OUT, "description": "How long to stay out, 24h at most."}
     name = {
         "type": "string",
         "minLength": 1,
         "maxLength": MAX_NAME_CHARS,
         "pattern": f"^{NAME}$",
-        "description": "A Pod's name, or an identity.",
+        "description": "The Pod that goes first, by its name or its identity.",
     }
     return {
-        "/drained": post("The application has stopped acting: release now.", {"token": token}),
-        "/resign": post("Step down and stay out for a while.", {"for": out, "to": name}, {"$ref": "#/components/schemas/Resignation"}),
-        "/campaign": post("End a resignation.", {}),
+        "/drained": post("The application has stopped acting: release the Lease now.", {"token": token}),
+        "/resign": post(
+            "Step down, and do not contend for a while.", {"for": out, "to": name}, {"$ref": "#/components/schemas/Resignation"}
+        ),
+        "/campaign": post("End a resignation early.", {}),
     }
 
 
 _STREAMS: Final[JSON] = {
     "/leader/events": {
-        "summary": "Server-sent events: the present state, each change, and with renewals=1 each new deadline (event: renewed).",
+        "summary": "Server-sent events: the current leadership and each change; with `renewals=1` each new deadline too.",
         "query": {"renewals": "0 or 1"},
-        "headers": {"Last-Event-ID": "the version that the client has: it is not told again"},
+        "headers": {"Last-Event-ID": "the version that the client has; the stream does not repeat it"},
         "content-type": "text/event-stream",
         "data": "the leadership without expires_in",
     },
-    "/sse": {"summary": "As nais/elector: the name and last_update at each change.", "content-type": "text/event-stream"},
+    "/sse": {
+        "summary": "Server-sent events of the name and `last_update` at each change, as nais/elector has them.",
+        "content-type": "text/event-stream",
+    },
 }

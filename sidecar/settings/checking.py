@@ -39,7 +39,7 @@ class Check:
         ended = os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
         if ended < 0:
             name = signal.Signals(-ended).name
-            raise UnusableError(f"{name} ended the process that checks the settings: where memory is short, raise the container's limit")
+            raise UnusableError(f"{name} ended the process that checks the settings: if memory is short, raise the container's limit")
         self.code = ended
         return Settings(**json.loads(received)) if received else None
 

@@ -9,20 +9,22 @@ from pydantic_settings import CliSettingsSource
 
 from sidecar import __version__
 from sidecar.settings import legacy_flags
-from sidecar.settings.declaration import GROUPS, Missing, Settings, metavar
+from sidecar.settings.declaration import GROUPS, Missing, Settings
+from sidecar.settings.described import allowed, default, description, metavar
 
 _SWITCH: Final = "true|false"
 _USAGE: Final = "leader-sidecar [--FLAG=VALUE ...]\n       leader-sidecar probe [--help]"
-_ABOUT: Final = "Contends for a Kubernetes Lease and answers on localhost who leads, until when, and what changed."
+_ABOUT: Final = "Contends for a Kubernetes Lease and tells the application on localhost which Pod leads, until when, and each change."
 _EPILOG: Final = """\
-Each flag can stand in the environment: --lease-name is LEADER_LEASE_NAME; the flag wins. DURATION: 15, 15s, 500ms, 2m, 1h, 1m30s.
-ADDRESSES: localhost:4040, 10.0.0.7:4040, [::1]:4040, *:4041, unix:/path, several with commas. A switch alone is true.
+Each flag is also an environment variable: --lease-name is LEADER_LEASE_NAME. The flag wins. A switch without a value is true.
+DURATION: 15, 15s, 500ms, 2m, 1h, 1m30s. ADDRESSES: localhost:4040, 10.0.0.7:4040, [::1]:4040, *:4041, unix:/path, several with commas.
+All configuration errors, unknown LEADER_* variables included, are reported together at startup; exit code 2.
 
 examples:
-  leader-sidecar --lease-name=web                                      in a Pod, at client-go's times
+  leader-sidecar --lease-name=web                                      in a Pod, with the default times
   leader-sidecar --lease-name=web --native-sidecar --lease-duration=6s --renew-deadline=4s --retry-period=1s
   LEADER_STORE=local:/tmp/leases.db leader-sidecar --lease-name=web    on one machine, without a cluster
-  leader-sidecar probe readyz                                          asks the sidecar on this host
+  leader-sidecar probe readyz                                          ask the sidecar on this host
 """
 
 
@@ -51,11 +53,12 @@ class _Parser(ArgumentParser):
             return
         if field in GROUPS:
             self._group = self.add_argument_group(GROUPS[field])
-        text = " ".join((Settings.model_fields[field].description or "").split()).replace("%", "%%")
         unit = metavar(field)
+        values = [f"Allowed: {allowed(field)}."] if allowed(field) else []
+        text = " ".join([description(field), *values, f"Default: {default(field)[0]}."])
         alone: dict[str, Any] = {"nargs": "?", "const": "true" if unit == _SWITCH else Missing()}
         more = alone if self._lenient or unit == _SWITCH else {}
-        self._group.add_argument(*names, dest=field, default=SUPPRESS, metavar=unit, help=text, **more)
+        self._group.add_argument(*names, dest=field, default=SUPPRESS, metavar=unit, help=text.replace("%", "%%"), **more)
 
 
 def parsed(words: list[str]) -> tuple[CliSettingsSource[Any], list[str], list[str]]:
@@ -73,14 +76,14 @@ def parsed(words: list[str]) -> tuple[CliSettingsSource[Any], list[str], list[st
 def help_text() -> str:
     """The text of --help."""
     _, parser = _source(lenient=False)
-    group = parser.add_argument_group("flags of the older leader-elector sidecars, so that only the image need change")
-    for name, own in legacy_flags.FLAGS.items():  # with one dash as well, as Go takes them
-        means = "the three times in proportion, 15 to 10 to 2" if name == "ttl" else f"--{own}"
-        group.add_argument(f"--{name}", f"-{name}", dest=name, metavar=name.upper(), help=means)
+    group = parser.add_argument_group("flags of the older leader-elector sidecars, with one dash or two")
+    for name, own in legacy_flags.FLAGS.items():
+        means = "--lease-duration; sets --renew-deadline and --retry-period in proportion, 15 to 10 to 2" if name == "ttl" else f"--{own}"
+        group.add_argument(f"--{name}", dest=name, metavar=name.upper(), help=f"same as {means}")
     for name in legacy_flags.IGNORED:
-        group.add_argument(f"--{name}", f"-{name}", dest=name, nargs="?", metavar="VALUE", help="accepted, says nothing here")
-    means = f"accepted, as all of glog's, says nothing here: {', '.join(legacy_flags.GLOG)}"
-    group.add_argument("--v", "-v", dest="v", metavar="LEVEL", help=means)
+        group.add_argument(f"--{name}", dest=name, nargs="?", metavar="VALUE", help="accepted, has no effect")
+    means = f"accepted, has no effect; so are the other flags of glog and klog: {', '.join(legacy_flags.GLOG)}"
+    group.add_argument("--v", dest="v", metavar="LEVEL", help=means)
     return parser.format_help()
 
 

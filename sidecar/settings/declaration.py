@@ -1,6 +1,7 @@
 """Every setting, once: from the environment (`LEADER_…`) or from a flag of the same name; the flag wins.
 
-Docstrings are what --help says. The process that stays has the same type without the validator (`in_force.py`).
+The docstrings are the text of --help and docs/reference/settings.md (`described.py`). The process that stays has the same type without the
+validator (`in_force.py`).
 """
 
 import os
@@ -8,7 +9,7 @@ import re
 import socket
 import sys
 import uuid
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, CliSuppress, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
@@ -18,8 +19,10 @@ from sidecar.kubernetes.in_cluster import service_account_namespace
 from sidecar.settings import relations
 from sidecar.settings.in_force import ASKING
 from sidecar.settings.values import (
+    Allowed,
     AppListen,
     Count,
+    Default,
     Duration,
     FaultError,
     HealthUrl,
@@ -29,7 +32,6 @@ from sidecar.settings.values import (
     Listen,
     LogFormat,
     LogLevel,
-    Metavar,
     Namespace,
     Pause,
     SocketMode,
@@ -98,83 +100,96 @@ class Settings(BaseSettings):
     )
 
     pod_name: CliSuppress[str | None] = Field(default=None, validation_alias="POD_NAME")
-    """The own Pod's name, by the downward API."""
+    """Name of this Pod, through the downward API."""
     pod_uid: CliSuppress[str | None] = Field(default=None, validation_alias="POD_UID")
-    """The own Pod's uid, by the downward API."""
+    """Uid of this Pod, through the downward API."""
     pod_namespace: CliSuppress[str] = Field(default="", validation_alias="POD_NAMESPACE")
-    """The own Pod's namespace, by the downward API. Default: the service account's; empty where this process runs in no Pod."""
+    """Namespace of this Pod, through the downward API. Default: the service account's; empty outside of a Pod."""
 
-    lease_name: LeaseName = Field(default=UNSET)
-    """The Lease to contend for, a DNS-1123 subdomain. Required: named after the product, so that two products never share one."""
-    instance: Instance = Field(default=UNSET)
-    """What tells this instance of the product from others in the namespace, such as the Deployment's name; the Lease's name gets a hash of
-    it: the first 8 digits of its SHA-256. Default: none, one instance in the namespace."""
+    lease_name: Annotated[LeaseName, Default("none, it is required")] = Field(default=UNSET)
+    """Name of the Lease that the candidates contend for. Name it after the product, so that two products never share a Lease."""
+    instance: Annotated[Instance, Default("none, one instance in the namespace")] = Field(default=UNSET)
+    """Tells this instance of the product apart from others in the namespace, for example by its Deployment's name. The Lease's name gets a
+    suffix: the first 8 digits of this text's SHA-256."""
     store: Store = "kubernetes"
-    """`kubernetes`, or `local:PATH`: one SQLite file for the processes of one machine. Never chosen by itself: nobody leads by accident."""
-    lease_namespace: Namespace = Field(default=UNSET)
-    """Its namespace. Default: POD_NAMESPACE, else the service account's: a candidate and its Lease live together."""
-    identity: Identity = Field(default=UNSET)
-    """What stands in holderIdentity while this candidate leads. Default: POD_NAME_POD_UID; without a uid HOSTNAME_UUID: no two alike."""
+    """Where the Lease is. `kubernetes`: on the API server. `local:PATH`: in an SQLite file, for the processes of one machine. The sidecar
+    never selects a local store by itself."""
+    lease_namespace: Annotated[Namespace, Default("POD_NAMESPACE, else the service account's")] = Field(default=UNSET)
+    """Namespace of the Lease. With a local store outside of a Pod, the default is `default`."""
+    identity: Annotated[Identity, Default("POD_NAME_POD_UID")] = Field(default=UNSET)
+    """Name of this candidate in the Lease (`holderIdentity`) while it leads. Each process needs its own. Without POD_NAME the default
+    begins with the host name; without POD_UID it ends with a random UUID."""
     tls_strict: Switch = True
-    """false: accept a CA that is not as RFC 5280 asks, such as one without key identifiers, and keys of 1,024 bits, as kubectl does; chain,
-    host name and purpose are verified either way. Default true, as Python from 3.13 on: the same on every Python."""
+    """`true`: the certificates of the API server and its CA must conform to RFC 5280. `false`: a CA without key identifiers and RSA keys of
+    1,024 bits are accepted too, as kubectl accepts them. Chain, host name and purpose are verified either way."""
 
-    lease_duration: WholeSeconds = 15.0
-    """How long others wait after the last renewal they saw: whole seconds, 1s to 1h. Default 15s, as client-go: a crash costs that long."""
-    retry_period: Duration = 2.0
-    """Time between renewals: above 0s, and renew deadline > 1.2 x this, with room for two requests of 100ms. Default 2s, as client-go."""
-    renew_deadline: Duration = 10.0
-    """For how long a renewal may be acted on: above 0s, and lease duration >= 1.25 x this: how much clock rates may differ. Default 10s."""
-    drain_timeout: Duration = Field(default_factory=lambda data: data["renew_deadline"])
-    """How long a step-down waits for POST /drained. Default: the renew deadline, by which every given deadline is behind.
-    A shorter value is your guarantee that the app stops acting within it; 0s releases at once. With a longer one the Lease is renewed
-    meanwhile; 1h at most.
-    The Pod's terminationGracePeriodSeconds (30 by default) has to be 2 s more, or the kubelet kills the sidecar before it releases."""
+    lease_duration: Annotated[WholeSeconds, Allowed("whole seconds, 1s to 1h")] = 15.0
+    """How long the other candidates wait after the last renewal that they saw. After a crash of the leader nobody leads for up to this
+    long."""
+    retry_period: Annotated[Duration, Allowed("above 0s; below renew deadline / 1.2 and renew deadline - 200ms")] = 2.0
+    """Time between two renewals by the leader."""
+    renew_deadline: Annotated[Duration, Allowed("above 0s; at most lease duration / 1.25")] = 10.0
+    """How long the leader may act on a renewal, counted from when the renewal was sent. The ratio of lease duration to renew deadline is
+    how far the rates of two machines' clocks may differ."""
+    drain_timeout: Annotated[Duration, Allowed("0s to 1h"), Default("the renew deadline")] = Field(
+        default_factory=lambda data: data["renew_deadline"]
+    )
+    """How long a step-down waits for `POST /drained` before it releases the Lease. A value below the renew deadline is your guarantee that
+    the application stops acting within that time; `0s` releases immediately. With a value above the renew deadline the sidecar renews the
+    Lease while it waits. Set the Pod's terminationGracePeriodSeconds (30 by default) to at least 2 s more: a sidecar that the kubelet kills
+    releases nothing."""
 
     listen: AppListen = LISTEN
-    """Where the app asks: host:port, [::1]:port, unix:/path, several with commas; localhost is 127.0.0.1 and ::1, whichever is up.
-    `*` and `[::]` are every address of IPv4 and IPv6. Default localhost:4040."""
+    """Where the application asks. `localhost` is 127.0.0.1 and ::1, whichever is up. `*` and `[::]` are every address of IPv4 and IPv6. On
+    an address other than localhost the sidecar answers reads only."""
     probe_listen: Listen = PROBE_LISTEN
-    """Where a kubelet asks: it comes to the Pod's address, so every address is the default, *:4041. Empty: off."""
+    """Where the kubelet and Prometheus ask. A kubelet connects to the Pod's address, so the default is every address. Empty: no probe
+    listener."""
     socket_mode: SocketMode = 0o660
-    """Who may connect to a unix socket: its file's mode, octal, at most 777. Default 660: containers that share a group (fsGroup)."""
+    """File mode of a unix socket, which says who may connect. The default is for containers that share a group (`fsGroup`)."""
 
     pod_label: Switch = False
-    """true: the own Pod carries the label leader-sidecar/role: leader or follower, for a Service's selector. Needs patch on pods."""
+    """Writes the label `leader-sidecar/role`, `leader` or `follower`, on this Pod, for a Service's selector. Needs the right to patch
+    pods."""
     pod_condition: Switch = False
-    """true: the own Pod has the condition leader-sidecar/leading, True or False, for a readiness gate. Needs patch on pods/status."""
+    """Writes the condition `leader-sidecar/leading`, `True` or `False`, on this Pod, for a readiness gate. Needs the right to patch
+    pods/status."""
     events: Switch = False
-    """true: Events on the Lease tell who became leader, stopped leading and why, or resigned. Needs create on events.events.k8s.io."""
+    """Writes Events on the Lease: `BecameLeader`, `StoppedLeading` with the reason, `Resigned`. Needs the right to create events in
+    events.k8s.io."""
     rollout_handover: Switch = False
-    """true: a leader of an old revision of its Deployment, StatefulSet or DaemonSet hands over to a Pod of the current one that has
-    run for a lease duration, once a revision in ten minutes. Needs POD_NAME, POD_UID and the rights of k8s/components/rollout-handover."""
+    """A leader of an old revision of its Deployment, StatefulSet or DaemonSet hands over to a Pod of the current revision that has run for
+    one lease duration: at most once per revision in ten minutes. Needs the rights of k8s/components/rollout-handover."""
 
     early_takeover: Switch = False
-    """Take the Lease before it runs out when the API server shows that every process of the leader's Pod has ended. Default false.
-    Needs POD_NAME and POD_UID by the downward API in every candidate, and the rights to get and watch Pods."""
-    early_takeover_on_deletion: Switch = False
-    """Take a Pod that is gone for one that has ended, and with early_takeover only. Default false. A Pod deleted with --force, or with its
-    node, may run on: that only one leads then rests on the administrator who deletes it, and no longer on this sidecar."""
+    """Takes the Lease before it runs out, when the API server shows that every process of the leader's Pod has ended. Needs the rights to
+    get and watch pods, and POD_NAME and POD_UID in every candidate."""
+    early_takeover_on_deletion: Annotated[Switch, Allowed("true only with early takeover")] = False
+    """With early takeover: a Pod that is gone from the API counts as ended. A Pod that was deleted with --force, or with its node, may
+    still run. Only the administrator who deletes a Pod can then ensure that one leader acts."""
 
     native_sidecar: Switch = False
-    """true in a native sidecar (initContainer with restartPolicy: Always): SIGTERM means that the app has ended, release at once,
-    unless an open connection shows that it lives."""
-    app_health_url: HealthUrl = ""
-    """Where the app says how it is: http://localhost:PORT/PATH, or an IP address of the Pod's. 200 to 399 is healthy. Empty: off.
-    While its app is not healthy a sidecar does not contend, and resigns if it leads; if nobody leads for two lease durations, it does."""
+    """For a native sidecar (an init container with restartPolicy: Always): SIGTERM means that the application has ended. The Lease is
+    released immediately, unless an open connection shows that the application is alive."""
+    app_health_url: Annotated[HealthUrl, Default("empty, no health checks")] = ""
+    """Where the sidecar checks the application's health. A status from 200 to 399 is healthy. While the application is not healthy, its
+    sidecar does not contend, and resigns if it leads. If the Lease stays free for two lease durations, an unhealthy candidate contends
+    too."""
     app_health_period: Pause = 5.0
-    """Time between two probes of the app, 100ms to 1h. Default 5s."""
+    """Time between two health checks."""
     app_health_timeout: Pause = 1.0
-    """How long a probe of the app waits for its answer, 100ms to 1h. Default 1s, as a kubelet's."""
+    """How long a health check waits for its answer."""
     app_health_failures: Count = 3
-    """After so many failed probes in a row, 1 to 1000, the app is not healthy. Default 3, as a kubelet's failureThreshold."""
+    """After this many failed checks in a row the application is not healthy."""
     app_health_successes: Count = 1
-    """After so many successful probes in a row, 1 to 1000, the app is healthy. Default 1, as a kubelet's successThreshold."""
+    """After this many successful checks in a row the application is healthy."""
 
-    log_format: LogFormat = Field(default_factory=lambda: "text" if sys.stderr.isatty() else "json")
-    """text or json. Default: text on a terminal, else json."""
+    log_format: Annotated[LogFormat, Default("text on a terminal, else json")] = Field(
+        default_factory=lambda: "text" if sys.stderr.isatty() else "json"
+    )
+    """Format of the log on standard error."""
     log_level: LogLevel = "info"
-    """The least severe lines that are logged. Default info: each change of state and each new failure, nothing a renewal."""
+    """Least severe level that is logged. `info` has each change of state and each new failure, but no renewals."""
 
     @classmethod
     def settings_customise_sources(
@@ -197,14 +212,14 @@ class Settings(BaseSettings):
     @classmethod
     def _is_required(cls, given: str | None) -> str:
         if not given:
-            raise FaultError(f"{variable('lease_name')} is required: the name of the Lease, after the product, such as web")
+            raise FaultError(f"{variable('lease_name')} is required: set it to the name of the Lease, for example the product's name")
         return given
 
     @field_validator("instance", mode="before")
     @classmethod
     def _tells_apart(cls, given: str | None) -> str:
         if given is not None and not given.strip():
-            raise FaultError(f"{variable('instance')} is empty: say what tells this instance apart, or leave it out")
+            raise FaultError(f"{variable('instance')} is empty: set a text that no other instance has, or leave it out")
         return given or ""
 
     @field_validator("lease_namespace", mode="before")
@@ -214,7 +229,7 @@ class Settings(BaseSettings):
             return given
         found = info.data.get("pod_namespace") or ("default" if info.data.get("store", "").startswith("local:") else None)
         if found is None:
-            raise FaultError(f"{variable('lease_namespace')} is not set: set it, or POD_NAMESPACE by the downward API")
+            raise FaultError(f"{variable('lease_namespace')} is not set: set it, or POD_NAMESPACE through the downward API")
         return relations.by_default(variable("lease_namespace"), found, check_label)
 
     @field_validator("identity", mode="before")
@@ -249,12 +264,6 @@ def variable(field: str) -> str:
 def flag(field: str) -> str:
     """A field's name on the command line."""
     return "--" + field.replace("_", "-")
-
-
-def metavar(field: str) -> str:
-    """What stands for a field's value in --help."""
-    (found,) = (each.text for each in Settings.model_fields[field].metadata if isinstance(each, Metavar))
-    return found
 
 
 NAMES: Final = tuple(field for field, about in Settings.model_fields.items() if about.validation_alias is None)

@@ -43,7 +43,7 @@ def named_twice(settings: Mapping[str, str]) -> list[str]:
                 if overlap(places, taken):
                     where = f"{setting} names" if setting == other else f"{other} and {setting} name"
                     both = f"{former} and {address}" if former != address else f"{address} twice"
-                    faults.append(f"{where} {both}: one address listens once; leave one out, or take another port")
+                    faults.append(f"{where} {both}: an address can be used once; remove one, or use another port")
                     break
             asked.append((setting, address, places))
     return faults

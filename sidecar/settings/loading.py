@@ -79,7 +79,7 @@ def _faults(detail: "ErrorDetails") -> Iterator[Shared]:
         else:
             yield Shared(f"{variable(field)}={detail['input']!r}: {error}", "", "")
     elif detail["type"] != "default_factory_not_called":  # of a default that hangs on what is faulty; all else is checked by ourselves
-        yield Shared(f"{variable(field)}={detail['input']!r}: it is no text in UTF-8", "", "")
+        yield Shared(f"{variable(field)}={detail['input']!r}: it is not valid UTF-8", "", "")
 
 
 def _listens(arguments: Sequence[str]) -> dict[str, str]:

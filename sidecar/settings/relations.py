@@ -1,4 +1,4 @@
-"""What one setting owes another, and what the faults are called."""
+"""The rules between two settings or more, and their error messages."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
@@ -63,7 +63,7 @@ def _lease_name(instance: str, before: Mapping[str, Any], variable: _Name) -> li
     over = len(unique_name(name, instance)) - MAX_LEASE_NAME_CHARS if instance and name else 0
     if over <= 0:
         return []
-    return [f"{variable('lease_name')} has {len(name)} characters: with {variable('instance')}, {len(name) - over} at most"]
+    return [f"{variable('lease_name')} has {len(name)} characters: at most {len(name) - over} are allowed with {variable('instance')}"]
 
 
 def _retry_period(retry: float, _: Mapping[str, Any], variable: _Name) -> list[str]:
@@ -74,13 +74,13 @@ def _renew_deadline(renew: float, before: Mapping[str, Any], variable: _Name) ->
     """Faults of the relations between the three times (S1). They stand at the last of the three, so that one hides no other."""
     found, lease, retry = [], before.get("lease_duration"), before.get("retry_period")
     if lease is not None and lease < MIN_CLOCK_RATIO * renew:
-        most = f"at most {lease / MIN_CLOCK_RATIO:g}s is allowed, the lease duration ({lease:g}s) / {MIN_CLOCK_RATIO}"
-        found.append(f"{variable('renew_deadline')} is {renew:g}s: {most}: their ratio is what keeps two clocks apart")
+        most = f"at most {lease / MIN_CLOCK_RATIO:g}s is allowed, which is the lease duration ({lease:g}s) / {MIN_CLOCK_RATIO}"
+        found.append(f"{variable('renew_deadline')} is {renew:g}s: {most}; this margin covers clocks that run at different rates")
     if renew <= 0:
         found.append(f"{variable('renew_deadline')} is {renew:g}s: it must be above 0")
     elif retry is not None and retry >= (limit := min(renew / JITTER_FACTOR, renew - 2 * MIN_REQUEST_LIMIT_SECONDS)):
-        message = f"{variable('retry_period')} is {retry:g}s: below {limit:g}s is allowed with a renew deadline of {renew:g}s"
-        found.append(f"{message}, so that two requests fit in between")
+        message = f"{variable('retry_period')} is {retry:g}s: it must be below {limit:g}s with a renew deadline of {renew:g}s"
+        found.append(f"{message}, so that two requests fit before the deadline")
     return found
 
 
@@ -96,20 +96,19 @@ def _probe_listen(probes: str, before: Mapping[str, Any], variable: _Name) -> li
 def _on_deletion(on: bool, before: Mapping[str, Any], variable: _Name) -> list[str]:  # noqa: FBT001 - the setting's value
     if not on or before.get("early_takeover", True):
         return []
-    message = f"{variable(DELETION)} is on and {variable('early_takeover')} is not: set both, or neither"
-    return [f"{message}; it says what counts as a Pod's end in an early takeover"]
+    return [f"{variable(DELETION)} is on and {variable('early_takeover')} is not: set both, or neither"]
 
 
 def _in_a_pod(field: str, before: Mapping[str, Any], variable: _Name) -> list[str | Shared]:
     """Faults that keep a feature from asking for Pods."""
     name, store = variable(field), before.get("store", "kubernetes")
     if store != "kubernetes":
-        return [Shared(f"{variable('store')}={store} knows no Pods: leave ", name, " out there")]
+        return [Shared(f"{variable('store')}={store} has no Pods: remove ", name, ", or use the store kubernetes")]
     found: list[str | Shared] = []
     for each, check in (("pod_namespace", check_label), ("pod_name", check_subdomain), ("pod_uid", check_identity)):
         text = before.get(each, "x")
         if not text:
-            found.append(Shared(f"{variable(each)} is not set: set it by the downward API, for ", name, ""))
+            found.append(Shared(f"{variable(each)} is not set: set it through the downward API, for ", name, ""))
             continue
         try:
             check(text)

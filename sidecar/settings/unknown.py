@@ -1,4 +1,4 @@
-"""What is said of a name that is no setting, no flag and no command: the one that was probably meant."""
+"""Error messages for unknown settings, flags and commands, with the known name that is most similar."""
 
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
@@ -6,7 +6,8 @@ from typing import Final
 
 from sidecar import commands
 from sidecar.settings import legacy_flags
-from sidecar.settings.declaration import NAMES, PREFIX, RENAMED, flag, metavar, variable
+from sidecar.settings.declaration import NAMES, PREFIX, RENAMED, flag, variable
+from sidecar.settings.described import metavar
 
 _NEAR: Final = 0.7
 """From this likeness on (difflib's ratio) a name is taken for a slip of another: LEESE_NAME is one, FOO or TOKEN is none."""
@@ -17,7 +18,7 @@ def no_setting(name: str) -> str:
     former = name.upper().removeprefix(PREFIX).lower()
     if former in RENAMED:
         return f"{name} is called {variable(RENAMED[former])}"
-    return f"{name} is no setting{_nearest(former, {field: variable(field) for field in NAMES})}"
+    return f"{name} is not a setting{_nearest(former, {field: variable(field) for field in NAMES})}"
 
 
 def no_flags(words: Iterable[str]) -> Iterator[str]:
@@ -41,7 +42,7 @@ def _no_flag(word: str, name: str) -> str:
     if former in RENAMED:
         return f"--{name} is called {flag(RENAMED[former])}"
     known = [*map(flag, NAMES), *(f"--{each}" for each in legacy_flags.FLAGS)]
-    return f"{word} is no flag{_nearest(name, {each.removeprefix('--'): each for each in known})}"
+    return f"{word} is not a flag{_nearest(name, {each.removeprefix('--'): each for each in known})}"
 
 
 def without_value(name: str, field: str) -> str:
@@ -52,13 +53,13 @@ def without_value(name: str, field: str) -> str:
 def no_command(word: str) -> str:
     """The message for a word that is neither a flag nor its value."""
     if word in commands.NAMES:
-        return f"{word} is a command, and comes first: leader-sidecar {word} --help"
+        return f"{word} is a command and must come first: leader-sidecar {word} --help"
     near = get_close_matches(word.lower(), commands.NAMES, n=1, cutoff=_NEAR)
-    meant = f"did you mean leader-sidecar {near[0]}?" if near else "there is leader-sidecar probe; --help lists the flags"
-    return f"{word!r} is an unknown command: {meant}"
+    meant = f"did you mean leader-sidecar {near[0]}?" if near else "the only command is leader-sidecar probe; --help lists the flags"
+    return f"{word!r} is not a command: {meant}"
 
 
 def _nearest(name: str, known: dict[str, str]) -> str:
-    """The end of such a message: the known name that was probably meant, if any is near."""
+    """The end of such a message: the known name that is most similar, if one is similar enough."""
     near = get_close_matches(name.lower(), known, n=1, cutoff=_NEAR)
-    return f": did you mean {known[near[0]]}?" if near else "; leader-sidecar --help lists all there are"
+    return f": did you mean {known[near[0]]}?" if near else "; leader-sidecar --help lists all settings"

@@ -45,36 +45,50 @@ class Metavar:
     text: str
 
 
+@dataclass(frozen=True)
+class Allowed:
+    """The values that a setting takes, in words, for --help and docs/reference/settings.md; the last one of a field counts."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Default:
+    """The default of a setting in words, where it is not one fixed value."""
+
+    text: str
+
+
 def check_subdomain(text: str) -> str:
     """`text`, if it is a DNS-1123 subdomain (RFC 1123), as Leases and Pods are named. Raises ValueError."""
     if len(text) > MAX_LEASE_NAME_CHARS or not _SUBDOMAIN.fullmatch(text):
-        raise ValueError("allowed are lower-case letters, digits, '-' and '.', 253 at most, a letter or digit at both ends")
+        raise ValueError("allowed: lower-case letters, digits, '-' and '.', 253 at most, with a letter or digit at both ends")
     return text
 
 
 def check_label(text: str) -> str:
     """`text`, if it is a DNS-1123 label, as namespaces are named. Raises ValueError."""
     if len(text) > 63 or "." in text or not _SUBDOMAIN.fullmatch(text):  # noqa: PLR2004 - RFC 1123
-        raise ValueError("allowed are lower-case letters, digits and '-', 63 at most, a letter or digit at both ends")
+        raise ValueError("allowed: lower-case letters, digits and '-', 63 at most, with a letter or digit at both ends")
     return text
 
 
 def check_identity(text: str) -> str:
     """`text`, if it can tell one Pod from another. Raises ValueError."""
     if not text.strip():
-        raise ValueError("it is empty: set POD_NAME and POD_UID by the downward API, or a name that no other Pod has")
+        raise ValueError("it is empty: set POD_NAME and POD_UID through the downward API, or a name that no other Pod has")
     if "$(" in text:
-        raise ValueError("it holds a literal $(…): that variable was not set where Kubernetes expands it; define it earlier in env")
+        raise ValueError("it contains a literal $(…): Kubernetes expands only a variable that is defined earlier in env")
     if text == PLACEHOLDER:
-        raise ValueError("it stands for nobody in a Lease: take any other")
+        raise ValueError("it is the name of the placeholder holder: choose another name")
     if len(text) > MAX_IDENTITY_CHARS or not text.isprintable():
-        raise ValueError(f"allowed are printable characters, {MAX_IDENTITY_CHARS} at most")
+        raise ValueError(f"allowed: printable characters, {MAX_IDENTITY_CHARS} at most")
     return text
 
 
 def _instance(text: str) -> str:
     if "$(" in text or len(text) > MAX_INSTANCE_CHARS or not text.isprintable():
-        raise ValueError(f"allowed are printable characters, {MAX_INSTANCE_CHARS} at most, and no literal $(…)")
+        raise ValueError(f"allowed: printable characters, {MAX_INSTANCE_CHARS} at most, and no literal $(…)")
     return text
 
 
@@ -84,27 +98,27 @@ def _duration(value: object) -> object:
 
 def _whole_hour(seconds: float) -> float:
     if not (1 <= seconds <= MAX_DURATION_SECONDS and seconds == int(seconds)):
-        raise ValueError("allowed are whole seconds from 1s to 1h")
+        raise ValueError("allowed: whole seconds from 1s to 1h")
     return seconds
 
 
 def _pause(seconds: float) -> float:
     if not 0.1 <= seconds <= MAX_DURATION_SECONDS:  # noqa: PLR2004 - 100ms
-        raise ValueError("allowed are 100ms to 1h")
+        raise ValueError("allowed: 100ms to 1h")
     return seconds
 
 
 def _mode(value: object) -> object:
     if isinstance(value, str):
         if not re.fullmatch("0?[0-7]{3}", value, re.ASCII):
-            raise ValueError("allowed are three octal digits, such as 660 or 666")
+            raise ValueError("allowed: three octal digits, such as 660 or 666")
         return int(value, 8)
     return value
 
 
 def _store(text: str) -> str:
     if text != "kubernetes" and not (text.startswith("local:") and len(text) > len("local:")):
-        raise ValueError("allowed are kubernetes and local:PATH")
+        raise ValueError("allowed: kubernetes or local:PATH")
     return text
 
 
@@ -115,13 +129,13 @@ def _listen(text: str) -> str:
 
 def _app_listen(text: str) -> str:
     if not parse_listen(text):
-        raise ValueError("without it no app could ask: leave it out for localhost:4040, or name an address")
+        raise ValueError("it is empty, so the application could not ask: leave it out for localhost:4040, or set an address")
     return text
 
 
 def _health_url(text: str) -> str:
     if text and not is_health_url(text):
-        raise ValueError(f"allowed is {_HEALTH_URL}, or nothing")
+        raise ValueError(f"allowed: {_HEALTH_URL}, or an empty value")
     return text
 
 
@@ -141,7 +155,7 @@ def is_health_url(text: str) -> bool:
 def _boolean(value: object) -> object:
     if isinstance(value, str):
         if value.lower() not in BOOLEANS:
-            raise ValueError("allowed are true and false")
+            raise ValueError("allowed: true or false")
         return BOOLEANS[value.lower()]
     return value
 
@@ -149,7 +163,7 @@ def _boolean(value: object) -> object:
 def _count(value: object) -> object:
     if isinstance(value, str):
         if not re.fullmatch("0*([1-9][0-9]{0,2}|1000)", value, re.ASCII):
-            raise ValueError("allowed are whole numbers from 1 to 1000")
+            raise ValueError("allowed: whole numbers from 1 to 1000")
         return int(value)
     return value
 
@@ -157,27 +171,30 @@ def _count(value: object) -> object:
 def _one_of(*words: str) -> BeforeValidator:
     def check(value: object) -> object:
         if isinstance(value, str) and value not in words:
-            raise ValueError(f"allowed are {', '.join(words[:-1])} and {words[-1]}")
+            raise ValueError(f"allowed: {', '.join(words[:-1])} or {words[-1]}")
         return value
 
     return BeforeValidator(check)
 
 
-LeaseName = Annotated[str, AfterValidator(check_subdomain), Metavar("NAME")]
-Namespace = Annotated[str, AfterValidator(check_label), Metavar("NAMESPACE")]
-Instance = Annotated[str, AfterValidator(_instance), Metavar("NAME")]
-Identity = Annotated[str, AfterValidator(check_identity), Metavar("NAME")]
+LeaseName = Annotated[str, AfterValidator(check_subdomain), Metavar("NAME"), Allowed("a DNS-1123 subdomain")]
+Namespace = Annotated[str, AfterValidator(check_label), Metavar("NAMESPACE"), Allowed("a DNS-1123 label")]
+Instance = Annotated[str, AfterValidator(_instance), Metavar("NAME"), Allowed(f"printable characters, {MAX_INSTANCE_CHARS} at most")]
+Identity = Annotated[str, AfterValidator(check_identity), Metavar("NAME"), Allowed(f"printable characters, {MAX_IDENTITY_CHARS} at most")]
 Store = Annotated[str, AfterValidator(_store), Metavar("kubernetes|local:PATH")]
 Duration = Annotated[float, BeforeValidator(_duration), Metavar("DURATION")]
 """In seconds."""
 WholeSeconds = Annotated[Duration, AfterValidator(_whole_hour)]
 """As a Lease holds them (S6)."""
-Pause = Annotated[Duration, AfterValidator(_pause)]
-Listen = Annotated[str, AfterValidator(_listen), Metavar("ADDRESSES")]
-AppListen = Annotated[str, AfterValidator(_app_listen), Metavar("ADDRESSES")]
-SocketMode = Annotated[int, BeforeValidator(_mode), Metavar("MODE")]
-HealthUrl = Annotated[str, AfterValidator(_health_url), Metavar("URL")]
-Count = Annotated[int, BeforeValidator(_count), Metavar("COUNT")]
+Pause = Annotated[Duration, AfterValidator(_pause), Allowed("100ms to 1h")]
+_ADDRESSES: Final = "host:port, [::1]:port, *:port or unix:/path, several with commas"
+Listen = Annotated[str, AfterValidator(_listen), Metavar("ADDRESSES"), Allowed(f"{_ADDRESSES}; or empty")]
+AppListen = Annotated[str, AfterValidator(_app_listen), Metavar("ADDRESSES"), Allowed(_ADDRESSES)]
+SocketMode = Annotated[int, BeforeValidator(_mode), Metavar("MODE"), Allowed("three octal digits")]
+HealthUrl = Annotated[
+    str, AfterValidator(_health_url), Metavar("URL"), Allowed("http://HOST:PORT/PATH, with localhost or an IP address as HOST; or empty")
+]
+Count = Annotated[int, BeforeValidator(_count), Metavar("COUNT"), Allowed("1 to 1000")]
 Switch = Annotated[bool, BeforeValidator(_boolean), Metavar("true|false")]
 LogFormat = Annotated[Literal["text", "json"], _one_of("text", "json"), Metavar("text|json")]
 LogLevel = Annotated[

@@ -1,4 +1,4 @@
-"""The guard's table (docs/guard.md): each row is tried on the real API server, with a token that is bound to a Pod."""
+"""The guard's table (docs/reference/admission-policy.md): each row is tried on the real API server, with a token that is bound to a Pod."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -6,9 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.settings.declaration import Settings
-from sidecar.settings.in_force import LONGEST_USUAL_DRAIN_SECONDS
-
 ROOT = Path(__file__).resolve().parents[2]
 CHANGELOG = (ROOT / "CHANGELOG.md").read_text()
 SPEED, _, MEMORY = (ROOT / "docs" / "internals" / "speed-and-memory.md").read_text().partition("\n## Memory\n")
@@ -52,11 +49,3 @@ def test_what_memory_is_flat_over_is_what_was_run() -> None:
     assert int(handovers) == MEASURED["flat"]["handovers"]
     assert "stopped for ten minutes" in SPEED
     assert MEASURED["flat"]["outage_seconds"] == 600
-
-
-def test_help_and_readme_say_which_grace_period_a_drain_needs() -> None:
-    assert "terminationGracePeriodSeconds" in str(Settings.model_fields["drain_timeout"].description)
-    readme = (ROOT / "README.md").read_text()
-    row = next(line for line in readme.splitlines() if line.startswith("| `LEADER_DRAIN_TIMEOUT`"))
-    assert "terminationGracePeriodSeconds" in row
-    assert f"above {LONGEST_USUAL_DRAIN_SECONDS} s" in readme

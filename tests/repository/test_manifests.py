@@ -123,8 +123,8 @@ def test_a_binding_gives_the_role_beside_it_to_the_one_account(folder: str) -> N
 
 @pytest.mark.parametrize("folder", WITH_A_ROLE)
 def test_the_table_of_rights_says_what_each_role_grants(folder: str) -> None:
-    """Each verb and each resource, in its row of k8s/README.md; and no other verb."""
-    table = (K8S / "README.md").read_text().split("\n## Rights\n")[1].split("\n## ")[0]
+    """Each verb and each resource, in its row of docs/reference/rbac.md; and no other verb."""
+    table = (K8S.parent / "docs/reference/rbac.md").read_text().split("\n## Rights\n")[1].split("\n## ")[0]
     (row,) = (line for line in table.splitlines() if line.startswith(f"| `{folder.removeprefix('components/')}` |"))
     rights = row.split("|")[2]
     granted = rules(f"{folder}/role.yaml")

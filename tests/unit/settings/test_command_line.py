@@ -32,7 +32,7 @@ def test_a_name_that_is_like_none_gets_no_far_fetched_one(
 ) -> None:
     """The prefix, which all have, makes no two alike."""
     monkeypatch.setenv(f"LEADER_{name}", "x")
-    assert told(capsys) == [f"LEADER_{name} is no setting; leader-sidecar --help lists all there are"]
+    assert told(capsys) == [f"LEADER_{name} is not a setting; leader-sidecar --help lists all settings"]
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_a_slip_is_told_with_what_was_meant(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, meant: str
 ) -> None:
     monkeypatch.setenv(name, "x")
-    assert told(capsys) == [f"{name} is no setting: did you mean {meant}?"]
+    assert told(capsys) == [f"{name} is not a setting: did you mean {meant}?"]
 
 
 @pytest.mark.parametrize("field", NAMES)
@@ -65,7 +65,7 @@ def test_each_setting_is_found_from_a_slip_in_it(field: str) -> None:
 def test_a_stray_word_is_an_unknown_command(capsys: pytest.CaptureFixture[str], word: str) -> None:
     """Wherever it stands; after `--` everything is one."""
     (line,) = told(capsys, *(["--", "--rollout-handover"] if word == "--" else [word]))
-    assert "is an unknown command: there is leader-sidecar probe; --help lists the flags" in line
+    assert "is not a command: the only command is leader-sidecar probe; --help lists the flags" in line
 
 
 @pytest.mark.parametrize(
@@ -83,13 +83,13 @@ def test_a_former_name_is_refused_with_the_one_of_today(
 
 @pytest.mark.parametrize("word", ["--foo", "-foo", "-foo=x", "-1", "---x", "--=x"])
 def test_an_unknown_flag_is_told_as_it_is_written(capsys: pytest.CaptureFixture[str], word: str) -> None:
-    assert told(capsys, word, "--retry-period=1s") == [f"{word} is no flag; leader-sidecar --help lists all there are"]
+    assert told(capsys, word, "--retry-period=1s") == [f"{word} is not a flag; leader-sidecar --help lists all settings"]
 
 
 def test_a_command_in_the_wrong_place_and_a_slip_in_one_are_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert told(capsys, "probe", "porbe") == [
-        "probe is a command, and comes first: leader-sidecar probe --help",
-        "'porbe' is an unknown command: did you mean leader-sidecar probe?",
+        "probe is a command and must come first: leader-sidecar probe --help",
+        "'porbe' is not a command: did you mean leader-sidecar probe?",
     ]
 
 
@@ -100,10 +100,10 @@ def test_every_fault_of_a_command_line_is_told_at_once(capsys: pytest.CaptureFix
     text = "\n".join(lines)
     assert "--retry-period needs a value: --retry-period=DURATION" in text
     assert "--election needs a value: --election=NAME" in text
-    assert "--lisen=x is no flag: did you mean --listen?" in text
-    assert "'stray' is an unknown command" in text
-    assert "LEADER_LOG_LEVEL='loud': allowed are debug, info, warning and error" in text
-    assert "LEADER_APP_HEALTH_FAILURES='-1': allowed are whole numbers from 1 to 1000" in text
+    assert "--lisen=x is not a flag: did you mean --listen?" in text
+    assert "'stray' is not a command" in text
+    assert "LEADER_LOG_LEVEL='loud': allowed: debug, info, warning or error" in text
+    assert "LEADER_APP_HEALTH_FAILURES='-1': allowed: whole numbers from 1 to 1000" in text
 
 
 @pytest.mark.parametrize(

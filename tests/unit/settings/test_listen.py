@@ -240,7 +240,7 @@ def test_every_address_in_brackets_serves_both_families_as_the_star_does() -> No
 def test_an_address_that_a_sidecar_names_twice_is_its_own_fault(app: str, probes: str, said: str) -> None:
     """Told before anything is bound, and blamed on no other process."""
     faults = named_twice({"LEADER_LISTEN": app, "LEADER_PROBE_LISTEN": probes})
-    assert faults == ([f"{said}: one address listens once; leave one out, or take another port"] if said else [])
+    assert faults == ([f"{said}: an address can be used once; remove one, or use another port"] if said else [])
 
 
 def test_two_names_of_one_address_are_not_blamed_on_another_process(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ import pytest
 from sidecar.__main__ import main
 from sidecar.election.record import HolderPod
 from sidecar.runtime.identity import Pod
-from sidecar.settings import command_line, declaration, in_force
+from sidecar.settings import command_line, declaration, described, in_force
 from sidecar.settings.declaration import NAMES, Settings
 from sidecar.settings.in_force import follows, own_pod
 from sidecar.settings.loading import checked, configured
@@ -87,10 +87,10 @@ def test_every_fault_is_named_at_once(monkeypatch: pytest.MonkeyPatch, capsys: p
     )  # fmt: skip
     text = "\n".join(lines)
     assert "LEADER_RENEW_DEADLINE is 20s: at most 12s is allowed" in text
-    assert "LEADER_LEESE_NAME is no setting: did you mean LEADER_LEASE_NAME?" in text
+    assert "LEADER_LEESE_NAME is not a setting: did you mean LEADER_LEASE_NAME?" in text
     assert "LEADER_IDENTITY='$(POD_NAME)'" in text
-    assert "--lisen=x is no flag: did you mean --listen?" in text
-    assert "LEADER_STORE='locale': allowed are kubernetes and local:PATH" in text
+    assert "--lisen=x is not a flag: did you mean --listen?" in text
+    assert "LEADER_STORE='locale': allowed: kubernetes or local:PATH" in text
     assert "LEADER_DRAIN_TIMEOUT='soon'" in text
     assert len(lines) == 6
 
@@ -103,8 +103,8 @@ def test_every_fault_is_named_at_once(monkeypatch: pytest.MonkeyPatch, capsys: p
     ("LEADER_LEASE_NAMESPACE", None, "POD_NAMESPACE"),
     ("LEADER_IDENTITY", "", "empty"),
     ("LEADER_IDENTITY", "a\nb", "printable"),
-    ("LEADER_IDENTITY", "leader-sidecar_placeholder", "nobody"),
-    ("LEADER_LISTEN", "", "no app"),
+    ("LEADER_IDENTITY", "leader-sidecar_placeholder", "placeholder holder"),
+    ("LEADER_LISTEN", "", "could not ask"),
     ("POD_NAME", "", "empty"),
     ("POD_NAME", "$(POD_NAME)", "literal"),
     ("POD_UID", "$(POD_UID)", "literal"),
@@ -121,7 +121,7 @@ def test_every_fault_is_named_at_once(monkeypatch: pytest.MonkeyPatch, capsys: p
     ("LEADER_LISTEN", "localhost:99999", "host:port"),
     ("LEADER_LISTEN", "unix:relative", "absolute"),
     ("LEADER_STORE", "local:", "local:PATH"),
-    ("LEADER_NATIVE_SIDECAR", "maybe", "allowed are true and false"),
+    ("LEADER_NATIVE_SIDECAR", "maybe", "allowed: true or false"),
     ("LEADER_SOCKET_MODE", "rw", "octal"),
     ("LEADER_SOCKET_MODE", "999", "octal"),
     ("LEADER_APP_HEALTH_URL", "https://localhost:8080/", "http://"),
@@ -132,18 +132,18 @@ def test_every_fault_is_named_at_once(monkeypatch: pytest.MonkeyPatch, capsys: p
     ("LEADER_APP_HEALTH_URL", "localhost:8080", "http://"),
     ("LEADER_APP_HEALTH_PERIOD", "0", "100ms"),
     ("LEADER_APP_HEALTH_TIMEOUT", "2h", "1h"),
-    ("LEADER_APP_HEALTH_FAILURES", "0", "allowed are whole numbers from 1 to 1000"),
+    ("LEADER_APP_HEALTH_FAILURES", "0", "allowed: whole numbers from 1 to 1000"),
     ("LEADER_APP_HEALTH_FAILURES", "1_0", "whole numbers"),
     ("LEADER_APP_HEALTH_FAILURES", "1.0", "whole numbers"),
     ("LEADER_APP_HEALTH_FAILURES", "+3", "whole numbers"),
     ("LEADER_APP_HEALTH_FAILURES", "1001", "whole numbers"),
     ("LEADER_APP_HEALTH_SUCCESSES", "many", "whole numbers"),
-    ("LEADER_ROLLOUT_HANDOVER", "perhaps", "allowed are true and false"),
-    ("LEADER_TLS_STRICT", "", "allowed are true and false"),
+    ("LEADER_ROLLOUT_HANDOVER", "perhaps", "allowed: true or false"),
+    ("LEADER_TLS_STRICT", "", "allowed: true or false"),
     ("LEADER_LISTEN", "[::1:4040", "not an address"),
     ("LEADER_LISTEN", "localhost:1_0", "not an address"),
-    ("LEADER_LOG_FORMAT", "xml", "allowed are text and json"),
-    ("LEADER_LOG_LEVEL", "loud", "allowed are debug, info, warning and error"),
+    ("LEADER_LOG_FORMAT", "xml", "allowed: text or json"),
+    ("LEADER_LOG_LEVEL", "loud", "allowed: debug, info, warning or error"),
 ])  # fmt: skip
 def test_each_bound_is_checked_and_says_what_is_allowed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, value: str | None, said: str
@@ -215,7 +215,7 @@ def test_yielding_is_a_flag_too(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_value_of_an_unknown_flag_is_no_fault_of_its_own(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """One mistake, one line."""
     lines = refused(monkeypatch, capsys, "--lease-nam", "web", "--retry-period", "1s")
-    assert lines == ["leader-sidecar: --lease-nam is no flag: did you mean --lease-name?"]
+    assert lines == ["leader-sidecar: --lease-nam is not a flag: did you mean --lease-name?"]
 
 
 def test_a_flag_without_its_value_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -287,9 +287,9 @@ def test_help_is_grouped_and_names_units_bounds_and_examples(monkeypatch: pytest
     assert titles[:-2] == ["help", "lease", "times", "listeners", "Pod", "early takeover", "application", "logs"]
     assert titles[-1] == "examples"
     for field in NAMES:
-        assert f"{declaration.flag(field)} {declaration.metavar(field)}" in text.replace("[", "").replace("]", "")
+        assert f"{declaration.flag(field)} {described.metavar(field)}" in text.replace("[", "").replace("]", "")
     said = " ".join(text.split())
-    for bound in ("1s to 1h", "100ms to 1h", "1 to 1000", "above 0s", "1h at most", "DURATION: 15, 15s, 500ms"):
+    for bound in ("1s to 1h", "100ms to 1h", "1 to 1000", "above 0s", "0s to 1h", "DURATION: 15, 15s, 500ms"):
         assert bound in said
     assert "POD-NAME" not in text
     assert "--pod-name" not in text
@@ -297,8 +297,8 @@ def test_help_is_grouped_and_names_units_bounds_and_examples(monkeypatch: pytest
 
 def test_what_is_the_pods_is_no_flag(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     one, other = refused(monkeypatch, capsys, "--pod-name=x", "--POD-UID", "x")
-    assert one.startswith("leader-sidecar: --pod-name=x is no flag")
-    assert other.startswith("leader-sidecar: --POD-UID is no flag")
+    assert one.startswith("leader-sidecar: --pod-name=x is not a flag")
+    assert other.startswith("leader-sidecar: --POD-UID is not a flag")
 
 
 def test_the_process_that_stays_has_what_was_checked_and_cannot_change_it(monkeypatch: pytest.MonkeyPatch) -> None:
