@@ -1,6 +1,7 @@
 """The clients of `attack.py`, in a process of their own: `python -m tests.bench.attackers PORT PROBE_PORT NAME`.
 
-First those that wait; a line on standard input begins the rest, another one ends it all, and they say how many connections they have made.
+The waiting clients begin first. A line on standard input begins the others, another line ends them all. Then the program prints how many
+connections it has made.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """A thousand candidates of one election in one process: `python crowd.py`, the shipped election, elector and store on a real API server.
 
-Driven by `crowd_run.py`: a line of JSON on standard output for each thing that it has seen; ends by itself. Times are CLOCK_BOOTTIME.
+`crowd_run.py` runs it. It prints a line of JSON for each change that it has seen, and ends by itself. Times are CLOCK_BOOTTIME.
 """
 
 import argparse

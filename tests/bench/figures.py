@@ -1,4 +1,4 @@
-"""What is made of measured numbers."""
+"""Median and percentiles of measured numbers."""
 
 from collections.abc import Sequence
 

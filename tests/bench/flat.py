@@ -1,4 +1,4 @@
-"""Whether memory stays as it is: over many handovers that nobody dies in, and while the API server is away."""
+"""The part `flat`: memory over many handovers of the same processes, and during an outage of the API server."""
 
 import time
 from collections.abc import Callable

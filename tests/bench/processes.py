@@ -1,4 +1,4 @@
-"""What a process takes, as Linux's /proc tells it; and cores."""
+"""Memory and CPU time of a process, by /proc; and its cores."""
 
 import os
 import re

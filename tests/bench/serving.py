@@ -1,4 +1,4 @@
-"""Answers a second on one core, and how soon a thousand who wait are told."""
+"""The part `serving`: answers a second on one core, and how soon a thousand waiting polls are answered."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""Who takes turns: three candidates of one kind each, that hand a Lease of their own over, again and again."""
+"""The teams: three candidates of one kind each, which hand over a Lease of their own again and again."""
 
 import json
 import queue
@@ -18,7 +18,7 @@ CANDIDATES: Final = 3
 LIMIT_SECONDS: Final = 60.0
 """Longer than any handover: two of client-go's lease durations and all of its retries."""
 APP_ENDED_SECONDS: Final = 0.1
-"""After which nothing is left to be done about an application's end."""
+"""After this time the sidecar has handled the end of its application."""
 
 
 @dataclass(frozen=True)

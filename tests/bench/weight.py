@@ -1,4 +1,4 @@
-"""What a candidate takes while nothing happens: memory, CPU, requests. And what remains of 10,000 polls."""
+"""The part `weight`: memory, CPU time and API requests of idle candidates, and their memory after 10,000 polls."""
 
 import subprocess
 import time
@@ -112,5 +112,5 @@ def weigh(ground: Ground, idle_seconds: float, say: Callable[[str], None], stack
     weighed[ours.name].look(f"after {POLLS} polls")
     say(f"idle with {WAITING} polls waiting at each for {idle_seconds:g} s")
     _waited_on(idle_seconds, sidecars, weighed[ours.name])
-    weighed[ours.name].look(f"after {WAITING} waited at once")
+    weighed[ours.name].look(f"after {WAITING} polls waited at once")
     return whole
