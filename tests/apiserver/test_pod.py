@@ -80,7 +80,7 @@ def test_the_condition_says_since_when_and_why(ground: Field) -> None:
     assert condition(pod(ground, follower.name))["lastTransitionTime"] > first["lastTransitionTime"]
 
 
-def test_a_stale_mark_of_a_former_process_is_corrected(ground: Field) -> None:
+def test_a_stale_label_of_a_former_process_is_corrected(ground: Field) -> None:
     """A leader is killed; its sidecar comes back when another leads."""
     sidecars = two(ground)
     old = the_leader(sidecars, within_seconds=5)

@@ -20,7 +20,7 @@ def test_a_a_lease_deleted_and_created_again_empty_is_not_free() -> None:
 
 
 @pytest.mark.parametrize("how", ["wiped", "client-go"])
-def test_b_a_lease_emptied_without_a_release_mark_is_not_free(how: str) -> None:
+def test_b_a_lease_emptied_without_a_release_is_not_free(how: str) -> None:
     """`helm upgrade --force` wipes holder and annotations, client-go's release on a stale record the holder: no mark, not free (S7)."""
     world = led_by_a("ABC")
     cut(world["A"])
