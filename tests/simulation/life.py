@@ -95,7 +95,7 @@ class Life(Process):
         self.state = State.STARTING
         """As of its last view."""
         self.duplicate_until_ns = 0
-        """Until when what it has seen of a duplicate promises something, by CLOCK_BOOTTIME."""
+        """Until when the writes of a duplicate identity that it has seen promise something, by CLOCK_BOOTTIME."""
         self.read_ends_for: dict[str, set[tuple[str, str, int | None, int | None]]] = {}
         """By the owner that had ended when the read arrived: those that it had been told of when it last sent one."""
 
