@@ -132,7 +132,7 @@ def _start(run: Run) -> str:
             for what, took in found.items():
                 yield f"| {name}, {what.removesuffix('_seconds')} | {len(took)} | {ms(median(took))} | {ms(max(took))} |"
 
-    return _table("Start", "| from process start to | n | p50 | max |", list(lines()))
+    return _table("Start of a process", "| from process start to | n | p50 | max |", list(lines()))
 
 
 def _serving(run: Run) -> str:
