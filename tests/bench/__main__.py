@@ -186,7 +186,7 @@ def _measure(given: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    """Measure, and write what came out."""
+    """Measure, and write the results."""
     given = _arguments()
     if not given.report:
         if given.out == report.JSON_FILE and (changed := _uncommitted()):

@@ -54,7 +54,7 @@ class Racer:
             say("acquired", now_ns())
 
     async def release(self) -> None:
-        """Empty the Lease; what is told is when that began."""
+        """Empty the Lease, and report when that began."""
         self._has_released = True
         began_ns = now_ns()
         landed = await self._write(self._newest["metadata"]["resourceVersion"], "")

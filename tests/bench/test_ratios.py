@@ -66,7 +66,7 @@ def _weighs_little(here: Ground, bound: float) -> None:
     try:
         with bare(here.interpreter) as pid:
             ours.start()
-            time.sleep(5)  # what only the start needed is let go
+            time.sleep(5)  # memory that only the start needed is returned
             idle = weight.roles(ours)
             weight.idle(here, 15, {ours.name: idle})
             idle.look("idle")
