@@ -50,10 +50,16 @@ def test_each_target_is_told_to_be_met_or_not(ours: float, excess: float, met: l
 
 def test_the_summary_sets_each_figure_beside_client_go_and_the_lower_bound() -> None:
     """A row for each figure of the parts that the run has, and none for the others."""
-    assert summary(run(0.0125, 0.0163)).splitlines()[2:] == [
-        "| Graceful handover, median | 12.5 ms | 1.50 s | 10.0 ms (theoretical minimum) |",
-        "| Graceful handover, p99 | 12.5 ms | 1.50 s | 10.0 ms (theoretical minimum) |",
-        "| Crash at 15/10/2: time after the Lease has expired, maximum | 16.3 ms | 16.3 ms | 0 ms |",
+    seconds = {
+        "leader-sidecar": [0.0125, 0.0398, 0.009],
+        "client-go": [0.7248, 2.95, 0.02],
+        "theoretical minimum in Python": [0.0075, 0.016, 0.004],
+    }
+    found = {"leader-sidecar": [{"excess_seconds": 0.0163}, {"excess_seconds": 0.01}], "client-go": [{"excess_seconds": 5.5}]}
+    assert summary({"handover": {"seconds": seconds}, "crash": {"times": "15/10/2", "found": found}}).splitlines()[2:] == [
+        "| Graceful handover, median | 12.5 ms | 724.8 ms | 7.5 ms (theoretical minimum) |",
+        "| Graceful handover, p99 | 39.8 ms | 2.95 s | 16.0 ms (theoretical minimum) |",
+        "| Crash at 15/10/2: time after the Lease has expired, maximum | 16.3 ms | 5.50 s | 0 ms |",
     ]
 
 
