@@ -1,4 +1,4 @@
-"""`make demo`, or `python -m demo`: exit code 0 if each handover was as promised, else 1 and what was seen wrong."""
+"""`make demo`, or `python -m demo`: exit code 0 if each handover is as promised, else 1 and a message."""
 
 import argparse
 import contextlib
@@ -49,12 +49,12 @@ def _tell(story: Story) -> int:
 
 
 def _leave(number: int, _frame: FrameType | None) -> None:
-    """Through the clean-up, with the exit code a shell gives to a process that a signal ended."""
+    """Clean up, and exit with the code that a shell gives to a process that a signal ended."""
     sys.exit(128 + number)
 
 
 def _free_ports(first: int) -> list[int]:
-    """Three ports that nobody listens on, below those that the system gives to outgoing connections."""
+    """Three free ports, below those that the system gives to outgoing connections."""
     free: list[int] = []
     for port in range(first, min(first + 1000, 65536), _PORTS_APART):
         with socket.socket() as probe:
@@ -66,7 +66,7 @@ def _free_ports(first: int) -> list[int]:
         free.append(port)
         if len(free) == _PORTS:
             return free
-    sys.exit(f"No three free ports found from {first} on; name another first port: python -m demo --port 20000")
+    sys.exit(f"No three free ports from {first} on. Name another first port: python -m demo --port 20000")
 
 
 if __name__ == "__main__":

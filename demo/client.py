@@ -17,7 +17,7 @@ from urllib.parse import quote
 # macOS has no CLOCK_BOOTTIME; its CLOCK_MONOTONIC counts a sleeping machine already.
 _BOOTTIME: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 NOBODY_ANSWERS = (OSError, http.client.HTTPException, ValueError)
-"""What a sidecar that is down raises here. No answer means: not the leader."""
+"""The exceptions if a sidecar is down. No answer means: not the leader."""
 
 
 def now_ns() -> int:
@@ -100,7 +100,7 @@ class Seat:
             threading.Thread(target=way, args=(client,), daemon=True).start()
 
     def end(self) -> None:
-        """As a process that ends: returns when it asks for nothing more, and both connections are closed."""
+        """End as a process ends: return when no request is under way and both connections are closed."""
         if not self._runs.is_set():
             return
         self._runs.clear()
@@ -109,7 +109,7 @@ class Seat:
                 client.hang_up()
 
     def begin(self) -> None:
-        """As a new process."""
+        """Begin again, as a new process."""
         self._runs.set()
 
     def _rest(self, client: Client) -> None:

@@ -46,7 +46,7 @@ class Sidecar:
         return self._process.pid if self._process is not None and self._process.poll() is None else None
 
     def start(self) -> None:
-        """Start it. To be called from the main thread: Linux ends it with the thread that started it."""
+        """Start the sidecar. Call this from the main thread: Linux ends the sidecar with the thread that started it."""
         self.identity = f"{self.name}_{secrets.token_hex(4)}"
         arguments = [
             "--store", f"local:{self._folder / 'store.sqlite'}", "--lease-name", "demo", "--lease-namespace", "demo",
@@ -71,13 +71,13 @@ class Sidecar:
             self._process.terminate()
 
     def kill(self) -> None:
-        """`kill -9`: it can do nothing any more."""
+        """`kill -9`: the sidecar cannot do anything more."""
         if self._process is not None:
             self._process.send_signal(signal.SIGKILL)
             self._process.wait()
 
     def exit_code(self) -> int | None:
-        """How it ended, once it has within a few seconds; killed if it has not (then None)."""
+        """The exit code, within a few seconds; after that the sidecar is killed, and the result is None."""
         if self._process is None:
             return 0
         try:
@@ -87,5 +87,5 @@ class Sidecar:
             return None
 
     def last_words(self) -> str:
-        """The end of its log."""
+        """The last lines of the log."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-5:]) if self.log.exists() else ""

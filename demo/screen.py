@@ -1,4 +1,4 @@
-"""What the person sees: a block that is redrawn in place on a terminal, plain lines anywhere else."""
+"""The output: a block that is redrawn in place on a terminal, and plain lines elsewhere."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ _GREEN, _YELLOW, _DIM, _BOLD, _PLAIN = "\x1b[32m", "\x1b[33m", "\x1b[2m", "\x1b[
 
 
 class Screen:
-    """Lines that stay, above a block that lives."""
+    """Lines that stay, above a block that changes."""
 
     def __init__(self, block: Callable[[], list[str]]) -> None:
         self.live = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
@@ -32,7 +32,7 @@ class Screen:
             threading.Thread(target=self._redraw, daemon=True).start()
 
     def stop(self) -> None:
-        """Draw no more; what is drawn stays."""
+        """Stop drawing; what is drawn stays."""
         with self._lock:
             self._over.set()
 
@@ -59,7 +59,7 @@ class Screen:
         sys.stdout.flush()
 
     def _fit(self, line: str, width: int) -> str:
-        """At most one row of the terminal, or the way back up is miscounted. A line begins with its colour, or has none."""
+        """Cut the line to one row of the terminal, so that the rows can be counted. A line begins with its colour, or has none."""
         colour = next((code for code in (_GREEN, _YELLOW, _DIM, _BOLD) if line.startswith(code)), "")
         text = line.removeprefix(colour)[: width - 1]
         return f"{colour}{text}{_PLAIN}" if colour and self._colours else text

@@ -1,4 +1,4 @@
-"""What happens in the demo: three start, the leader is stopped, the next one is killed, and each handover is measured."""
+"""The course of the demo: three sidecars start, the leader is stopped, the next leader is killed, and each handover is measured."""
 
 import threading
 import time
@@ -17,11 +17,11 @@ _LOOK_SECONDS: Final = 0.02
 
 
 class DemoError(Exception):
-    """Something did not happen as it should; str() says what."""
+    """Something did not happen as promised; str() says what."""
 
 
 class Story:
-    """Three sidecars, the application beside each, and who watches them."""
+    """Three sidecars, the application beside each, and the witness of their answers."""
 
     def __init__(self, ports: list[int], folder: Path, pace_seconds: float | None) -> None:
         self.witness = Witness()
@@ -43,7 +43,7 @@ class Story:
     def run(self) -> None:
         """The whole story. Raises DemoError."""
         say = self.screen.say
-        say(f"Three sidecars contend for one Lease in a local file: {LEASE_SECONDS} s long, renewed within 3 s, tried every 0.5 s.")
+        say(f"Three sidecars contend for one local Lease: lease duration {LEASE_SECONDS} s, renew deadline 3 s, retry period 0.5 s.")
         began_ns = now_ns()
         for sidecar in self.sidecars:
             sidecar.start()
@@ -52,7 +52,7 @@ class Story:
         self.screen.start()
         first = self._next_leader(began_ns, START_SECONDS, "no sidecar led")
         self._settled()
-        say(f"{first.body['name']} leads, {(first.received_ns - began_ns) / 1e9:.1f} s after three processes were started; all say so.")
+        say(f"{first.body['name']} leads, {(first.received_ns - began_ns) / 1e9:.1f} s after the start. All three sidecars agree.")
         self._pause()
         self._graceful()
         self._pause()
@@ -60,27 +60,27 @@ class Story:
         self._pause()
 
     def _graceful(self) -> None:
-        """SIGTERM, the application having ended first, as the kubelet has it for a native sidecar."""
+        """SIGTERM after the application has ended: the order in which a kubelet stops a native sidecar."""
         leader = self._leader()
-        self.screen.say(f"\nSIGTERM to {leader.name}, its application having ended, as when its Pod is deleted ...")
-        self._seat(leader).end()  # an open connection would say that it lives
+        self.screen.say(f"\nSIGTERM to {leader.name}. Its application has ended already, as when a Pod is deleted ...")
+        self._seat(leader).end()  # an open connection would show that the application lives
         sent_ns = now_ns()
         self.witness.ended(leader.identity, sent_ns)
         leader.ask_to_stop()
         after = self._next_leader(sent_ns, GRACEFUL_SECONDS, f"nobody led after {leader.name} was stopped", gone=leader)
         self.screen.say(
-            f"  {after.body['name']} leads: its application was told {(after.received_ns - sent_ns) / 1e6:.0f} ms after the signal."
+            f"  {after.body['name']} leads. Its application was told {(after.received_ns - sent_ns) / 1e6:.0f} ms after the signal."
         )
         code = leader.exit_code()
         if code != 0:
             raise DemoError(
-                f"{leader.name} ended with {'nothing but a kill' if code is None else f'exit code {code}'}:\n{leader.last_words()}"
+                f"{leader.name} {'did not end by itself' if code is None else f'ended with exit code {code}'}:\n{leader.last_words()}"
             )
         self._back(leader)
 
     def _crash(self) -> None:
         leader = self._leader()
-        self.screen.say(f"\nkill -9 of {leader.name}: it can tell nobody, and its application may act until the deadline it was given ...")
+        self.screen.say(f"\nkill -9 of {leader.name}. It cannot release the Lease, and its application may act until its deadline ...")
         sent_ns = now_ns()
         leader.kill()
         after = self._next_leader(sent_ns, CRASH_SECONDS, f"nobody led after {leader.name} was killed", gone=leader)
@@ -109,7 +109,7 @@ class Story:
         raise DemoError("no sidecar leads")
 
     def _next_leader(self, since_ns: int, limit_seconds: float, otherwise: str, gone: Sidecar | None = None) -> Answer:
-        """The first answer of a long-poll since then that said "you lead". `gone` was ended on purpose, the others must be up."""
+        """The first answer of a long-poll since then that says "you lead". `gone` was ended on purpose; the other sidecars must run."""
         deadline_ns = now_ns() + round(limit_seconds * 1e9)
         while now_ns() < deadline_ns:
             with self._news:
@@ -124,7 +124,7 @@ class Story:
     def _all_up(self, gone: Sidecar | None = None) -> None:
         for sidecar in self.sidecars:
             if sidecar.pid is None and sidecar is not gone:
-                raise DemoError(f"{sidecar.name} has ended by itself. The end of its log:\n{sidecar.last_words()}")
+                raise DemoError(f"{sidecar.name} has ended unexpectedly. The end of its log:\n{sidecar.last_words()}")
 
     def _settled(self) -> None:
         """Wait until every process that runs answers, and all name the same leader."""
@@ -140,31 +140,31 @@ class Story:
                 return
             self._all_up()
             time.sleep(_LOOK_SECONDS)
-        raise DemoError(f"after {START_SECONDS:.0f} s they do not agree on who leads: {names}")
+        raise DemoError(f"after {START_SECONDS:.0f} s the sidecars do not agree on the leader: {names}")
 
     def _pause(self) -> None:
         time.sleep(self._pace_seconds)
 
     def verdict(self) -> None:
-        """Say what was seen. Raises DemoError if it was not as promised."""
+        """Print the result. Raises DemoError if a promise was broken."""
         faults = self.witness.faults()
         if faults:
             raise DemoError("\n".join(faults))
         self.screen.say(
-            f"\nIn {self.witness.answers} answers: at no time two leaders, given deadlines counted in; the fencing token grew each time."
+            f"\n{self.witness.answers} answers: at no time two leaders, given deadlines included. The fencing token grew with each leader."
         )
 
     def play(self) -> None:
-        """Stay up until Ctrl-C. A sidecar that ends is started again once another leads."""
+        """Run until Ctrl-C. A sidecar that ends is started again when another leads."""
         a, b, c = (f"localhost:{sidecar.port}" for sidecar in self.sidecars)
         answer = self.seats[1].latest
         version = answer.body["version"] if answer is not None else ""
         token = answer.body["fencing_token"] if answer is not None else 0
         leader = f"localhost:{self._leader().port}"
         self.screen.say(
-            "\nYours to play with, until Ctrl-C. In another terminal, for example:\n"
+            "\nThe sidecars run until you press Ctrl-C. Try in another terminal:\n"
             f"  curl -s {a}/leader\n"
-            f"  curl -s '{b}/leader?since={version}&wait=30s'   # returns when something changes, so try next:\n"
+            f"  curl -s '{b}/leader?since={version}&wait=30s'   # returns when something changes, for example after:\n"
             f"  curl -s -X POST {leader}/drained -d '{{\"token\": {token}}}'   # the leader steps down at once\n"
             f"  curl -i {c}/is-leader   # 200 at the leader, else 503\n"
             f"  curl -s '{a}/readyz?verbose'\n"
@@ -174,10 +174,10 @@ class Story:
             time.sleep(1)
             for sidecar in self.sidecars:
                 if sidecar.pid is None:
-                    self.screen.say(f"  {sidecar.name} has ended; it is started again once another leads")
+                    self.screen.say(f"  {sidecar.name} has ended. It starts again when another sidecar leads.")
                     self._leader()
                     sidecar.start()
-                    self.screen.say(f"  {sidecar.name} is started again ({self._pids()})")
+                    self.screen.say(f"  {sidecar.name} has started again ({self._pids()}).")
 
     def _pids(self) -> str:
         return ", ".join(f"{sidecar.name}: {sidecar.pid}" for sidecar in self.sidecars)

@@ -1,7 +1,7 @@
-"""Who led when, from what the applications were told: the demo's claim "one leader at any time" is checked here.
+"""Which sidecar led when, by what the applications were told. The demo's claim "one leader at any time" is checked here.
 
-An application that was told "you lead until T" may act until T without asking again. So it is these promises that must not overlap,
-not only the moments of the answers.
+An application that was told "you lead until T" may act until T without asking again. So these promises must not overlap, and not only the
+moments of the answers.
 """
 
 import itertools
@@ -27,7 +27,7 @@ class Term:
 
 
 class Witness:
-    """Keeps the terms heard of, and what was wrong. Called from many threads."""
+    """Keeps the terms and the faults that it has seen. Called from many threads."""
 
     def __init__(self) -> None:
         self.answers = 0
@@ -57,7 +57,7 @@ class Witness:
             term.until_ns = max(term.until_ns, until_ns)
 
     def ended(self, identity: str, at_ns: int) -> None:
-        """The application beside that sidecar acts no more, whatever it was promised."""
+        """The application beside that sidecar has stopped acting, whatever it was promised."""
         with self._lock:
             self._ended_ns[identity] = at_ns
             for term in self._terms.values():
@@ -65,7 +65,7 @@ class Witness:
                     term.until_ns = min(term.until_ns, at_ns)
 
     def faults(self) -> list[str]:
-        """What was wrong so far: promises that overlap, tokens that do not grow."""
+        """The faults so far: promises that overlap, tokens that do not grow."""
         with self._lock:
             terms = sorted(self._terms.values(), key=lambda term: term.first_ns)
             for before, after in itertools.pairwise(terms):

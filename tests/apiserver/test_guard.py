@@ -58,7 +58,7 @@ def test_a_follower_stands_by_and_strikes_off(guarded: Guarded) -> None:
 
 
 def test_the_missing_lease_is_created_in_nobodys_name_and_claimed_back(guarded: Guarded) -> None:
-    """By its name, with the placeholder; whose term it was claims it back."""
+    """By its name, for the placeholder; the former holder claims it back."""
     there = staged(guarded)
     assert there.first.patch(there.first.leases("web"), there.acquired(there.first))[0] == 200
     record = there.record

@@ -1,4 +1,4 @@
-"""The guard over Pods on the real API server: each may mark itself, and nothing else."""
+"""The guard over Pods on the real API server: each may set its own label and condition, and nothing else."""
 
 from typing import Any
 

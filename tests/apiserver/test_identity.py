@@ -46,13 +46,13 @@ def elsewhere() -> Iterator[tuple[str, ...]]:
 
 
 class Duplicate:
-    """A sidecar in another network namespace; asked from inside it, since its listener is on its own loopback."""
+    """A sidecar with the same identity in another network namespace. It is asked from inside: its listener is on its own loopback."""
 
     def __init__(self, sidecar: Sidecar) -> None:
         self.sidecar = sidecar
 
     def state(self) -> str:
-        """What it says it is doing; "" while it does not answer."""
+        """The state that it answers; "" while it does not answer."""
         url = f"http://127.0.0.1:{self.sidecar.port}/leader"
         ask = f"import json, urllib.request; print(json.load(urllib.request.urlopen({url!r}, timeout=2))['state'])"
         done = subprocess.run([*self.sidecar.launcher, sys.executable, "-c", ask], capture_output=True, text=True, check=False)
@@ -60,8 +60,8 @@ class Duplicate:
 
 
 def test_in_two_places_at_most_one_of_an_identity_leads(ground: Field, elsewhere: tuple[str, ...], tmp_path: Path) -> None:
-    """The second waits like a stranger while the first leads; when the first stands still it takes over; the first, awake again, says
-    conflict and why, and contends again when the second is gone (S9 c, d).
+    """The second waits like any candidate while the first leads, and takes over when the first is stopped. The first, awake again, is in
+    conflict and says why. It contends again when the second has ended (S9 c, d).
     """
     first = ground.sidecar("web-0", times=SHORT).start().serving()
     until(first.leads, within_seconds=5)
@@ -72,7 +72,7 @@ def test_in_two_places_at_most_one_of_an_identity_leads(ground: Field, elsewhere
         until(lambda: duplicate.state() == "following", within_seconds=20, message=second.log)
         time.sleep(4)
         assert first.leads()
-        assert duplicate.state() == "following", "it waits like a stranger"
+        assert duplicate.state() == "following", "it waits like any candidate"
         first.signal(signal.SIGSTOP)
         until(lambda: duplicate.state() == "leading", within_seconds=3 + 3)
         first.signal(signal.SIGCONT)
@@ -82,5 +82,5 @@ def test_in_two_places_at_most_one_of_an_identity_leads(ground: Field, elsewhere
         assert "conflict" in first.log
         assert duplicate.state() == "leading"
         second.kill()
-        until(first.leads, within_seconds=3 + 3 + 2, message="it contends again when the other is gone")
+        until(first.leads, within_seconds=3 + 3 + 2, message="it contends again when the duplicate has ended")
         assert first.ask("/livez").status == 200

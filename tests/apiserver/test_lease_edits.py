@@ -34,8 +34,8 @@ def test_a_deleted_lease_is_back_in_its_holders_name(ground: Field) -> None:
 
 
 @pytest.mark.parametrize("how", first(["deleted and re-created empty", "deleted"]))
-def test_deleted_under_a_leader_that_is_cut_off_it_is_nobodys_until_the_placeholders_time_is_out(ground: Field, how: str) -> None:
-    """Nobody else leads before the last promise, or the placeholder's time, is out, and the token is larger (S7, S8)."""
+def test_deleted_under_a_leader_that_is_cut_off_it_has_no_leader_until_the_placeholder_expires(ground: Field, how: str) -> None:
+    """No other candidate leads before the last promise and the placeholder have expired, and the token is larger (S7, S8)."""
     sidecars = ground.three(proxied=True, create=True, times=SHORT)
     leader = the_leader(sidecars, within_seconds=5)
     token = leader.leader()["fencing_token"]
@@ -43,7 +43,7 @@ def test_deleted_under_a_leader_that_is_cut_off_it_is_nobodys_until_the_placehol
         ground.proxy_of(leader).mode = type(ground.proxy_of(leader).mode).BLACK_HOLE
         ground.delete_lease()
         if how != "deleted":
-            with contextlib.suppress(AssertionError):  # a sidecar's placeholder may be faster
+            with contextlib.suppress(AssertionError):  # a sidecar may create the placeholder first
                 ground.server.create_lease(ground.namespace)
         deleted_ns = boottime_ns()
         following = the_leader(sidecars, within_seconds=3 + 3 + 2, other_than=leader)

@@ -28,7 +28,7 @@ from tests.apiserver.sidecar_process import the_leader, until
 
 @pytest.mark.parametrize("how", ["SIGTERM", "resign"])
 def test_a_handover_is_taken_back_before_the_release_and_marked_after_the_acquisition(ground: Field, how: str) -> None:
-    """By resourceVersions: the old leader's marks, the Lease's release, its acquisition, the new one's marks."""
+    """By resourceVersions: the old leader's label or condition, the release, the acquisition, the new leader's label or condition."""
     sidecars = two(ground)
     old = the_leader(sidecars, within_seconds=5)
     new = next(sidecar for sidecar in sidecars if sidecar is not old)
@@ -80,7 +80,7 @@ def test_the_condition_says_since_when_and_why(ground: Field) -> None:
     assert condition(pod(ground, follower.name))["lastTransitionTime"] > first["lastTransitionTime"]
 
 
-def test_a_stale_mark_of_a_former_process_is_corrected(ground: Field) -> None:
+def test_a_stale_label_of_a_former_process_is_corrected(ground: Field) -> None:
     """A leader is killed; its sidecar comes back when another leads."""
     sidecars = two(ground)
     old = the_leader(sidecars, within_seconds=5)

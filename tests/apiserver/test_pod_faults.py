@@ -1,4 +1,4 @@
-"""The own Pod's marks and the Events where one kind of request is slow, loses its answer, or is refused."""
+"""The own Pod's label and condition, and the Events, while one kind of request is slow, loses its answer, or is refused."""
 
 import signal
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Speed and weight, side by side: `make bench`, or `python -m tests.bench --help`. Writes a JSON file; `report.py` makes pages of it."""
+"""Measures speed and memory beside client-go: `make bench`, or `python -m tests.bench --help`. Writes JSON; `report.py` makes the page."""
 
 import argparse
 import contextlib
@@ -96,29 +96,29 @@ PARTS: Final[dict[str, Part]] = {
     "crowd": _crowd,
     "flat": _flat,
 }
-"""In this order: what is weighed rests beside the others, and ends before the API server goes."""
+"""In this order: the processes of `weight` rest while the other parts run, and end before `flat` stops the API server."""
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m tests.bench", description="Speed and weight of the sidecar beside client-go and the floor."
+        prog="python -m tests.bench", description="Speed and memory of the sidecar beside client-go and the theoretical minimum."
     )
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"what to measure, of {', '.join(PARTS)}; default: all")
-    parser.add_argument("--short", action="store_true", help="few of each, short times: to see that it works")
-    parser.add_argument("--seed", type=int, default=None, help="for the order of turns; default: a fresh one, which is printed")
-    parser.add_argument("--n", type=int, default=None, help="graceful handovers of each kind; default 100, short 8")
-    parser.add_argument("--crashes", type=int, default=None, help="crashes of each kind; default 20, short 2")
-    parser.add_argument("--elections", type=int, default=None, help="elections of each kind at a time for crashes; default 4, short 2")
-    parser.add_argument("--starts", type=int, default=None, help="starts of each kind; default 20, short 3")
-    parser.add_argument("--candidates", type=int, default=None, help="in the crowd; default 1000, short 100")
-    parser.add_argument("--idle-seconds", type=float, default=None, help="of each idle time that is looked at; default 120, short 15")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"parts to measure, of {', '.join(PARTS)}; default: all")
+    parser.add_argument("--short", action="store_true", help="a short run, to see that the bench works")
+    parser.add_argument("--seed", type=int, default=None, help="seed for the order of turns; default: a random one, which is printed")
+    parser.add_argument("--n", type=int, default=None, help="graceful handovers of each team; default 100, short 8")
+    parser.add_argument("--crashes", type=int, default=None, help="crashes of each team; default 20, short 2")
+    parser.add_argument("--elections", type=int, default=None, help="elections of each team that crash side by side; default 4, short 2")
+    parser.add_argument("--starts", type=int, default=None, help="starts of each team; default 20, short 3")
+    parser.add_argument("--candidates", type=int, default=None, help="candidates in the part `crowd`; default 1000, short 100")
+    parser.add_argument("--idle-seconds", type=float, default=None, help="length of each idle time that is measured; default 120, short 15")
     parser.add_argument(
-        "--rest-seconds", type=float, default=None, help="before memory is looked at for the last time; default 3600, short 0"
+        "--rest-seconds", type=float, default=None, help="rest before the last measurement of memory; default 3600, short 0"
     )
-    parser.add_argument("--handovers", type=int, default=None, help="that memory is to stay flat over; default 500, short 15")
-    parser.add_argument("--outage-seconds", type=float, default=None, help="of the API server, likewise; default 600, short 10")
+    parser.add_argument("--handovers", type=int, default=None, help="handovers in the part `flat`; default 500, short 15")
+    parser.add_argument("--outage-seconds", type=float, default=None, help="API server's outage in the part `flat`; default 600, short 10")
     parser.add_argument("--python", choices=("image", "own"), default="image", help="the image's Python (root on Linux), or the tests'")
-    parser.add_argument("--out", type=Path, default=report.JSON_FILE, help="the JSON file; parts that are not measured stay in it")
+    parser.add_argument("--out", type=Path, default=report.JSON_FILE, help="the JSON file; parts that are not measured now stay in it")
     parser.add_argument("--report", action="store_true", help="measure nothing: write the page and the pictures from the JSON file")
     given = parser.parse_args()
     if unknown := set(given.parts) - set(PARTS):
@@ -138,7 +138,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _about(python: str, given: argparse.Namespace) -> dict[str, Any]:
-    """Where and when, for whoever compares."""
+    """Where, when and on which commit the part is measured."""
     model = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
     memory = re.search(r"^MemTotal: +(\d+) kB", Path("/proc/meminfo").read_text(encoding="utf-8"), re.MULTILINE)
     client_go = re.search(r"k8s\.io/client-go (\S+)", (ROOT / "tests/binaries/candidate/go.mod").read_text(encoding="utf-8"))
@@ -161,7 +161,7 @@ def _git(*words: str) -> str:
 
 
 def _uncommitted() -> str:
-    """What differs from the commit that the tables will name; not what a run itself writes."""
+    """Changes since the commit that the tables will name, without the files that a run writes."""
     own = [f":!docs/{name}" for name in ("internals/speed.json", "internals/speed-and-memory.md", "pictures")]
     return _git("status", "--porcelain", "--untracked-files=no", "--", ".", *own)
 
@@ -186,7 +186,7 @@ def _measure(given: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    """Measure, and write what came out."""
+    """Measure, and write the results."""
     given = _arguments()
     if not given.report:
         if given.out == report.JSON_FILE and (changed := _uncommitted()):

@@ -1,7 +1,7 @@
-"""Everything at once against both listeners of one sidecar, in a cgroup with a limit on memory: what that peaks at, and who is answered.
+"""Attacks both listeners of one sidecar in a cgroup with a memory limit: its peak memory, and whether it still answers.
 
-`python -m tests.bench.attack` prints the table in docs/internals/speed-and-memory.md, "Under attack": the image's interpreter and this
-one, at 128 MiB and 64 MiB.
+`python -m tests.bench.attack` prints the table of docs/internals/speed-and-memory.md, "Memory under attack", for the image's Python and the
+current one, at 128 MiB and 64 MiB.
 """
 
 import argparse
@@ -36,22 +36,22 @@ class Took:
 
     seconds: float
     starved_seconds: float
-    """For how long of that sidecar or client wanted to run and something else had the cores (proc_pid_schedstat(5))."""
+    """For how long of that time the sidecar or the client was ready to run, but had no core (proc_pid_schedstat(5))."""
 
     @property
     def late(self) -> bool:
-        """Whether it took too long, though there was a core."""
+        """Whether the answer took too long although there was a core."""
         return self.seconds - self.starved_seconds > ANSWER_SECONDS
 
 
 def _starved(*pids: int) -> float:
-    """For how long these have waited for a core so far."""
+    """For how many seconds these processes have waited for a core so far."""
     return sum(int(Path(f"/proc/{pid}/schedstat").read_text(encoding="ascii").split()[1]) for pid in pids) / 1e9
 
 
 @dataclass
 class Found:
-    """What came out of one attack."""
+    """The result of one attack."""
 
     about: str
     limit_bytes: int
@@ -59,17 +59,17 @@ class Found:
     rest_bytes: int = 0
     """The cgroup's peak before the attack."""
     peak_bytes: int = 0
-    """The cgroup's, sockets' buffers included."""
+    """The cgroup's peak, socket buffers included."""
     resident_bytes: int = 0
-    """The most that the sidecar's process has had resident (VmHWM)."""
+    """The largest resident memory of the sidecar's process (VmHWM)."""
     waited: tuple[int, int] = (0, 0)
-    """Polls and streams that were open through all of it, at least."""
+    """The smallest numbers of polls and streams that were open during the attack."""
     connections: dict[str, int] = field(default_factory=dict)
-    """Made in all, by kind."""
+    """The number of connections made, by kind."""
     answers: dict[str, list["Took"]] = field(default_factory=dict)
-    """By route and listener, in order."""
+    """The answers by route and listener, in order."""
     failed: list[str] = field(default_factory=list)
-    """Questions without an answer, and answers that it does not lead."""
+    """Requests without an answer, and answers that the sidecar does not lead."""
     killed: int = 0
     alive: bool = False
 
@@ -78,16 +78,16 @@ class Found:
         return [took for each in self.answers.values() for took in each]
 
     def row(self) -> str:
-        """Of the table."""
+        """A row of the table."""
         took = sorted(each.seconds for each in self.all()) or [0.0]
         slowest = f"{1000 * took[len(took) * 99 // 100]:.0f} ms, {1000 * took[-1]:.0f} ms"
-        fate = "led throughout" if self.alive and not self.failed else f"killed: {self.killed}, not answered: {len(self.failed)}"
+        fate = "leads throughout" if self.alive and not self.failed else f"killed: {self.killed}, not answered: {len(self.failed)}"
         megabytes = " | ".join(f"{number / 1e6:.1f} MB" for number in (self.rest_bytes, self.peak_bytes, self.resident_bytes))
         return f"| {self.about} | {self.limit_bytes // MIB} MiB | {self.what.name} | {megabytes} | {slowest} | {fate} |"
 
 
 def attacked(interpreter: Interpreter, limit_bytes: int, seconds: float, what: Attack) -> Found:
-    """A sidecar on a local store in such a cgroup, attacked for so long. Raises NoGroupError."""
+    """Attack a sidecar on a local store in a cgroup with this limit. Raises NoGroupError."""
     with tempfile.TemporaryDirectory(prefix="leader-sidecar-attack-") as folder, memory_group(limit_bytes) as group:
         found = Found(interpreter.about, limit_bytes, what)
         settings = dict(interpreter.environment) | {"LEADER_STORE": f"local:{folder}/leases.db", "LEADER_LEASE_NAME": "web"}
@@ -101,7 +101,7 @@ def attacked(interpreter: Interpreter, limit_bytes: int, seconds: float, what: A
             try:
                 with _clients(sidecar, found):
                     _through(sidecar, seconds, found)
-            except (OSError, http.client.HTTPException) as error:  # it has ended under them
+            except (OSError, http.client.HTTPException) as error:  # the sidecar has ended
                 found.failed.append(f"{type(error).__name__} {error}")
         finally:
             found.alive = not sidecar.exited()
@@ -112,7 +112,7 @@ def attacked(interpreter: Interpreter, limit_bytes: int, seconds: float, what: A
 
 
 def _empty(group: MemoryGroup) -> None:
-    """The watcher ends after what it watches."""
+    """Wait for the watchdog: it ends after the process that it watches."""
     until(lambda: not (group.folder / "cgroup.procs").read_text(encoding="ascii"), within_seconds=20, message="the cgroup is empty")
 
 
@@ -136,12 +136,12 @@ def _clients(sidecar: Sidecar, found: Found) -> Iterator[None]:
 
 
 def _waiting(sidecar: Sidecar) -> tuple[int, int]:
-    """Polls and streams, by its metrics."""
+    """The numbers of waiting polls and of streams, by the metrics."""
     return int(sidecar.metric("leader_sidecar_parked_polls")), int(sidecar.metric("leader_sidecar_streams"))
 
 
 def _through(sidecar: Sidecar, seconds: float, found: Found) -> None:
-    """Ask both listeners again and again meanwhile, each time on a new connection, as a kubelet does."""
+    """Ask both listeners again and again during the attack, each time on a new connection, as a kubelet does."""
     waited, end = [], time.monotonic() + seconds
     while time.monotonic() < end and not sidecar.exited():
         for port, path in (
@@ -170,7 +170,7 @@ def _through(sidecar: Sidecar, seconds: float, found: Found) -> None:
 
 
 def main() -> None:
-    """The table."""
+    """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--python", choices=["image", "own", "both"], default="both")
@@ -182,7 +182,7 @@ def main() -> None:
                 interpreters.insert(0, stack.enter_context(of_the_image(build=True)))
             except NoImageError as error:
                 sys.exit(str(error))
-        print("| interpreter | limit | what | at rest | peak | resident | p99, slowest | |", "|" + " --- |" * 8, sep="\n")
+        print("| interpreter | limit | attack | before | peak | resident | p99, slowest | |", "|" + " --- |" * 8, sep="\n")
         for interpreter in interpreters:
             for limit, what in ((128, "everything"), (64, "everything"), (64, "from the network")):
                 found = attacked(interpreter, limit * MIB, given.seconds, ATTACKS[what])

@@ -1,6 +1,7 @@
 """The clients of `attack.py`, in a process of their own: `python -m tests.bench.attackers PORT PROBE_PORT NAME`.
 
-First those that wait; a line on standard input begins the rest, another one ends it all, and they say how many connections they have made.
+The waiting clients begin first. A line on standard input begins the others, another line ends them all. Then the program prints how many
+connections it has made.
 """
 
 import asyncio
@@ -38,7 +39,7 @@ def _get(target: str, fields: bytes = b"") -> bytes:
 
 @dataclass(frozen=True)
 class Kind:
-    """So many connections that do the same, each made anew five seconds after it has ended."""
+    """A number of connections that do the same. Each is made again five seconds after it has ended."""
 
     what: str
     """For people."""
@@ -82,12 +83,12 @@ class Attack:
 
     name: str
     waiting: float
-    """Of those that wait, this share."""
+    """The share of the waiting connections."""
     app: bool
     """Whether the app listener is flooded, too: only the Pod's own programs reach it."""
 
     def count(self, kind: Kind) -> int:
-        """Of a kind's connections, how many."""
+        """The number of connections of a kind."""
         if kind in WAITING:
             return int(kind.count * self.waiting)
         return kind.count if self.app or kind.listener == PROBE else 0

@@ -1,5 +1,5 @@
-"""What the sidecar is held against in the same Python: `python bare.py` is a loop with ssl and aiohttp loaded that does nothing, and
-`python bare.py PORT` answers every request with the same JSON, as long as an answer of the sidecar's. Says `ready` on standard output.
+"""The baseline in the same Python: `python bare.py` is an idle event loop with ssl and aiohttp loaded. `python bare.py PORT` answers every
+request with the same JSON, which is as long as an answer of the sidecar. It prints `ready` on standard output.
 """
 
 import asyncio

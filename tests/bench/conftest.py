@@ -1,4 +1,4 @@
-"""For the ratios: one API server, in the Python that runs the tests, since CI need not have built the image."""
+"""For the ratios: one API server, and the Python that runs the tests, since CI may not have built the image."""
 
 import os
 from collections.abc import Iterator

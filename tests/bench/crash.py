@@ -1,4 +1,4 @@
-"""Crash: SIGKILL to the leader until the next leader's application knows, and what of that is beyond the Lease's own limit."""
+"""The part `crash`: from SIGKILL to the leader until the next leader's application knows, and how much of that lies after the expiry."""
 
 import random
 import signal

@@ -1,6 +1,6 @@
 """A thousand candidates of one election in one process: `python crowd.py`, the shipped election, elector and store on a real API server.
 
-Driven by `crowd_run.py`: a line of JSON on standard output for each thing that it has seen; ends by itself. Times are CLOCK_BOOTTIME.
+`crowd_run.py` runs it. It prints a line of JSON for each change that it has seen, and ends by itself. Times are CLOCK_BOOTTIME.
 """
 
 import argparse
@@ -34,7 +34,7 @@ def say(what: str, **more: object) -> None:
 
 @dataclass(frozen=True)
 class Sent:
-    """One request that a candidate sent, and what became of it."""
+    """One request of a candidate, and its outcome."""
 
     at_ns: int
     by: str
@@ -108,7 +108,7 @@ class Member:
         self._running = asyncio.create_task(runner.run())
 
     async def end(self, *, releases: bool) -> None:
-        """As on SIGTERM, or as on SIGKILL: then the Lease stays as it stands."""
+        """End as after SIGTERM, or as after SIGKILL, which leaves the Lease as it is."""
         if releases:
             self.runner.stop()
         else:
@@ -124,7 +124,7 @@ class Crowd:
 
     def __init__(self, namespace: str, lease: str, model: Candidate, quiet_seconds: float) -> None:
         self.quiet_seconds = quiet_seconds
-        """After the next leader is there: who still has something to write has written it."""
+        """Return some time after the next leader leads, when all other candidates have finished their writes."""
         self._namespace = namespace
         self._lease = lease
         self._model = model
@@ -158,7 +158,7 @@ class Crowd:
             await asyncio.sleep(0.1)
 
     def since(self, at_ns: int, leader: Member) -> Counter[str]:
-        """Requests since then by verb and outcome, without the renewals of who leads now."""
+        """Requests since then by verb and outcome, without the renewals of the present leader."""
         sent = [one for one in self.kept if one.at_ns >= at_ns]
         acquired = next((one.at_ns for one in sent if one.by == leader.me.identity and one.verb == "patch" and one.outcome == "Done"), 0)
         return Counter(
@@ -169,7 +169,7 @@ class Crowd:
 
 
 async def _change(crowd: Crowd, leader: Member, *, releases: bool) -> Member:
-    """The leader ends, by a release or without; what that costs is said. Another joins in its place."""
+    """The leader ends, with or without a release, and the cost is printed. Another candidate takes its place."""
     began_ns = CLOCK.boottime_ns()
     renewed_ns = max(one.at_ns for one in crowd.kept if one.by == leader.me.identity and one.verb == "patch" and one.outcome == "Done")
     del crowd.members[leader.me.identity]

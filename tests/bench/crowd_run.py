@@ -1,4 +1,4 @@
-"""Runs `crowd.py` and looks at the API server meanwhile: what a thousand watches cost it."""
+"""The part `crowd`: runs `crowd.py` and measures what a thousand watches cost the API server."""
 
 import json
 import subprocess
@@ -14,7 +14,7 @@ from tests.bench.processes import memory
 
 @dataclass(frozen=True)
 class Play:
-    """What a crowd is put through: `changes` releases and as many expiries, after it has stood idle and handed over once."""
+    """The course of the part: `changes` releases and as many expiries, after the crowd has stood idle and handed over once."""
 
     candidates: int
     changes: int
@@ -29,7 +29,7 @@ class Play:
 
 
 def crowd(ground: Ground, play: Play, say: Callable[[str], None]) -> dict[str, Any]:
-    """So many in one election, of one process."""
+    """Run this number of candidates of one election in one process."""
     where = ground.field()
     user, token = ground.user(where, shipped("base/role.yaml"))
     kubeconfig = ground.server.kubeconfig(token, where.folder / "kubeconfig", namespace=where.namespace)

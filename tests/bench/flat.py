@@ -1,4 +1,4 @@
-"""Whether memory stays as it is: over many handovers that nobody dies in, and while the API server is away."""
+"""The part `flat`: memory over many handovers of the same processes, and during an outage of the API server."""
 
 import time
 from collections.abc import Callable
@@ -11,11 +11,11 @@ from tests.bench.teams import LIMIT_SECONDS, SHORTER, Ours
 from tests.bench.weight import waiting
 
 WARM_UP: Final = 50
-"""Handovers before the first look: each of them has led and followed, and loaded what that needs."""
+"""Handovers before the first measurement, so that each sidecar has led and followed, and has loaded everything for that."""
 
 
 def _hand_over(team: Ours, leader: Sidecar) -> Sidecar:
-    """The application says that it has stopped; who leads next, as its own application is told."""
+    """The leader's application reports that it has stopped. Returns the next leader, by the answer to its application."""
     token = leader.leader()["fencing_token"]
     assert leader.ask("/drained", method="POST", body={"token": token}).status == 200
     following, _ = team.told.get(timeout=LIMIT_SECONDS)

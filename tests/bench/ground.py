@@ -1,4 +1,4 @@
-"""Where it is measured: one API server for all, that keeps a line for each request, and namespaces on it."""
+"""The place of the measurements: one API server for all teams, with an audit log of each request, and namespaces on it."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""Graceful handover: SIGTERM to the leader until the next leader's application knows, all kinds in turn."""
+"""Graceful handover: from SIGTERM to the leader until the next leader's application knows, all teams in turn."""
 
 import random
 import signal
@@ -8,26 +8,25 @@ from pathlib import Path
 from typing import Final
 
 from tests.bench.ground import Ground
-from tests.bench.racers import Floor
+from tests.bench.racers import Minimum
+from tests.bench.targets import GO_MINIMUM, PYTHON_MINIMUM
 from tests.bench.teams import ClientGo, Ours, Team
 from tests.binaries.build import ensure
 
-PYTHON_FLOOR: Final = "floor in Python"
-GO_FLOOR: Final = "floor in Go"
 SETTLE_SECONDS: Final = 2.5
 """How long everybody has followed before the next turn: more than a retry period."""
 
 
 def all_teams(ground: Ground) -> list[Team]:
-    """Ours, client-go at its defaults, and both floors; not started."""
+    """The sidecar, client-go at its defaults, and the theoretical minimum in both languages; not started."""
     inside = ground.interpreter
-    python = inside.script(Path(__file__).with_name("floor.py"))
-    go = (str(ensure("bench")["bench"]), "floor")
+    python = inside.script(Path(__file__).with_name("minimum.py"))
+    go = (str(ensure("bench")["bench"]), "minimum")
     return [
         Ours(ground, ground.field()),
         ClientGo(ground, ground.field()),
-        Floor(PYTHON_FLOOR, ground, ground.field(), python, inside.environ()),
-        Floor(GO_FLOOR, ground, ground.field(), go, {}),
+        Minimum(PYTHON_MINIMUM, ground, ground.field(), python, inside.environ()),
+        Minimum(GO_MINIMUM, ground, ground.field(), go, {}),
     ]
 
 

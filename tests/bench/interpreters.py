@@ -1,4 +1,4 @@
-"""Which Python the sidecar is measured in: the image's own, as the image starts it, or the one that runs this.
+"""The Python in which the sidecar is measured: the image's own, as the image starts it, or the Python that runs the bench.
 
 The image is a root file system. It is unpacked and entered by chroot, with this machine's /proc and folder for temporary files in it, in a
 mount namespace of the process's own, so that nothing is left mounted. No user namespace, no Pod: only the Python and what is installed.

@@ -1,4 +1,4 @@
-"""A cgroup with a limit on memory, of version 1 or 2, whichever this machine has: what a container's limit is."""
+"""A cgroup with a memory limit, of version 1 or 2, whichever this machine has: the same limit that a container has."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""What a process takes, as Linux's /proc tells it; and cores."""
+"""Memory and CPU time of a process, by /proc; and its cores."""
 
 import os
 import re
@@ -27,7 +27,7 @@ def children(pid: int) -> list[int]:
 
 
 def memory(pid: int) -> Memory:
-    """Of one process, now, with its children: of theirs, what is resident for them alone."""
+    """The memory of one process and of its children, now. Of the children only their private memory counts as resident."""
     mine, theirs = _memory_mb(pid), [_memory_mb(child) for child in children(pid)]
     alone_mb = sum(found["Private_Clean"] + found["Private_Dirty"] for found in theirs)
     return Memory(round(mine["Rss"] + alone_mb, 2), round(mine["Pss"] + sum(found["Pss"] for found in theirs), 2))
@@ -49,7 +49,7 @@ def _cpu_ticks(pid: int) -> int:
 
 
 def cores() -> tuple[set[int], set[int]]:
-    """One core for what is measured and one for what measures; the same where there is but one."""
+    """One core for the measured program and one for the measuring program; the same core if there is only one."""
     mine = sorted(os.sched_getaffinity(0))
     return {mine[0]}, {mine[-1]}
 

@@ -1,4 +1,4 @@
-"""The bench's own small programs as processes: bare.py, and the Go program that asks."""
+"""The small programs of the bench as processes: bare.py, and the Go program that sends requests."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""The floor takes its turns as well: two racers with nothing between the release and the taking."""
+"""The theoretical minimum as a team: two clients without an election, so that nothing stands between the release and the acquisition."""
 
 import json
 import queue
@@ -13,8 +13,8 @@ from tests.bench.ground import Ground
 from tests.bench.teams import LIMIT_SECONDS, Turn
 
 
-class Floor:
-    """Two racers: one empties the Lease, the watch shows it to the other, who takes it. Nothing else."""
+class Minimum:
+    """Two racers: one empties the Lease, the watch shows that to the other racer, and that racer takes the Lease. Nothing else."""
 
     def __init__(self, name: str, ground: Ground, where: Field, program: Sequence[str], environment: Mapping[str, str]) -> None:
         self.name = name

@@ -1,4 +1,4 @@
-"""Answers a second on one core, and how soon a thousand who wait are told."""
+"""The part `serving`: answers a second on one core, and how soon a thousand waiting polls are answered."""
 
 import contextlib
 import json
@@ -17,7 +17,7 @@ WAITERS: Final = 1000
 
 
 def rates(ground: Ground, rounds: int, seconds: float) -> dict[str, list[dict[str, Any]]]:
-    """`GET /leader` of a leader and of a bare aiohttp handler, in turn: each server on one core, who asks on another."""
+    """`GET /leader` of a leader and of a bare aiohttp handler, in turn. The server has one core, and the client has another."""
     server, client = cores()
     ours, port = Ours(ground, ground.field()), free_port()
     found: dict[str, list[dict[str, Any]]] = {ours.name: [], "bare aiohttp": []}

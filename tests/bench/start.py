@@ -1,4 +1,4 @@
-"""From the start of a process to its first answer, and to its lead on an empty Lease."""
+"""The part `start`: from the start of a process to its first answer, and until it leads on an empty Lease."""
 
 import itertools
 from http.client import HTTPException

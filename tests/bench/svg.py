@@ -34,7 +34,7 @@ def milliseconds(ms: float) -> str:
 
 
 def distribution(title: str, series: Mapping[str, Sequence[float]]) -> str:
-    """Which share took at most so long (seconds), a line for each of the series."""
+    """A line for each of the series: the share of its values that are at most so large. Values are seconds."""
     every = [value * 1000 for values in series.values() for value in values]
     low, high = math.floor(math.log10(min(every))), math.ceil(math.log10(max(every)))
     high = max(high, low + 1)
@@ -59,14 +59,14 @@ def distribution(title: str, series: Mapping[str, Sequence[float]]) -> str:
         for rank, ms in enumerate(ordered, 1):
             path.append(f"H{x(ms):.1f}V{y(rank / len(ordered)):.1f}")
         parts.append(f'<path d="{"".join(path)}" fill="none" stroke="{colour}" stroke-width="2"/>')
-        at = _LEFT + number * plot_width / len(series)
-        parts += [f'<rect x="{at:.1f}" y="{bottom + 34}" width="14" height="4" fill="{colour}"/>']
-        parts += [_text(at + 20, bottom + 40, f"{name} (n {len(ordered)})")]
-    return _picture(title, bottom + 56, parts)
+        at, below = _LEFT + number % 2 * plot_width / 2, bottom + number // 2 * 20  # two names in a line, so that long ones fit
+        parts += [f'<rect x="{at:.1f}" y="{below + 34}" width="14" height="4" fill="{colour}"/>']
+        parts += [_text(at + 20, below + 40, f"{name} (n {len(ordered)})")]
+    return _picture(title, bottom + 36 + (len(series) + 1) // 2 * 20, parts)
 
 
 def bars(title: str, unit: str, groups: Mapping[str, Mapping[str, float]]) -> str:
-    """A group of bars below each other for each thing, a bar for each of its figures."""
+    """A group of bars for each name, with a bar for each figure of the group."""
     names = list(dict.fromkeys(name for group in groups.values() for name in group))
     most = max(value for group in groups.values() for value in group.values())
     left, bar = 250, 18

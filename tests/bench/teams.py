@@ -1,4 +1,4 @@
-"""Who takes turns: three candidates of one kind each, that hand a Lease of their own over, again and again."""
+"""The teams: three candidates of one kind each, which hand over a Lease of their own again and again."""
 
 import json
 import queue
@@ -18,7 +18,7 @@ CANDIDATES: Final = 3
 LIMIT_SECONDS: Final = 60.0
 """Longer than any handover: two of client-go's lease durations and all of its retries."""
 APP_ENDED_SECONDS: Final = 0.1
-"""After which nothing is left to be done about an application's end."""
+"""After this time the sidecar has handled the end of its application."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Times:
         return f"{self.lease_duration:g}/{self.renew_deadline:g}/{self.retry_period:g}"
 
     def settings(self) -> dict[str, str]:
-        """As the sidecar takes them."""
+        """The settings of a sidecar."""
         names = {"LEASE_DURATION": self.lease_duration, "RENEW_DEADLINE": self.renew_deadline, "RETRY_PERIOD": self.retry_period}
         return {f"LEADER_{name}": f"{seconds:g}s" for name, seconds in names.items()}
 
@@ -52,7 +52,7 @@ class Turn:
 
     @property
     def seconds(self) -> float:
-        """How long nobody knew."""
+        """How long no application knew that it leads."""
         return (self.told_ns - self.began_ns) / 1e9
 
 
@@ -65,7 +65,7 @@ class Team(Protocol):
         """All of them; returns when one leads and the others follow."""
 
     def settle(self, seconds: float) -> None:
-        """Return when each has followed for so long."""
+        """Return when each candidate has followed for this time."""
 
     def turn(self, how: signal.Signals) -> Turn:
         """End the leader, wait for the next one, and bring the former back."""
@@ -85,7 +85,7 @@ class App(threading.Thread):
         self.start()
 
     def end(self) -> None:
-        """As an application does that exits: its connection goes."""
+        """End the connection, as an application does that exits."""
         self._process.kill()
         self.join(LIMIT_SECONDS)
 

@@ -1,7 +1,7 @@
-"""The guard: what was fast and light stays so. Ratios within one run alone, each with room for a noisy machine; no absolute time.
+"""Speed and memory do not get worse. These tests bound ratios within one run, with room for a noisy machine; they bound no absolute time.
 
-Each bound stands beside its aim and the figure of docs/internals/speed-and-memory.md. A bound that fails says that something got slower, or
-that the machine did something else meanwhile: run it alone before you look further.
+The aim of each bound stands beside it, and docs/internals/speed-and-memory.md shows the measured figures. If a bound fails, the sidecar got
+slower or larger, or the machine was busy: run the test alone before you look further.
 """
 
 import contextlib
@@ -18,19 +18,20 @@ from tests.bench.ground import Ground
 from tests.bench.interpreters import NoImageError, of_the_image
 from tests.bench.processes import memory
 from tests.bench.programs import bare
+from tests.bench.targets import GO_MINIMUM, PYTHON_MINIMUM
 from tests.bench.teams import ClientGo, Ours
 
 ROUNDS = 9
-HANDOVER_TO_FLOOR = 2.5
-"""Aimed at: 1.5; more room for the median of so few on a machine that does other things."""
+HANDOVER_TO_MINIMUM = 2.5
+"""Aim: 1.5. The median of so few handovers on a busy machine needs more room."""
 CLIENT_GO_TO_HANDOVER = 12
-"""Aimed at: 50. What client-go takes is a wait of anything up to 2 s, so the median of so few is any of 0.4 to 1.5 s; what we take is work,
-which a slow machine makes longer."""
+"""Aim: 50. client-go waits for up to 2 s, so the median of so few is anything from 0.4 to 1.5 s; the sidecar works, which takes longer on a
+slow machine."""
 RATE_TO_BARE = 0.5
-"""Of the answers a second of a bare aiohttp handler, which does no routing, no guards, no limits."""
+"""Share of the answers a second of a bare aiohttp handler, which has no routing, no checks and no limits."""
 MEMORY_TO_BARE_LAZY, MEMORY_TO_BARE = 1.15, 2.6
-"""A process against an interpreter of the same Python with ssl and aiohttp loaded: in the image's Python, whose imports are lazy, and in
-that of the tests, where what a library imports for itself is loaded as well."""
+"""The memory of the sidecar, divided by that of the same Python with ssl and aiohttp loaded. The first bound is for the image's Python,
+whose imports are lazy; the second for the Python of the tests, which also loads everything that the libraries import."""
 HERD = 20
 """Writes at a release or an expiry, however large the group."""
 
@@ -38,19 +39,19 @@ pytestmark = pytest.mark.timeout(150)
 
 
 def test_a_graceful_handover_costs_little_more_than_it_must_and_far_less_than_client_gos(here: Ground) -> None:
-    """Against the floor in the same Python and against client-go at the same times, in turn."""
-    teams = [team for team in handover.all_teams(here) if team.name != handover.GO_FLOOR]
+    """Compared with the theoretical minimum in the same Python, and with client-go at the same times, in turn."""
+    teams = [team for team in handover.all_teams(here) if team.name != GO_MINIMUM]
     with handover.playing(teams):
         took = handover.handovers(teams, ROUNDS, random.Random(1), settle_seconds=2.2)
-    ours, floor, go = (median(took[name]) for name in (Ours.name, handover.PYTHON_FLOOR, ClientGo.name))
-    print(f"handover p50 {ours * 1000:.1f} ms: {ours / floor:.2f} x the floor, client-go {go / ours:.0f} x slower (n {ROUNDS})")
-    assert ours <= HANDOVER_TO_FLOOR * floor, sorted(took[Ours.name])
+    ours, minimum, go = (median(took[name]) for name in (Ours.name, PYTHON_MINIMUM, ClientGo.name))
+    print(f"handover p50 {ours * 1000:.1f} ms: {ours / minimum:.2f} x the minimum, client-go {go / ours:.0f} x slower (n {ROUNDS})")
+    assert ours <= HANDOVER_TO_MINIMUM * minimum, sorted(took[Ours.name])
     assert go >= CLIENT_GO_TO_HANDOVER * ours, sorted(took[ClientGo.name])
 
 
 def test_a_sidecar_is_little_heavier_than_its_libraries_and_a_follower_asks_for_nothing(here: Ground) -> None:
-    """Memory against a bare aiohttp loop, and requests while nothing happens: a leader its renewals, a follower one at most. In the image's
-    Python where the image of this state has been built already.
+    """Memory compared with a bare aiohttp loop, and requests while nothing happens: a leader sends its renewals, a follower one request at
+    most. The image's Python is used where the image of this state has been built already.
     """
     with contextlib.ExitStack() as stack:
         try:
@@ -65,7 +66,7 @@ def _weighs_little(here: Ground, bound: float) -> None:
     try:
         with bare(here.interpreter) as pid:
             ours.start()
-            time.sleep(5)  # what only the start needed is let go
+            time.sleep(5)  # memory that only the start needed is returned
             idle = weight.roles(ours)
             weight.idle(here, 15, {ours.name: idle})
             idle.look("idle")
@@ -85,7 +86,7 @@ def _weighs_little(here: Ground, bound: float) -> None:
 
 
 def test_an_answer_costs_little_more_than_aiohttp_itself(here: Ground) -> None:
-    """Answers a second of one core, against a bare handler that sends the same JSON, in turn."""
+    """Answers a second on one core, compared with a bare handler that sends the same JSON, in turn."""
     rates = serving.rates(here, rounds=3, seconds=2)
     ours, bare_handler = (median([one["per_second"] for one in rates[name]]) for name in (Ours.name, "bare aiohttp"))
     print(f"GET /leader {ours:.0f} a second: {ours / bare_handler:.2f} x a bare aiohttp handler's {bare_handler:.0f}")
@@ -94,7 +95,7 @@ def test_an_answer_costs_little_more_than_aiohttp_itself(here: Ground) -> None:
 
 
 def test_a_crowd_makes_a_handful_of_writes(here: Ground) -> None:
-    """A hundred candidates: at a release and at an expiry, conflicts included."""
+    """A hundred candidates, at a release and at an expiry; conflicts count."""
     found = crowd(here, Play(candidates=100, changes=1, idle_seconds=5, quiet_seconds=4, lease_duration=6), lambda _: None)
     writes = {what: [one["writes"] for one in found[what]] for what in ("release", "expiry")}
     print(f"writes of 100 candidates: {writes}")

@@ -1,4 +1,4 @@
-"""What a candidate takes while nothing happens: memory, CPU, requests. And what remains of 10,000 polls."""
+"""The part `weight`: memory, CPU time and API requests of idle candidates, and their memory after 10,000 polls."""
 
 import subprocess
 import time
@@ -42,7 +42,7 @@ def roles(team: Ours | ClientGo) -> Weighed:
 
 
 def _over(seconds: float, weighed: dict[str, Weighed]) -> dict[str, dict[str, float]]:
-    """Each process's CPU time in so many seconds, as a share of a core in percent."""
+    """Each process's CPU time in this number of seconds, in percent of a core."""
     began, before = time.monotonic(), {team: {role: cpu_seconds(pid) for role, pid in each.pids.items()} for team, each in weighed.items()}
     time.sleep(seconds)
     elapsed = time.monotonic() - began
@@ -66,7 +66,7 @@ def idle(ground: Ground, seconds: float, weighed: dict[str, Weighed]) -> None:
 
 
 def _waited_on(seconds: float, sidecars: dict[str, Sidecar], ours: Weighed) -> None:
-    """The CPU time with so many polls parked at each."""
+    """The CPU time with this number of polls waiting at each."""
     polls: list[subprocess.Popen[str]] = []
     try:
         for sidecar in sidecars.values():
@@ -99,7 +99,7 @@ def weigh(ground: Ground, idle_seconds: float, say: Callable[[str], None], stack
     for each in whole.values():
         each.look("after the start")
     for sidecar in ours.sidecars:
-        waiting(sidecar)  # whoever is scraped has loaded more; from here on it is to stay as it is
+        waiting(sidecar)  # a scrape loads more; from here on memory should not grow
     weighed[ours.name].look("after a scrape")
     say(f"idle for {idle_seconds:g} s")
     idle(ground, idle_seconds, weighed)
@@ -112,5 +112,5 @@ def weigh(ground: Ground, idle_seconds: float, say: Callable[[str], None], stack
     weighed[ours.name].look(f"after {POLLS} polls")
     say(f"idle with {WAITING} polls waiting at each for {idle_seconds:g} s")
     _waited_on(idle_seconds, sidecars, weighed[ours.name])
-    weighed[ours.name].look(f"after {WAITING} waited at once")
+    weighed[ours.name].look(f"after {WAITING} polls waited at once")
     return whole

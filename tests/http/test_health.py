@@ -37,7 +37,7 @@ async def test_before_the_lease_was_seen_it_is_live_and_not_ready(client: Client
     assert "[-]lease failed" in await response.text()
 
 
-async def test_a_stuck_loop_an_overdue_claim_and_a_duplicate_fail_liveness(client: Client, runner: FakeRunner) -> None:
+async def test_a_stuck_loop_an_overdue_claim_and_a_duplicate_identity_fail_liveness(client: Client, runner: FakeRunner) -> None:
     """Each alone."""
     runner.status.turns_by_ns = CLOCK.boottime_ns() - ns(11)
     assert "[-]loop failed" in await (await client.get("/livez")).text()

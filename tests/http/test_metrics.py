@@ -82,7 +82,7 @@ def record(holder: str, token: int | None = None, *, released: bool = False, at_
 
 
 def test_history_tells_who_led_and_how_it_ended() -> None:
-    """Released, emptied, replaced; a renewal, a placeholder and a missing Lease end nothing."""
+    """A release, an emptied Lease and another holder end a term; a renewal, the placeholder and a missing Lease do not."""
     history = History()
     for seen in (
         record("", released=True),

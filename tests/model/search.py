@@ -28,7 +28,7 @@ CONFIGS: dict[str, Config] = {
     "two candidates, one fault": Config("AB", 8, 1),
     "two candidates, two faults": Config("AB", 2, 2),
     "three candidates, one fault": Config("ABC", 1, 1),
-    "duplicates, one fault": Config("AB", 5, 1, duplicates=True),
+    "duplicate identities, one fault": Config("AB", 5, 1, duplicates=True),
     "a client-go program's late release, one fault": Config("AB", 8, 1, go=True),
     "a client-go program's late release, two faults": Config("AB", 3, 2, go=True),
     **{f"a webhook {webhook}, one fault": Config("AB", 5, 1, webhook=webhook) for webhook in WEBHOOKS},

@@ -8,7 +8,8 @@ import pytest
 
 from tests.bench import svg
 from tests.bench.figures import median, percentile
-from tests.bench.report import DOCS, JSON_FILE, PAGE, drawn, pictures
+from tests.bench.report import JSON_FILE, PAGE, PICTURES, drawn, pictures
+from tests.bench.summary import summary
 from tests.bench.targets import rows
 
 
@@ -22,7 +23,12 @@ def test_a_percentile_is_a_number_that_was_measured() -> None:
 
 def run(ours: float, excess: float) -> dict[str, object]:
     """A run with a handover and a crash."""
-    seconds = {"leader-sidecar": [ours] * 3, "client-go": [1.5] * 3, "floor in Python": [0.01] * 3, "floor in Go": [0.009] * 3}
+    seconds = {
+        "leader-sidecar": [ours] * 3,
+        "client-go": [1.5] * 3,
+        "theoretical minimum in Python": [0.01] * 3,
+        "theoretical minimum in Go": [0.009] * 3,
+    }
     found = {name: [{"seconds": 10.0, "excess_seconds": excess}] for name in ("leader-sidecar", "client-go")}
     return {"handover": {"n": 3, "seconds": seconds}, "crash": {"times": "15/10/2", "found": found}}
 
@@ -36,10 +42,25 @@ def run(ours: float, excess: float) -> dict[str, object]:
     ],
 )
 def test_each_target_is_told_to_be_met_or_not(ours: float, excess: float, met: list[bool]) -> None:
-    """At most 1.5 x the floor, its tail 3 x, 50 x faster than client-go; 50 ms beyond the Lease's limit."""
+    """Median at most 1.5 x and p99 at most 3 x the theoretical minimum, 50 x faster than client-go, 50 ms after the expiry."""
     made = rows(run(ours, excess))
     assert [row.is_met for row in made] == met
     assert all(("**no**" in str(row)) is not row.is_met for row in made)
+
+
+def test_the_summary_sets_each_figure_beside_client_go_and_the_lower_bound() -> None:
+    """A row for each figure of the parts that the run has, and none for the others."""
+    seconds = {
+        "leader-sidecar": [0.0125, 0.0398, 0.009],
+        "client-go": [0.7248, 2.95, 0.02],
+        "theoretical minimum in Python": [0.0075, 0.016, 0.004],
+    }
+    found = {"leader-sidecar": [{"excess_seconds": 0.0163}, {"excess_seconds": 0.01}], "client-go": [{"excess_seconds": 5.5}]}
+    assert summary({"handover": {"seconds": seconds}, "crash": {"times": "15/10/2", "found": found}}).splitlines()[2:] == [
+        "| Graceful handover, median | 12.5 ms | 724.8 ms | 7.5 ms (theoretical minimum) |",
+        "| Graceful handover, p99 | 39.8 ms | 2.95 s | 16.0 ms (theoretical minimum) |",
+        "| Crash at 15/10/2: time after the Lease has expired, maximum | 16.3 ms | 5.50 s | 0 ms |",
+    ]
 
 
 def test_a_distribution_is_a_line_for_each_that_ends_at_its_largest() -> None:
@@ -66,4 +87,4 @@ def test_the_page_and_its_pictures_are_those_of_the_run_that_lies_there() -> Non
     page = PAGE.read_text(encoding="utf-8")
     assert drawn(page, lies) == page
     for name, picture in pictures(lies).items():
-        assert (DOCS / name).read_text(encoding="utf-8") == picture
+        assert (PICTURES / name).read_text(encoding="utf-8") == picture

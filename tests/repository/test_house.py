@@ -1,4 +1,4 @@
-"""The house: modules small enough to read at once, and a map on which each stands."""
+"""The shape of the code: modules small enough to read at once, packages that say their purpose, and names held as text that exist."""
 
 import re
 from pathlib import Path
@@ -13,7 +13,7 @@ FILES = sorted(SIDECAR.rglob("*.py"))
 MAX_LINES = 300
 
 
-def test_no_file_is_two_rooms() -> None:
+def test_no_module_is_longer_than_300_lines() -> None:
     lengths = {str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines()) for path in FILES}
     assert len(lengths) > 80
     assert {name: lines for name, lines in lengths.items() if lines > MAX_LINES} == {}
@@ -27,6 +27,6 @@ def test_each_package_says_what_it_is_for() -> None:
 
 @pytest.mark.parametrize("name", [name for name in _AHEAD if name.startswith("sidecar.")])
 def test_what_is_loaded_ahead_is_there(name: str) -> None:
-    """Names held as text follow the house."""
+    """A name held as text follows a moved module."""
     path = ROOT / name.replace(".", "/")
     assert path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()

@@ -32,7 +32,7 @@ def collected(*arguments: str) -> Tests:
 
 
 def selected_by(arguments: list[str], everything: Tests, long: Tests) -> Tests:
-    """What a target's call selects: by folders, by folders left out, and by the mark."""
+    """The tests that a target's call selects: by folders, by folders left out, and by pytest's marker."""
     marked = arguments[arguments.index("-m") + 1] if "-m" in arguments else ""
     tests = {"": everything, "long": long, "not long": everything - long}[marked]
     folders = tuple(f"{argument}/" for argument in arguments if argument.partition("/")[0] == "tests")

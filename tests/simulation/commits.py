@@ -154,7 +154,7 @@ class Commits:
         process.last_commit = after
 
     def _stood_by(self, life: Life, before: Record, after: Record) -> None:
-        """L2: who stands by writes its own name, or strikes it off, and touches nothing else."""
+        """L2: a standby adds or removes its own name in the list, and changes nothing else."""
         self.counts["stand-bys"] += 1
         others = tuple(one for one in after.standbys if one != life.me.identity)
         if replace(after, version=before.version, standbys=before.standbys) != before:

@@ -55,7 +55,7 @@ class Conduct(Commits):
     # ---- what the server carries out ----------------------------------------------------------------------------------------------
 
     def committed(self, process: Process, before: Record | None, outcome: Outcome) -> None:
-        """§3: nobody begins a term, or stands by, on a Lease that is marked as another group's; S9 b: nor resumes one there."""
+        """§3: no candidate begins a term or stands by on another group's Lease; S9 b: no process resumes a term without a known place."""
         assert isinstance(process, Life)
         begins = False
         if isinstance(outcome, Done) and before is not None:
@@ -92,7 +92,7 @@ class Conduct(Commits):
         life.duplicate_until_ns = max(life.duplicate_until_ns, life.boottime_ns() + ns(seconds))
 
     def moved(self, life: Life, view: View) -> None:
-        """S9 d: nobody is back from a conflict too soon; L1: no mark of a Pod holds a release up for long."""
+        """S9 d: no candidate returns from a conflict too soon; L1: no label of a Pod delays a release for long."""
         before, life.state = life.state, view.state
         if before is State.CONFLICT and view.state is State.FOLLOWING and life.boottime_ns() < life.duplicate_until_ns and self.strict:
             early_seconds = (life.duplicate_until_ns - life.boottime_ns()) / 1e9

@@ -36,7 +36,7 @@ class Faults(AppFaults, NetworkFaults, StoppedAlone, PodFaults, LateReleases):
             pod.is_sick = self.schedule.sick_at_last and pod.plan.health
             if pod.kubelet is not None:
                 pod.kubelet.silent_until_ns = pod.kubelet.slow_ns = 0
-            if pod.plan.identity and index:  # of duplicates the first remains
+            if pod.plan.identity and index:  # of duplicate identities the first one remains
                 pod.replace(replace(pod.plan, identity=""))
             self.agenda.at(self.agenda.now_ns, None, self.start, pod)
 

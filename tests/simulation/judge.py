@@ -23,7 +23,7 @@ class Judge(Conduct):
     # ---- what a process learns ----------------------------------------------------------------------------------------------------
 
     def delivered(self, process: Process, record: Record, *, watched: bool) -> None:  # noqa: C901 - a list of what news may mean
-        """S4: once a process knows of a loss, its next answer is false, and older news ends nothing; S9: a duplicate is told."""
+        """S4: once a process knows of a loss, the next answer is false, and older events end nothing; S9: a duplicate identity is seen."""
         assert isinstance(process, Life)
         version, term, me = number(record), record.term, process.me
         unordered = watched and record.version_number is None  # such news calls for a read, whatever it shows

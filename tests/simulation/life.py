@@ -95,7 +95,7 @@ class Life(Process):
         self.state = State.STARTING
         """As of its last view."""
         self.duplicate_until_ns = 0
-        """Until when what it has seen of a duplicate promises something, by CLOCK_BOOTTIME."""
+        """Until when the writes of a duplicate identity that it has seen promise something, by CLOCK_BOOTTIME."""
         self.read_ends_for: dict[str, set[tuple[str, str, int | None, int | None]]] = {}
         """By the owner that had ended when the read arrived: those that it had been told of when it last sent one."""
 
@@ -177,8 +177,8 @@ class ToldRunner(Runner):
         self.life.pod.judge.felt(self.life, ok=ok)
 
 
-class Mark:
-    """What a Pod says of itself follows the answer: for a while after it has turned false it still says true."""
+class PodLabel:
+    """The label of a Pod, which follows the answer: for a while after the answer has turned false the label still says true."""
 
     def __init__(self, life: Life, elector: Elector, seed: str) -> None:
         self._life, self._elector, self._random = life, elector, random.Random(seed)
@@ -187,7 +187,7 @@ class Mark:
         self._wake = elector.hold_release(self.is_awaited)
 
     def is_awaited(self) -> bool:
-        """Whether it still says that this Pod leads; how long, it decides at the first question of a term."""
+        """Whether the label still says that this Pod leads. How long it does is drawn at the first call in a term."""
         held = self._elector.situation().held
         token = held.token if held is not None else None
         if token != self._token:

@@ -20,7 +20,7 @@ from tests.simulation.client import WAITING, Client
 from tests.simulation.connection import Connection
 from tests.simulation.instant import InstantStore
 from tests.simulation.kubelet import Kubelet
-from tests.simulation.life import Judge, Life, LifeClock, Mark, ToldLeadership, ToldRunner
+from tests.simulation.life import Judge, Life, LifeClock, PodLabel, ToldLeadership, ToldRunner
 from tests.simulation.link_pods import LinkPods
 from tests.simulation.loop import Agenda
 from tests.simulation.network import Link, LinkStore
@@ -57,7 +57,7 @@ class Plan:
     health: bool = False
     """Its application's health is probed."""
     held: bool = False
-    """A Pod's mark follows its answer: a release is held until that says false as well."""
+    """The Pod's label follows its answer: a release is delayed until the label says false as well."""
     eager: bool = False
     """Its tasks start eagerly, as on Python 3.14 and newer."""
     instant: bool = False
@@ -165,7 +165,7 @@ class Pod(Application):
         """What its application and its manifest want beside the election."""
         plan, found = self.plan, []
         if plan.held:
-            Mark(life, runner.elector, f"{self._seed}:{life.me.process}:mark")
+            PodLabel(life, runner.elector, f"{self._seed}:{life.me.process}:mark")
         if plan.health:
             verdict = Verdict(failures=1 + self.uid % 2, successes=1)
             found.append(life.start(follow(runner, self._probe, plan.retry_period_seconds, verdict)))

@@ -123,7 +123,7 @@ class Simulation:
         self._until(max(self.agenda.now_ns, *(pod.life.stopped_until_ns for pod in self.pods if pod.life is not None), 0))
         longest_seconds, poll_seconds = self._longest_seconds()
         aside = any(pod.elector is not None and pod.elector._election.state in OUT for pod in self.pods)
-        # L1; who resigned or met a duplicate stays out for up to two lease durations first.
+        # L1; a candidate that resigned or met a duplicate identity stays out for up to two lease durations first.
         soon_ns = self.agenda.now_ns + ns((3 if aside else 1) * longest_seconds + 1 + poll_seconds)
         self._touch_again(ns(longest_seconds / 4), soon_ns)
         self._until(soon_ns)

@@ -1,6 +1,6 @@
-"""Prints the table of broken variants for docs/internals/simulation.md: what caught each, and when. `python -m tests.simulation.table`.
+"""Prints the table of weakened algorithms for docs/internals/simulation.md, with what caught each: `python -m tests.simulation.table`.
 
-With `--keep-seeds`, the seeds go into variants.toml as well: where a change of the election has moved them, `make test` looks longer.
+With `--keep-seeds`, the seeds go into variants.toml as well: if a change of the election has moved them, `make test` searches longer.
 """
 
 import argparse
@@ -13,13 +13,13 @@ from tests.simulation.variants import SEARCH, VARIANTS, Variant, keep
 
 
 def row(variant: Variant, catch: Catch) -> str:
-    """One line of it."""
+    """A row of the table."""
     how = f"{catch.rule}, {'the search' if catch.seed == SEARCH else f'seed {catch.seed}'}" if catch.rule else "**nothing**"
     return f"| {variant.name} | {variant.weakens} | {how} | {catch.candidate_hours:.1f} h | {catch.cpu_seconds:.1f} s |"
 
 
 def main() -> None:
-    """All of them, each in a process of its own."""
+    """Print the table; each algorithm runs in a process of its own."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulation.table", description=__doc__)
     parser.add_argument("--keep-seeds", action="store_true", help="write the seeds into tests/simulation/variants.toml")
     asked, seeds = parser.parse_args(), {}

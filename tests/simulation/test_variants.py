@@ -1,4 +1,4 @@
-"""Every weaker algorithm is caught: by the simulator within its share of CI's time, or else by the exhaustive search."""
+"""Every weakened algorithm is caught: by the simulator within its share of CI's time, or else by the exhaustive search."""
 
 import json
 import subprocess
@@ -20,7 +20,7 @@ SHARE_SECONDS = 10
 
 
 def hunted(variant: Variant, *, first_seed: int | None = None, cpu_seconds: int = CPU_SECONDS) -> Catch:
-    """What caught it, in a process of its own: the variant is made while its module is imported."""
+    """What caught the variant, in a process of its own: the variant is made while its module is imported."""
     first = variant.hunted_from if first_seed is None else first_seed
     hunt = [sys.executable, "-m", "tests.simulation.hunt", variant.name, f"--seed={first}", f"--cpu-seconds={cpu_seconds}"]
     done = subprocess.run(hunt, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -29,7 +29,7 @@ def hunted(variant: Variant, *, first_seed: int | None = None, cpu_seconds: int 
 
 
 def judged(variant: Variant, catch: Catch) -> None:
-    """One that survives fails the build, and so does one that only crashes: that shows nothing of the rules."""
+    """A variant that survives fails the build, and so does a variant that only crashes: a crash shows nothing of the rules."""
     print(f"{variant.name} ({variant.weakens}): {catch.what}, seed {catch.seed}, after {catch.candidate_hours:.1f} candidate-hours")
     assert catch.rule, f"survived {catch.candidate_hours:.0f} candidate-hours and the search: {variant.name}"
     assert catch.rule != "S10", f"it is no algorithm, it raises: {catch.what}"
@@ -55,7 +55,7 @@ def test_a_weaker_rule_is_found_by_whoever_does_not_know_the_seed(variant: Varia
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)
 def test_the_line_that_a_variant_changes_is_there_once(variant: Variant) -> None:
-    """Told at once, where a change of the code has left a variant behind."""
+    """This fails at once if a change of the code has left a variant behind."""
     assert (ROOT / "sidecar" / f"{variant.module.replace('.', '/')}.py").read_text(encoding="utf-8").count(variant.old) == 1
 
 
@@ -64,6 +64,6 @@ def test_there_are_at_least_25_and_each_has_a_name_of_its_own() -> None:
 
 
 def test_the_table_in_the_docs_lists_every_variant() -> None:
-    """`python -m tests.simulation.table` writes it anew."""
+    """`python -m tests.simulation.table` prints it again."""
     text = (ROOT / "docs" / "internals" / "simulation.md").read_text()
     assert not [variant.name for variant in VARIANTS if f"| {variant.name} |" not in text]

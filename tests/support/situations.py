@@ -56,7 +56,7 @@ def resigned(world: World) -> World:
 
 
 def in_conflict(world: World) -> World:
-    """A has met a duplicate."""
+    """A has met a duplicate of its identity."""
     duplicate_writes(world)
     assert world["A"].state is State.CONFLICT
     return world

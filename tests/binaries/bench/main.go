@@ -1,5 +1,5 @@
-// What the bench measures with: `floor`, the least that a handover can be; `load`, GET after GET; `wake`, long-polls that wait together;
-// `app`, an application of one sidecar's.
+// The programs that the bench measures with: `minimum`, a candidate without an election (the theoretical minimum of a handover); `load`, one
+// GET after another; `wake`, long-polls that wait together; `app`, the application of one sidecar.
 package main
 
 import (
@@ -34,9 +34,9 @@ func check(err error) {
 }
 
 func main() {
-	commands := map[string]func([]string){"app": app, "floor": floor, "load": load, "wake": wake}
+	commands := map[string]func([]string){"app": app, "load": load, "minimum": minimum, "wake": wake}
 	if len(os.Args) < 2 || commands[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "bench app|floor|load|wake")
+		fmt.Fprintln(os.Stderr, "bench app|load|minimum|wake")
 		os.Exit(2)
 	}
 	commands[os.Args[1]](os.Args[2:])

@@ -54,7 +54,7 @@ def test_s3_an_altered_write_whose_answer_comes_late_runs_out(admit: Admit) -> N
     assert not a.leads
 
 
-def test_s9_an_own_write_that_was_altered_is_no_duplicate() -> None:
+def test_s9_an_own_write_that_was_altered_shows_no_duplicate_identity() -> None:
     """S3, S9 d: a policy keeps the former process's annotation as it was: the answer to one's own write tells of no other process."""
     world = leading("AB")
     assert world.api.lease is not None

@@ -58,7 +58,7 @@ def test_an_emptied_lease_whose_annotation_alone_tells_of_a_holder_is_waited_for
 
 
 def test_an_empty_lease_is_free_where_the_last_holder_seen_was_no_sidecar() -> None:
-    """A client-go program releases without a mark (S7)."""
+    """A client-go program releases without an annotation (S7)."""
     world = World("A", lease={"spec": {"holderIdentity": "client-go", "leaseDurationSeconds": 15}})
     a = world["A"]
     a.go(Kind.READ)
@@ -136,7 +136,7 @@ def test_the_former_holder_of_an_emptied_lease_takes_it_anew_after_a_pause_that_
     assert (a.token or 0) > token
 
 
-def test_a_missing_lease_is_made_by_a_placeholder_with_the_largest_token_seen() -> None:
+def test_a_missing_lease_is_created_for_the_placeholder_with_the_largest_token_seen() -> None:
     """(S7, S8)."""
     world = leading("AB")
     b, token = world["B"], world["A"].token
@@ -162,7 +162,7 @@ def test_a_token_is_the_version_that_the_acquiring_write_was_conditional_on() ->
 
 
 def test_a_token_is_one_more_than_the_last_where_versions_are_smaller() -> None:
-    """A placeholder's counts as well (S8)."""
+    """A placeholder's token counts as well (S8)."""
     for holder in ("x", PLACEHOLDER):
         term = Term(holder, token=5000).to_json()
         lease = {"metadata": {"annotations": {TERM_ANNOTATION: term}}, "spec": {"holderIdentity": holder, "leaseDurationSeconds": 1}}

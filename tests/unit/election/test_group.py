@@ -75,7 +75,7 @@ def test_a_holder_keeps_its_term_and_puts_its_mark_back() -> None:
 
 
 def test_a_missing_lease_is_made_with_the_groups_mark() -> None:
-    """So that no other group takes the placeholder's place."""
+    """So that no other group takes the Lease after the placeholder."""
     world = World("A", each=lambda _: {"group": "blue"})
     world.api.delete()
     world.run(1, until=lambda: world.api.lease is not None)

@@ -34,7 +34,7 @@ def test_nothing_is_resumed_once_another_holder_was_seen() -> None:
 
 
 def test_nothing_is_resumed_below_a_token_that_was_seen() -> None:
-    """The placeholder told of a larger token before an older record came back: a term of its own, not that one (S8)."""
+    """The placeholder had a larger token before an older record came back: the process begins a new term, and does not resume (S8)."""
     world = leading("A")
     old = world.api.lease
     a = world["A"]
@@ -57,7 +57,7 @@ def test_the_chain_of_own_writes_is_whole_so_an_expired_term_is_followed_by_anot
     assert (a.token or 0) > token
 
 
-def test_another_instance_that_replaced_ones_own_write_is_a_duplicate() -> None:
+def test_another_process_that_replaced_an_own_write_has_a_duplicate_identity() -> None:
     """Step down, stay out for both durations, contend like a stranger (S9 d)."""
     world = in_conflict(leading())
     a = world["A"]
@@ -75,7 +75,7 @@ def test_another_instance_that_replaced_ones_own_write_is_a_duplicate() -> None:
     assert a.moves[-1] == (State.CONFLICT, State.FOLLOWING)
 
 
-def test_a_foreign_holder_that_leaves_a_dead_duplicates_annotation_is_no_duplicate() -> None:
+def test_a_foreign_holder_that_keeps_a_dead_duplicates_annotation_shows_no_duplicate_identity() -> None:
     """A client-go program renews with the annotation it found: nobody writes under our name (S9 d, L1)."""
     world = leading("A")
     a = world["A"]

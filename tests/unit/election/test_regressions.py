@@ -62,7 +62,7 @@ def test_a_token_in_old_news_counts() -> None:
     assert follower.election.record != old
 
 
-def test_a_late_look_at_a_former_process_of_the_pod_is_no_duplicate() -> None:
+def test_a_late_look_at_a_former_process_of_the_pod_shows_no_duplicate_identity() -> None:
     """P2 has resumed and written; a lagging replica then shows what P1 wrote (seeds 9, 17 and 50)."""
     world = World("AB")
     world["B"].alive = False

@@ -20,8 +20,8 @@ def test_a_a_lease_deleted_and_created_again_empty_is_not_free() -> None:
 
 
 @pytest.mark.parametrize("how", ["wiped", "client-go"])
-def test_b_a_lease_emptied_without_a_release_mark_is_not_free(how: str) -> None:
-    """`helm upgrade --force` wipes holder and annotations, client-go's release on a stale record the holder: no mark, not free (S7)."""
+def test_b_a_lease_emptied_without_a_release_is_not_free(how: str) -> None:
+    """`helm upgrade --force` wipes holder and annotations, a late client-go release wipes the holder: no release, not free (S7)."""
     world = led_by_a("ABC")
     cut(world["A"])
     world.run(1)
@@ -36,7 +36,7 @@ def test_b_a_lease_emptied_without_a_release_mark_is_not_free(how: str) -> None:
 
 
 def test_e_a_late_create_names_nobody() -> None:
-    """A's create hangs until the Lease, B's meanwhile, is deleted again: it makes a placeholder, and undercuts no token (S5, S7)."""
+    """A's create is delayed until B has led and the Lease is deleted again: it creates the placeholder with the largest token (S5, S7)."""
     world = led_by_a()
     a, b = world["A"], world["B"]
     world.api.delete()
@@ -58,7 +58,7 @@ def test_e_a_late_create_names_nobody() -> None:
 
 
 def test_k_the_placeholder_carries_the_longest_duration_seen() -> None:
-    """60/40 is rolled to 15/10 and the Lease deleted under the old holder, which is cut off: the placeholder stands for 60 (S7)."""
+    """60/40 is rolled to 15/10 and the Lease deleted under the old holder, which is cut off: the placeholder has 60 s (S7)."""
     old = {"lease_duration_seconds": 60, "renew_deadline_seconds": 40.0, "drain_timeout_seconds": 40.0}
     world = led_by_a("ABC", A=old)
     cut(world["A"])
@@ -75,7 +75,7 @@ def test_k_the_placeholder_carries_the_longest_duration_seen() -> None:
 
 
 def test_k_a_placeholder_shortens_no_promise_that_was_seen() -> None:
-    """The same, but who made the placeholder never saw the old holder: whoever did still waits for what it has seen (S6, S7)."""
+    """As above, but the placeholder's creator never saw the old holder: a candidate that did still waits for what it has seen (S6, S7)."""
     old = {"lease_duration_seconds": 60, "renew_deadline_seconds": 40.0, "drain_timeout_seconds": 40.0}
     world = led_by_a("ABC", A=old)
     cut(world["A"])
@@ -93,8 +93,8 @@ def test_k_a_placeholder_shortens_no_promise_that_was_seen() -> None:
     assert world.leaders == "B"
 
 
-def test_sound_the_placeholder_over_several_deletions() -> None:
-    """Each deletion under a holder that is cut off is answered by a placeholder; the wait is never shorter than the holder's deadline."""
+def test_sound_a_placeholder_after_each_of_several_deletions() -> None:
+    """After each deletion under a holder that is cut off a placeholder holds the Lease, and never for less than the holder's deadline."""
     world = led_by_a("ABC")
     cut(world["A"])
     for _ in range(4):

@@ -59,7 +59,7 @@ def test_f_a_holder_that_saw_another_lead_does_not_take_its_own_old_record_for_i
 
 
 def test_j_a_late_write_by_the_former_process_is_no_conflict() -> None:
-    """P1 dies with a patch in flight; P2 reads, the patch lands, then P2's own, and the watch delivers P1: no duplicate (S9 b, d)."""
+    """P1 dies with a patch in flight. P2 reads, the patch lands, then P2's; the watch delivers P1's: no duplicate identity (S9 b, d)."""
     world = led_by_a("A")
     a = world["A"]
     world.pass_(2)
@@ -141,7 +141,7 @@ def test_sound_the_release_of_the_former_process_against_the_resumption_of_the_n
     assert len(world.terms) == (1 if first == "resume" else 2)
 
 
-def test_sound_duplicates_without_a_uid() -> None:
+def test_sound_duplicate_identities_without_a_uid() -> None:
     """One identity on two hosts, no place known, a crash and a return: never two, and one in the end."""
     world = led_by_a("ABC", A={"identity": "web", "place": ""}, B={"identity": "web", "place": ""})
     world["A"].kill()

@@ -1,4 +1,4 @@
-"""Schedules that break weaker rules, by their letters: a release, a resignation, a duplicate (S9 d, S11)."""
+"""Schedules that break weaker rules, by their letters: a release, a resignation, a duplicate identity (S9 d, S11)."""
 
 from dataclasses import replace
 from typing import Any
@@ -61,7 +61,7 @@ def test_u_who_resigned_comes_back() -> None:
     assert len(world.leaders) == 1
 
 
-def test_u_a_duplicate_in_conflict_outlives_the_other() -> None:
+def test_u_a_candidate_in_conflict_returns_when_its_duplicate_has_ended() -> None:
     """When nothing of the other has been seen for both durations, it contends like a stranger (S9 d)."""
     world = led_by_a("AB", A={"identity": "web_uid"}, B={"identity": "web_uid"})
     a, b = world["A"], world["B"]

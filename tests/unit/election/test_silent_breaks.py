@@ -38,7 +38,7 @@ def test_two_requests_fit_between_a_renewal_that_is_due_and_the_deadline(lease: 
 
 
 @pytest.mark.parametrize(("seconds", "out"), [(60, 60), (5, 15)])
-def test_who_met_a_duplicate_is_out_for_the_longer_of_both_durations(seconds: int, out: int) -> None:
+def test_a_candidate_that_met_a_duplicate_identity_is_out_for_the_longer_of_both_durations(seconds: int, out: int) -> None:
     """S9 d: the other's promise is as good as its own."""
     world = leading()
     a, term = world["A"], world.api.record.term
@@ -53,8 +53,8 @@ def test_who_met_a_duplicate_is_out_for_the_longer_of_both_durations(seconds: in
     assert a.tick().state is State.FOLLOWING
 
 
-def test_a_placeholder_that_takes_the_place_of_a_client_go_program_is_no_client_go_program() -> None:
-    """S7: who has seen the longer promise waits it out over the placeholder of one who has not, and over its emptying."""
+def test_a_placeholder_that_replaces_a_client_go_program_is_no_client_go_program() -> None:
+    """S7: a candidate that saw the longer promise waits it out, also over a placeholder of a candidate that did not, and over its end."""
     world = World("AB")
     a, b = world["A"], world["B"]
     world.api.edit(holderIdentity="go-1", leaseDurationSeconds=60, renewTime="2026-11-23T08:00:00.000000Z", leaseTransitions=0)

@@ -82,8 +82,8 @@ def test_who_leaves_never_contends_again() -> None:
     assert (a.state, due(a)) == (State.RESIGNED, None)
 
 
-def test_who_leaves_has_not_ended_while_its_term_stands_behind_a_placeholder() -> None:
-    """Deleted while it steps down: claimed back, then released, so that nobody waits the placeholder out (S7)."""
+def test_a_candidate_that_leaves_has_not_ended_while_a_placeholder_holds_its_term() -> None:
+    """The Lease is deleted while A steps down: A claims it back and releases it, so that no candidate waits for the placeholder (S7)."""
     world = stepping_down(leading("AB"))
     a = world["A"].step_down(leaving=True)
     world.api.delete()

@@ -25,7 +25,7 @@ from tests.support.local_stores import FREE, ROOT, done, on, opened, record, spa
 
 
 async def test_a_new_path_gets_a_file_of_its_own_with_a_lease_that_is_free_at_once(path: Path) -> None:
-    """Not missing: nobody held it, so no placeholder has to run out. Nobody else may read or write the file."""
+    """The Lease is not missing, so no placeholder has to expire. No other user may read or write the file."""
     before_us = SystemClock().wall_us()
     found = await record(opened(path))
     assert found == replace(FREE, version=found.version)

@@ -1,7 +1,7 @@
-"""The least that a handover can be, in Python: `python floor.py` with plain aiohttp, in the interpreter that the sidecar runs in.
+"""The theoretical minimum of a handover, in Python: `python minimum.py` with plain aiohttp, in the interpreter that the sidecar runs in.
 
-It takes the Lease whenever a watch shows it empty, and empties it for each line of standard input; one JSON line for each on standard
-output. No renewal, no deadline, no application. `tests/binaries/bench/floor.go` is the same in Go.
+The program takes the Lease whenever a watch shows it empty, and empties the Lease for each line of standard input. Each of these events is
+one JSON line on standard output. It has no renewal, no deadline and no application. `tests/binaries/bench/minimum.go` is the same in Go.
 """
 
 import argparse
@@ -54,7 +54,7 @@ class Racer:
             say("acquired", now_ns())
 
     async def release(self) -> None:
-        """Empty the Lease; what is told is when that began."""
+        """Empty the Lease, and report when that began."""
         self._has_released = True
         began_ns = now_ns()
         landed = await self._write(self._newest["metadata"]["resourceVersion"], "")

@@ -53,10 +53,10 @@ func (r racer) write(version, holder string) (bool, lease) {
 	return response.StatusCode == 200, now
 }
 
-// floor is a candidate without an election: it takes the Lease whenever a watch shows it empty, and empties it for each line of standard
-// input. No renewal, no deadline, no application.
-func floor(arguments []string) {
-	flags := flag.NewFlagSet("floor", flag.ExitOnError)
+// minimum is a candidate without an election: it takes the Lease whenever a watch shows it empty, and empties the Lease for each line of
+// standard input. It has no renewal, no deadline and no application.
+func minimum(arguments []string) {
+	flags := flag.NewFlagSet("minimum", flag.ExitOnError)
 	server := flags.String("server", "", "")
 	ca := flags.String("ca", "", "")
 	token := flags.String("token", "", "")
