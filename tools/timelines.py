@@ -9,7 +9,7 @@ import json
 import signal
 import sys
 from html import escape
-from itertools import permutations
+from itertools import pairwise, permutations
 from pathlib import Path
 from typing import Any, Final
 
@@ -127,7 +127,7 @@ def _lane(lane: JSON, axis: _Axis, y: float) -> tuple[list[str], float]:
     middle = bar + _BAR / 2
     parts = [_text(16, middle + 4, lane["name"], "n")]
     for span in sorted(lane["bars"], key=lambda span: _TALL.index(span["kind"]) if span["kind"] in _TALL else -1):
-        parts += _bar(span, axis, bar)
+        parts += _bar(span, axis, bar, [axis.x(event["at"]) for event in lane["events"]])
     if lane["name"] != "Lease":
         parts += [
             f'<path class="idle" d="M{axis.x(left):.1f} {middle:.1f}H{axis.x(right):.1f}"/>' for left, right in _answers_false(lane, axis)
@@ -154,7 +154,8 @@ def _answers_false(lane: JSON, axis: _Axis) -> list[tuple[float, float]]:
     return [*free, (end, float(axis.last))] if end < axis.last else free
 
 
-def _bar(span: JSON, axis: _Axis, y: float) -> list[str]:
+def _bar(span: JSON, axis: _Axis, y: float, dots: list[float]) -> list[str]:
+    """The bar, and its text where it meets none of the events' dots."""
     x, width = axis.x(span["from"]), axis.x(span["until"]) - axis.x(span["from"])
     kind = span["kind"]
     if kind == "absent":  # no Pod yet: it answers nothing
@@ -167,8 +168,9 @@ def _bar(span: JSON, axis: _Axis, y: float) -> list[str]:
         return [f'<rect class="{kind}" x="{x:.1f}" y="{y + _BAR + 2:.1f}" width="{width:.1f}" height="7"/>']
     parts = [f'<rect class="{kind}" x="{x:.1f}" y="{y:.1f}" width="{max(width - 1, 1):.1f}" height="{_BAR}"/>']
     text = f"{span['holder']}, token {span['token']}" if kind == "held" else f"true, token {span['token']}"
-    if width > len(text) * _CHARACTER + 8:
-        parts.append(_text(x + 6, y + 13, text, "in"))
+    edges = [x, *sorted(dot for dot in dots if x < dot < x + width), x + width]
+    if places := [left for left, right in pairwise(edges) if right - left > len(text) * _CHARACTER + 12]:
+        parts.append(_text(places[0] + 6, y + 13, text, "in"))
     return parts
 
 
