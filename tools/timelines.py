@@ -9,9 +9,9 @@ import json
 import signal
 import sys
 from html import escape
-from itertools import pairwise, permutations
+from itertools import combinations, pairwise, product
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 JSON = dict[str, Any]
 PICTURES: Final = Path(__file__).resolve().parent.parent / "docs" / "pictures"
@@ -23,7 +23,7 @@ TITLES: Final = {
     "rollout-deadlock": "Readiness by leadership: the deadlock of a rolling update, and the way out",
 }
 
-_WIDTH, _LEFT, _RIGHT, _TOP = 860, 100, 24, 46
+_WIDTH, _LEFT, _RIGHT, _TOP = 740, 84, 20, 46
 _ROW, _BAR, _TICKS, _GAP = 17, 18, 13, 8
 _CHARACTER: Final = 6.5
 """Widest average of a character in the fonts that `system-ui` and `sans-serif` stand for, at 12 px."""
@@ -181,37 +181,46 @@ def _tick(kind: str, x: float, y: float) -> str:
 
 
 def _places(events: list[JSON], axis: _Axis) -> list[tuple[int, str]]:
-    """A row (0 is next to the bar) and an anchor for each event's text, so that no text meets another, nor another's line."""
-    orders = permutations(range(len(events)))
-    found = [places for order in orders if (places := _placed(order, events, axis)) is not None]
-    if not found:
+    """A row (0 is next to the bar) and an anchor for each event's text, so that no text meets another, nor another's line.
+
+    Of all ways the one with the fewest rows. ValueError where there is none.
+    """
+    labels = [
+        [label for row in range(len(events)) for anchor in ("start", "end") if (label := _Label.of(event, axis, row, anchor)).is_inside()]
+        for event in events
+    ]
+    ways = (way for way in product(*labels) if all(one.is_clear_of(other) for one, other in combinations(way, 2)))
+    best = min(ways, default=None, key=lambda way: (max((label.row for label in way), default=0), sum(label.cost() for label in way)))
+    if best is None:
         raise ValueError(f"no place for {[event['text'] for event in events]}")
-    best = min(found, key=lambda places: (max((row for row, _ in places.values()), default=0), sum(row for row, _ in places.values())))
-    return [best[number] for number in range(len(events))]
+    return [(label.row, label.anchor) for label in best]
 
 
-def _placed(order: tuple[int, ...], events: list[JSON], axis: _Axis) -> dict[int, tuple[int, str]] | None:
-    """By the number of an event. Each takes the lowest row that those before it have left; None where there is no such row."""
-    taken: list[tuple[int, float, float, float]] = []
-    places: dict[int, tuple[int, str]] = {}
-    for number in order:
-        x = axis.x(events[number]["at"])
-        width = len(events[number]["text"]) * _CHARACTER + 8
-        for row, anchor in ((row, anchor) for row in range(len(events)) for anchor in ("start", "end")):
-            low, high = (x, x + width) if anchor == "start" else (x - width, x)
-            clear = all(
-                not (other == row and low < right and left < high)  # text on text
-                and not (other > row and low - 3 < line < high + 3 and abs(x - line) > _SAME)  # its text on the line of one above
-                and not (other < row and left - 3 < x < right + 3 and abs(x - line) > _SAME)  # its line on a text below
-                for other, left, right, line in taken
-            )
-            if clear and low >= _LEFT - 4 and high <= _WIDTH - 8:
-                taken.append((row, low, high, x))
-                places[number] = (row, anchor)
-                break
-        else:
-            return None
-    return places
+class _Label(NamedTuple):
+    """An event's text at one of its places, with the line from there to the bar."""
+
+    row: int
+    anchor: str
+    line: float
+    left: float
+    right: float
+
+    @classmethod
+    def of(cls, event: JSON, axis: _Axis, row: int, anchor: str) -> "_Label":
+        x, width = axis.x(event["at"]), len(event["text"]) * _CHARACTER + 8
+        return cls(row, anchor, x, *((x, x + width) if anchor == "start" else (x - width, x)))
+
+    def is_inside(self) -> bool:
+        return self.left >= _LEFT - 4 and self.right <= _WIDTH - 8
+
+    def is_clear_of(self, other: "_Label") -> bool:
+        if self.row == other.row:
+            return self.right <= other.left or other.right <= self.left
+        low, high = sorted((self, other))
+        return not low.left - _SAME < high.line < low.right + _SAME or abs(low.line - high.line) < _SAME
+
+    def cost(self) -> float:
+        return self.row + (0.5 if self.anchor == "end" else 0)
 
 
 def _legend(panels: list[JSON], y: float) -> tuple[list[str], float]:

@@ -66,7 +66,7 @@ def _crash(stage: Stage) -> JSON:
     panel.event(LEASE, renewed, "last renewal")
     panel.event(LEASE, renewed + _LEASE_SECONDS * 10**9, f"{_LEASE_SECONDS} s after the last renewal")
     panel.event(new.name, told["at"], f"application told: leader, after {panel.ms(told['at']) / 1000:.1f} s")
-    return panel.json((-4000, _end_after(panel.ms(told["at"]))))
+    return panel.json((-5000, _end_after(panel.ms(told["at"]))))
 
 
 def _paused_leader(stage: Stage) -> JSON:
@@ -85,11 +85,11 @@ def _paused_leader(stage: Stage) -> JSON:
     time.sleep(5.5)
     panel = Panel(stage, start_ns)
     panel.bar(old, "paused", start_ns, continued_ns)
-    panel.event(old.name, start_ns, "has read true; SIGSTOP before its write")
-    panel.event(old.name, _deadline(old), "the deadline that it has read")
-    panel.event(old.name, continued_ns, f"SIGCONT: its late write, token {refused['token']}, is refused")
+    panel.event(old.name, start_ns, "reads true; SIGSTOP before its write")
+    panel.event(old.name, _deadline(old), "the deadline that it read")
+    panel.event(old.name, continued_ns, f"SIGCONT: late write, token {refused['token']}, refused")
     panel.event(new.name, told["at"], f"application told: leader, after {panel.ms(told['at']) / 1000:.1f} s")
-    return panel.json((-4000, _end_after(panel.ms(refused["at"]))))
+    return panel.json((-5000, _end_after(panel.ms(refused["at"]))))
 
 
 SCENES: Final[dict[str, tuple[Callable[[Stage], JSON], float]]] = {
