@@ -1,13 +1,13 @@
-"""Draws the election's transition table into the README, so that the picture cannot drift from the code.
+"""Draws the election's transition table into docs/concepts/how-it-works.md, so that the picture cannot drift from the code.
 
-`python tools/transitions.py` rewrites README.md between its two markers; a test compares.
+`python tools/transitions.py` rewrites the page between its two markers; a test compares.
 """
 
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-README = ROOT / "README.md"
+PAGE = ROOT / "docs" / "concepts" / "how-it-works.md"
 BEGIN, END = "<!-- transitions -->", "<!-- /transitions -->"
 
 
@@ -28,11 +28,11 @@ def diagram() -> str:
     return "\n".join([*lines, "```", "", *causes])
 
 
-def drawn(readme: str) -> str:
-    """`readme` with the diagram between its markers."""
-    before, rest = readme.split(BEGIN)
+def drawn(page: str) -> str:
+    """`page` with the diagram between its markers."""
+    before, rest = page.split(BEGIN)
     return f"{before}{BEGIN}\n{diagram()}\n{END}{rest.split(END)[1]}"
 
 
 if __name__ == "__main__":
-    README.write_text(drawn(README.read_text(encoding="utf-8")), encoding="utf-8")
+    PAGE.write_text(drawn(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

@@ -1,9 +1,9 @@
-"""The README's picture of the states is the table's."""
+"""The picture of the states is the table's."""
 
-from tools.transitions import README, drawn
+from tools.transitions import PAGE, drawn
 
 
-def test_the_readme_shows_the_transition_table_as_it_is() -> None:
+def test_how_it_works_shows_the_transition_table_as_it_is() -> None:
     """`python tools/transitions.py` draws it anew."""
-    readme = README.read_text(encoding="utf-8")
-    assert drawn(readme) == readme
+    page = PAGE.read_text(encoding="utf-8")
+    assert drawn(page) == page
