@@ -25,7 +25,7 @@ RUN touch README.md && tools/bin/pip wheel --no-build-isolation --no-deps --whee
  && ${PYTHON} -m venv --without-pip /opt/leader-sidecar \
  && tools/bin/pip --python /opt/leader-sidecar/bin/python install --no-compile --no-deps --no-index wheels/*.whl
 COPY image/root.py image/
-# Byte code without columns: memory (docs/weight.md). And a look whether it is whole: each library is found, and the sidecar starts.
+# Byte code without columns: memory (docs/internals/speed-and-memory.md). And a look whether it is whole: each library is found, and the sidecar starts.
 RUN PYTHONNODEBUGRANGES=1 ${PYTHON} image/root.py /opt/leader-sidecar /image \
  && chroot /image /opt/leader-sidecar/bin/python -c 'import sqlite3, ssl, yaml, aiohttp.web, kubernetes_asyncio.config.openid' \
  && chroot /image /opt/leader-sidecar/bin/leader-sidecar --help > /dev/null

@@ -27,7 +27,7 @@ help:
 	@echo 'make test-long  what looks for schedules whole, and what waits for minutes: a quarter of an hour'
 	@echo 'make e2e        the image and k8s/ on a whole Kubernetes node made here (root on Linux), or on KUBECONFIG= and IMAGE='
 	@echo 'make simulate   random schedules of faults on every core: HOURS=10000 candidate-hours, from a fresh seed or SEED=...'
-	@echo 'make bench      speed and weight beside client-go and the theoretical minimum, into docs/internals/speed-and-memory.md; BENCH="--short", BENCH=--help'
+	@echo 'make bench      speed and memory beside client-go and the theoretical minimum, into docs/internals/speed-and-memory.md; BENCH="--short", BENCH=--help'
 	@echo 'make docs       the site of docs/ into site/, each link checked'
 	@echo 'make reference  write the generated parts of docs/reference/ anew'
 	@echo 'make lint       ruff and the rules of which module may import which'

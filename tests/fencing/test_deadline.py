@@ -1,4 +1,4 @@
-"""The page's check of the deadline, and that every block of the page is run by the test that it names."""
+"""The deadline check of fencing.md, and that every block of the page is run by the test that it names."""
 
 import time
 from pathlib import Path
