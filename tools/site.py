@@ -21,7 +21,7 @@ def repository() -> str:
 
 def on_config(config: Any) -> Any:
     """MkDocs' event: the repository's link at the top of each page."""
-    config.repo_url = repository()
+    config.repo_url, config.repo_name = repository(), config.site_name
     return config
 
 

@@ -171,7 +171,7 @@ def _health() -> JSON:
 
     return {
         "/healthz": check("Whether the sidecar serves HTTP."),
-        "/livez": check("Whether the sidecar works; fails only where a restart helps."),
+        "/livez": check("Whether the sidecar works; fails when the loop hangs or another process uses this identity."),
         "/readyz": check("Whether the sidecar has seen the Lease and its election loop runs."),
     }
 
