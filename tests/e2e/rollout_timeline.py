@@ -10,7 +10,9 @@ from itertools import groupby
 
 import pytest
 
+from tests.e2e.app import SCRIPT
 from tests.e2e.cluster import JSON, Cluster, until
+from tests.e2e.ledger import Line
 from tests.e2e.watching import Seen, Watch, boottime
 from tests.e2e.workload import NAME, Workload
 from tools.timelines import keep
@@ -21,6 +23,13 @@ _TEMPLATE = (
     "{.metadata.uid} deleted={.metadata.deletionTimestamp}"
     ' ready={.status.conditions[?(@.type=="Ready")].status} containers={.status.conditions[?(@.type=="ContainersReady")].status}'
 )
+_SCRIPT = SCRIPT.replace(
+    "        *) led=;;",
+    """        *'"state": "stepping-down"'*)
+            led=; curl -s -o /dev/null --max-time 3 -X POST localhost:4040/drained;;
+        *) led=;;""",
+)
+"""An application that says when it has stopped: else the release waits until its given deadline has passed."""
 _PANELS = {
     "Readiness by leadership alone: the rollout waits for ever": ("pod-condition",),
     "With LEADER_ROLLOUT_HANDOVER=true the old leader hands over": ("pod-condition", "rollout-handover"),
@@ -40,7 +49,8 @@ def test_both_rolling_updates_are_recorded(cluster: Cluster) -> None:
 
 
 def _rollout(workload: Workload, components: tuple[str, ...]) -> JSON:
-    workload.deploy(replicas=1, components=components)
+    assert "/drained" in _SCRIPT
+    workload.deploy(replicas=1, components=components, script=_SCRIPT)
     with Watch(workload.cluster, workload.namespace, f"pods -l app.kubernetes.io/name={NAME}", _TEMPLATE) as watch:
         watch.first(lambda words: "ready=True" in words)
         (told,) = workload.ledger.lines("told")
@@ -89,6 +99,9 @@ class _Pod:
             spans.append({"kind": "true", "from": self._ms(acts[0].seconds), "until": self._ms(acts[-1].seconds), "token": token})
         return spans
 
+    def _leads_on(self, act: Line) -> bool:
+        return self._ms(act.seconds) >= LAST_MS
+
     def _ready(self) -> list[JSON]:
         spans: list[JSON] = []
         for ready, group in groupby(self._news(), lambda it: "ready=True" in it.words):
@@ -109,6 +122,9 @@ class _Pod:
         found: list[tuple[float, str]] = []
         if self._news()[0].seconds < self.start:
             found.append((self.start, "kubectl rollout restart"))
+            found += [
+                (act.seconds, "hands over") for act in self.workload.ledger.lines("acts", uid=self.uid)[-1:] if not self._leads_on(act)
+            ]
             found += [(it.seconds, "the Deployment deletes it") for it in self._news() if "deleted=" not in it.words][:1]
         else:
             found += [(it.seconds, "runs, follows, is not ready") for it in self._news() if "containers=True" in it.words][:1]
