@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from sidecar import open_files
-from sidecar.http import client_sockets, limits, listener
+from sidecar.http import client_sockets, limits, listener, openapi
 from sidecar.http.limits import Limits
 from tests.http.conftest import FakeRunner
 from tests.http.test_serving import Served, answer
@@ -283,7 +283,8 @@ async def test_who_reads_slowly_gets_everything(door: Door, monkeypatch: pytest.
 async def test_what_is_not_read_is_bounded_all_together(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     """Past that the client that has not read for longest is let go; each has at most one answer that the kernel has not taken."""
     request = f"GET /openapi.json HTTP/1.1\r\n{HOST}\r\n".encode()
-    monkeypatch.setattr(listener, "MAX_UNREAD_BYTES", 40_000)  # several times an answer, and a part of twenty
+    answer_bytes = len(json.dumps(openapi.document("app")))
+    monkeypatch.setattr(listener, "MAX_UNREAD_BYTES", 4 * answer_bytes)  # a part of twenty
     clients = [await door.connect(small=True) for _ in range(20)]
     for client in clients:
         client.send(request * 30)

@@ -115,7 +115,7 @@ def test_the_page_says_which_version_it_is_of_and_where_the_rest_is_described(si
         assert sidecars[0].ask(target).status == 200
 
 
-def test_the_readmes_picture_shows_what_its_words_say(browser: Browser, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_the_picture_of_the_page_is_what_its_words_say(browser: Browser, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     """`docs/pictures/page.png` is this picture: of a sidecar whose Pod leads, after a few handovers. What is printed here goes there."""
     store = {"LEADER_STORE": f"local:{tmp_path}/leases.db", "LEADER_LEASE_DURATION": "15s", "LEADER_RENEW_DEADLINE": "10s"}
     three = [Sidecar(f"web-{number}", tmp_path, SETTINGS | store, uid=uuid.uuid4().hex[:4]) for number in range(3)]
@@ -143,6 +143,7 @@ def test_the_readmes_picture_shows_what_its_words_say(browser: Browser, tmp_path
         page.screenshot(path=shot, full_page=True)
         print(f"docs/pictures/page.png: {shot}")
     context.close()
-    words = re.search(r"!\[([^]]*)\]\(docs/pictures/page\.png\)", (Path(__file__).parents[2] / "README.md").read_text())
+    text = (Path(__file__).parents[2] / "docs" / "getting-started.md").read_text()
+    words = re.search(r"!\[([^]]*)\]\(pictures/page\.png\)", text)
     assert words is not None
     assert words[1] == "The page of a sidecar whose Pod leads: who leads and since when, the deadline running down, the terms seen"
