@@ -25,7 +25,7 @@ def shown(text: str) -> str:
 
 
 def listing(value: str) -> Callable[[Stage], JSON]:
-    """A stand-by's patch with that for a list."""
+    """A patch by a standby with that for a list."""
     return lambda _: standing_by(value)
 
 
@@ -81,10 +81,10 @@ ANNOTATIONS = [
     patches("held", HOLDER, "a successor with a newline in it", SUCCESSOR_ANNOTATION, lambda s: s.released(s.first, "web-1\nforged: line")),
     creates("a successor", SUCCESSOR_ANNOTATION, lambda s: with_annotations(s.placeholder(7), **{SUCCESSOR_ANNOTATION: "web-1"})),
     *(
-        patches("held", OTHER, f"{what} among those who stand by", STANDBY_ANNOTATION, listing(value))
+        patches("held", OTHER, f"standbys: {what}", STANDBY_ANNOTATION, listing(value))
         for what, value in {
             "another": names("web-9_1"),
-            "what is no list": "{}",
+            "not a list": "{}",
             "a number": "[1]",
             "an empty name": '[""]',
             "an escape": '["web-\\u0031_1"]',
@@ -95,19 +95,19 @@ ANNOTATIONS = [
     patches("held", OTHER, "itself with spaces", STANDBY_ANNOTATION, lambda s: standing_by(f'[ "{s.second.identity}" ]')),
     patches("held", OTHER, "itself nine times", STANDBY_ANNOTATION, lambda s: standing_by(names(*[s.second.identity] * 9))),
     patches("held", OTHER, "itself and another", STANDBY_ANNOTATION, lambda s: standing_by(names(s.second.identity, "web-9_1"))),
-    patches("held", HOLDER, "others to stand by with a renewal", STANDBY_ANNOTATION, lambda s: with_annotations(renewal(s), **{STANDBY_ANNOTATION: names("web-9_1")})),
+    patches("held", HOLDER, "other standbys, with a renewal", STANDBY_ANNOTATION, lambda s: with_annotations(renewal(s), **{STANDBY_ANNOTATION: names("web-9_1")})),
     patches("held", OTHER, "itself, and a shorter lease duration", "holderIdentity", lambda s: with_spec(standing_by(names(s.second.identity)), leaseDurationSeconds=1)),
     patches("held", OTHER, "itself, and a successor", "holderIdentity",
         lambda s: with_annotations(standing_by(names(s.second.identity)), **{SUCCESSOR_ANNOTATION: "web-1"})),
     patches("held", OTHER, "itself, and takes the term away", "holderIdentity", lambda s: with_term(standing_by(names(s.second.identity)), None)),
-    patches("two stand by", OTHER, "strikes one off", "", lambda s: standing_by(names(s.second.identity))),
-    patches("two stand by", OTHER, "strikes itself off", "", lambda _: standing_by(names("web-2_u2"))),
-    patches("two stand by", HOLDER, "carries them on", "", renewal),
-    patches("two stand by", OTHER, "takes it and strikes off whoever went before", "", takeover),
-    patches("with junk for stand-bys", HOLDER, "carries on what can be read of them", "", renewal),
-    patches("with junk for stand-bys", HOLDER, "more than 4,096 characters of them", STANDBY_ANNOTATION,
+    patches("two standbys", OTHER, "removes another standby", "", lambda s: standing_by(names(s.second.identity))),
+    patches("two standbys", OTHER, "removes itself", "", lambda _: standing_by(names("web-2_u2"))),
+    patches("two standbys", HOLDER, "keeps them", "", renewal),
+    patches("two standbys", OTHER, "takes the Lease and removes the standbys before it", "", takeover),
+    patches("with junk for standbys", HOLDER, "keeps what can be read of them", "", renewal),
+    patches("with junk for standbys", HOLDER, "more than 4,096 characters of them", STANDBY_ANNOTATION,
         lambda s: with_annotations(renewal(s), **{STANDBY_ANNOTATION: names(*["x" * 600] * 7)})),
-    creates("stand-bys", STANDBY_ANNOTATION, lambda s: with_annotations(s.placeholder(7), **{STANDBY_ANNOTATION: names(s.second.identity)})),
+    creates("standbys", STANDBY_ANNOTATION, lambda s: with_annotations(s.placeholder(7), **{STANDBY_ANNOTATION: names(s.second.identity)})),
     patches("held", OTHER, "a note of yielding, not being the holder", "holderIdentity", lambda _: yielded()),
     patches("held", HOLDER, "junk for a note of yielding", YIELDED_ANNOTATION, lambda s: with_annotations(renewal(s), **{YIELDED_ANNOTATION: "x"})),
     patches("held", HOLDER, "a note of yielding with a member more", YIELDED_ANNOTATION, lambda _: yielded(more="x")),

@@ -76,12 +76,12 @@ def takeover(there: Stage) -> JSON:
 
 
 def names(*identities: str) -> str:
-    """A list of those who stand by."""
+    """A list of standbys."""
     return json.dumps(identities, separators=(",", ":"))
 
 
 def standing_by(value: str | None) -> JSON:
-    """A stand-by's patch."""
+    """A patch by a standby."""
     return {"metadata": {"annotations": {STANDBY_ANNOTATION: value}}}
 
 
@@ -202,7 +202,7 @@ TERMS = [
     patches("held", HOLDER, "its own holder in a member of another's term", "leader-sidecar/term",
         lambda s: with_term(renewal(s), f'{{"holder":"{s.second.identity}","x":{term_of(renewal(s))}}}')),
     patches("held", HOLDER, "a second token", "leader-sidecar/term", lambda s: edited(s, ',"process"', ',"token":1,"process"')),
-    patches("held", HOLDER, "a second release mark", "leader-sidecar/term", lambda s: edited(s, ',"released":false', ',"released":false,"released":true')),
+    patches("held", HOLDER, "`released` twice", "leader-sidecar/term", lambda s: edited(s, ',"released":false', ',"released":false,"released":true')),
     patches("held", HOLDER, "a member that this version does not know, of any kind", "leader-sidecar/term", lambda s: edited(s, "{", '{"later":1,')),
     patches("held", HOLDER, "the same at the end", "leader-sidecar/term", lambda s: with_term(renewal(s), term_of(renewal(s))[:-1] + ',"later":{"a":[1]}}')),
     patches("held", HOLDER, "a known member in capitals", "leader-sidecar/term", lambda s: edited(s, ',"process"', ',"TOKEN":1,"process"')),
@@ -210,10 +210,10 @@ TERMS = [
     patches("held", HOLDER, "a place of 129 characters", "leader-sidecar/term", lambda s: edited(s, '"place":"', '"place":"' + "0" * 129)),
     patches("held", HOLDER, "an escape in the place", "leader-sidecar/term", lambda s: edited(s, '"place":"', '"place":"\\n')),
     patches("held", HOLDER, "a number for a process", "leader-sidecar/term", lambda s: edited(s, '"process":"', '"process":7,"x":"')),
-    patches("held", HOLDER, "a release mark while it holds", "leader-sidecar/term", lambda s: edited(s, '"released":false', '"released":true')),
-    patches("held", HOLDER, "a release without a mark", "leader-sidecar/term",
+    patches("held", HOLDER, "`released: true` while it holds", "leader-sidecar/term", lambda s: edited(s, '"released":false', '"released":true')),
+    patches("held", HOLDER, "a release without `released: true`", "leader-sidecar/term",
         lambda s: with_term(s.released(s.first), term_of(s.released(s.first)).replace("true", "false"))),
-    patches("held", HOLDER, "`1` for a release mark", "leader-sidecar/term",
+    patches("held", HOLDER, "`1` for `released`", "leader-sidecar/term",
         lambda s: with_term(s.released(s.first), term_of(s.released(s.first)).replace("true", "1"))),
     patches("held", HOLDER, "a release that names a Pod", "leader-sidecar/term",
         lambda s: with_term(s.released(s.first), term_of(renewal(s)).replace('"released":false', '"released":true'))),

@@ -56,10 +56,10 @@ STATES: dict[str, Callable[[Stage], None]] = {
     "with junk for a token": guard_stage.unknown_token,
     "of the group blue": _blue,
     "marked as blue": _marked,
-    "two stand by": lambda there: there.administer(
+    "two standbys": lambda there: there.administer(
         {"metadata": {"annotations": {STANDBY_ANNOTATION: names(there.second.identity, "web-2_u2")}}}
     ),
-    "with junk for stand-bys": lambda there: there.administer({"metadata": {"annotations": {STANDBY_ANNOTATION: '[ "é\\"x" , "b", 7 ]'}}}),
+    "with junk for standbys": lambda there: there.administer({"metadata": {"annotations": {STANDBY_ANNOTATION: '[ "é\\"x" , "b", 7 ]'}}}),
     "yielded": lambda there: there.administer(yielded()),
     "of 3,000 annotations of others": lambda there: there.administer(
         {"metadata": {"annotations": {f"team/a{number:05d}": "x" for number in range(3000)}}}
