@@ -100,7 +100,7 @@ def table() -> str:
     """As docs/reference/admission-policy.md shows it."""
     lines: list[str] = []
     for title, rows in TABLE.items():
-        lines += ["", f"### {title}", "", "| the Lease | who | what | |", "| --- | --- | --- | --- |"]
+        lines += ["", f"### {title}", "", "| the Lease | writer | write | result |", "| --- | --- | --- | --- |"]
         lines += [f"| {row.where} | {row.who} | {_shown(row)} | {'refused' if row.refused else '**allowed**'} |" for row in rows]
     return "\n".join(lines).strip() + "\n"
 
