@@ -81,9 +81,9 @@ ANNOTATIONS = [
     patches("held", HOLDER, "a successor with a newline", SUCCESSOR_ANNOTATION, lambda s: s.released(s.first, "web-1\nforged: line")),
     creates("a successor", SUCCESSOR_ANNOTATION, lambda s: with_annotations(s.placeholder(7), **{SUCCESSOR_ANNOTATION: "web-1"})),
     *(
-        patches("held", OTHER, f"as standbys {what}", STANDBY_ANNOTATION, listing(value))
+        patches("held", OTHER, f"{what} as standbys", STANDBY_ANNOTATION, listing(value))
         for what, value in {
-            "another Pod": names("web-9_1"),
+            "only another Pod": names("web-9_1"),
             "`{}`": "{}",
             "`[1]`": "[1]",
             "an empty name": '[""]',
@@ -112,8 +112,8 @@ ANNOTATIONS = [
     patches("held", HOLDER, "an invalid leader-sidecar/yielded", YIELDED_ANNOTATION, lambda s: with_annotations(renewal(s), **{YIELDED_ANNOTATION: "x"})),
     patches("held", HOLDER, "leader-sidecar/yielded with an unknown member", YIELDED_ANNOTATION, lambda _: yielded(more="x")),
     patches("held", HOLDER, "leader-sidecar/yielded of 2,000 characters", YIELDED_ANNOTATION, lambda _: yielded(revision="x" * 2000)),
-    patches("yielded", HOLDER, "removes leader-sidecar/yielded", YIELDED_ANNOTATION, lambda s: with_annotations(renewal(s), **{YIELDED_ANNOTATION: None})),
-    patches("yielded", OTHER, "takes it, and leader-sidecar/yielded stays", "", takeover),
+    patches("with leader-sidecar/yielded", HOLDER, "removes leader-sidecar/yielded", YIELDED_ANNOTATION, lambda s: with_annotations(renewal(s), **{YIELDED_ANNOTATION: None})),
+    patches("with leader-sidecar/yielded", OTHER, "takes it, and the annotation stays", "", takeover),
     patches("held", OTHER, "an unknown annotation, leader-sidecar/x", "annotations", lambda s: with_annotations(takeover(s), **{"leader-sidecar/x": "j"})),
     patches("held", OTHER, "leader-sidecar/x of 260,000 characters", "annotations", lambda s: with_annotations(takeover(s), **{"leader-sidecar/x": "j" * 260_000})),
     patches("held", OTHER, "5,000 unknown annotations", "annotations", lambda s: with_annotations(takeover(s), **{f"leader-sidecar/a{n}": "" for n in range(5000)})),

@@ -60,7 +60,7 @@ STATES: dict[str, Callable[[Stage], None]] = {
         {"metadata": {"annotations": {STANDBY_ANNOTATION: names(there.second.identity, "web-2_u2")}}}
     ),
     "with invalid standbys": lambda there: there.administer({"metadata": {"annotations": {STANDBY_ANNOTATION: '[ "é\\"x" , "b", 7 ]'}}}),
-    "yielded": lambda there: there.administer(yielded()),
+    "with leader-sidecar/yielded": lambda there: there.administer(yielded()),
     "of 3,000 annotations of others": lambda there: there.administer(
         {"metadata": {"annotations": {f"team/a{number:05d}": "x" for number in range(3000)}}}
     ),
