@@ -77,12 +77,12 @@ def test_a_token_that_is_bound_to_no_pod_writes_nothing(guarded: Guarded) -> Non
     assert status == 201, found
     there = staged(guarded)
     nobody = BoundPod(guarded.server, guarded.namespace, "web-0", there.first.uid, found["status"]["token"])
-    assert refused(nobody.patch(nobody.leases("web"), there.acquired(there.first)), "bound to no Pod")
-    assert refused(nobody.patch(nobody.leases("web"), {"spec": {"holderIdentity": "_"}}), "bound to no Pod")
-    assert refused(nobody.patch_pod("web-0", {"metadata": {"labels": {"leader-sidecar/role": "leader"}}}), "no Pod but")
+    assert refused(nobody.patch(nobody.leases("web"), there.acquired(there.first)), "not bound to a Pod")
+    assert refused(nobody.patch(nobody.leases("web"), {"spec": {"holderIdentity": "_"}}), "not bound to a Pod")
+    assert refused(nobody.patch_pod("web-0", {"metadata": {"labels": {"leader-sidecar/role": "leader"}}}), "only the Pod")
     guarded.server.delete_lease(guarded.namespace)
     status, found = guarded.server.request("POST", nobody.leases(), there.placeholder(), token=nobody.token)
-    assert refused((status, found["message"]), "bound to no Pod")
+    assert refused((status, found["message"]), "not bound to a Pod")
 
 
 def test_others_are_not_its_business(guarded: Guarded) -> None:
@@ -118,7 +118,7 @@ def test_an_account_of_two_guarded_rolebindings_writes_neither_lease(guarded: Gu
     own = {"kind": "ServiceAccount", "name": "web-leader-sidecar", "namespace": guarded.namespace}
     guarded.server.apply({**binding, "subjects": [account, own]}, namespace=guarded.namespace)
     until(lambda: pod.patch(pod.leases("web") + "?dryRun=All", body)[0] == 403, within_seconds=10)
-    assert refused(pod.patch(pod.leases("web") + "?dryRun=All", body), "no Lease but")
+    assert refused(pod.patch(pod.leases("web") + "?dryRun=All", body), "only the Lease")
     guarded.server.apply({**binding, "subjects": [account]}, namespace=guarded.namespace)
     until(lambda: pod.patch(pod.leases("web") + "?dryRun=All", body)[0] == 200, within_seconds=10)
 
@@ -166,9 +166,9 @@ def test_what_the_guard_does_not_know_is_refused_and_the_sidecar_says_what_to_do
     guarded.server.patch_lease(guarded.namespace, {"metadata": {"annotations": {TERM_ANNOTATION: json.dumps(left)}}})
     sidecar = guarded.sidecar(guarded.pod("web-0"), tmp_path, SHORT).start().serving()
     said = until(lambda: sidecar.ask("/readyz?verbose").body.decode().partition("leader-sidecar's guard: ")[2], within_seconds=10)
-    assert "for a later version apply its guard first" in said
+    assert "Newer sidecar? Apply its policy first." in said
     assert "…" not in said.splitlines()[0], "nothing of it is cut"
-    assert "for a later version apply its guard first" in sidecar.log
+    assert "Newer sidecar? Apply its policy first." in sidecar.log
     guarded.server.patch_lease(guarded.namespace, {"metadata": {"annotations": {TERM_ANNOTATION: None}}})
     until(sidecar.leads, within_seconds=10)
 

@@ -43,9 +43,9 @@ def test_a_pod_sets_its_own_condition(guarded: Guarded) -> None:
 def test_no_pod_touches_another(guarded: Guarded) -> None:
     """Though RBAC cannot but let it."""
     pod, other = guarded.pod("web-0"), guarded.pod("web-1")
-    assert refused(pod.patch_pod(other.name, {"metadata": {"labels": {"leader-sidecar/role": "leader"}}}), "no Pod but")
+    assert refused(pod.patch_pod(other.name, {"metadata": {"labels": {"leader-sidecar/role": "leader"}}}), "only the Pod")
     body = {"status": {"conditions": [{"type": "leader-sidecar/leading", "status": "True"}]}}
-    assert refused(pod.patch_pod(other.name, body, "/status"), "no Pod but")
+    assert refused(pod.patch_pod(other.name, body, "/status"), "only the Pod")
 
 
 def test_a_pod_of_the_same_name_is_another_pod(guarded: Guarded) -> None:

@@ -50,17 +50,17 @@ STATES: dict[str, Callable[[Stage], None]] = {
     "held": _held,
     "released": guard_stage.released,
     "missing": guard_stage.missing,
-    "behind the placeholder": guard_stage.behind_a_placeholder,
+    "held by the placeholder": guard_stage.behind_a_placeholder,
     "left by a client-go program": guard_stage.left_by_client_go,
     "emptied by an administrator": guard_stage.emptied,
-    "with junk for a token": guard_stage.unknown_token,
-    "of the group blue": _blue,
-    "marked as blue": _marked,
+    "with an invalid token": guard_stage.unknown_token,
+    "without a group, RoleBinding of blue": _blue,
+    "of the group blue": _marked,
     "two standbys": lambda there: there.administer(
         {"metadata": {"annotations": {STANDBY_ANNOTATION: names(there.second.identity, "web-2_u2")}}}
     ),
-    "with junk for standbys": lambda there: there.administer({"metadata": {"annotations": {STANDBY_ANNOTATION: '[ "é\\"x" , "b", 7 ]'}}}),
-    "yielded": lambda there: there.administer(yielded()),
+    "with invalid standbys": lambda there: there.administer({"metadata": {"annotations": {STANDBY_ANNOTATION: '[ "é\\"x" , "b", 7 ]'}}}),
+    "with leader-sidecar/yielded": lambda there: there.administer(yielded()),
     "of 3,000 annotations of others": lambda there: there.administer(
         {"metadata": {"annotations": {f"team/a{number:05d}": "x" for number in range(3000)}}}
     ),
@@ -100,7 +100,7 @@ def table() -> str:
     """As docs/reference/admission-policy.md shows it."""
     lines: list[str] = []
     for title, rows in TABLE.items():
-        lines += ["", f"### {title}", "", "| the Lease | who | what | |", "| --- | --- | --- | --- |"]
+        lines += ["", f"### {title}", "", "| the Lease | writer | write | result |", "| --- | --- | --- | --- |"]
         lines += [f"| {row.where} | {row.who} | {_shown(row)} | {'refused' if row.refused else '**allowed**'} |" for row in rows]
     return "\n".join(lines).strip() + "\n"
 

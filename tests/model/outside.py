@@ -17,7 +17,7 @@ WEBHOOKS: Final[dict[str, Callable[[Record], Record]]] = {
 """S3: what an own write may come to on its way."""
 
 KEEPING: Final = tuple(name for name in WEBHOOKS if name != "shortens the duration")
-"""These may begin at any time: a duration that is shortened breaks what was given out before, as the README says."""
+"""These may begin at any time: a duration that is shortened breaks what was given out before, see docs/rules.md#outside-the-guarantees."""
 
 
 def held_by_go(seconds: int) -> Record:

@@ -82,7 +82,7 @@ def test_every_number_on_the_page_is_in_force() -> None:
         f"wait at least {turns.STANDBY_LEAD_SECONDS * 1000:g} ms",
         f"a random time of up to {turns.SPREAD_SECONDS * 1000:g} ms",
         f"the others wait {turns.HOLD_BACK_SECONDS:g} s longer",
-        f"at most {retry.LONGEST_PAUSE_PERIODS} retry periods apart, or {retry.LONGEST_DENIED_PERIODS} where",
+        f"at most {retry.LONGEST_PAUSE_PERIODS} retry periods apart, or {retry.LONGEST_DENIED_PERIODS} if",
         f"The release waits at most {elector.HOLD_SECONDS:g} s",
         f"At most {lease_events.QUEUE} Events",
         f"label `{pod_fields.LABEL}` | `{pod_fields.LEADER}` or `{pod_fields.FOLLOWER}`",

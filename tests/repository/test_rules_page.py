@@ -92,7 +92,7 @@ def test_each_section_that_is_named_by_its_number_is_there() -> None:
         f"{path.relative_to(ROOT)}: §{number}"
         for path in texts()
         for number in re.findall(r"§([0-9]+)", path.read_text(encoding="utf-8", errors="replace"))
-        if not re.search(rf"^## .*§{number}$", PAGE, re.MULTILINE)
+        if not re.search(rf"^## .*\(§{number}\)$", PAGE, re.MULTILINE)
     }
     assert named == set()
 

@@ -1,7 +1,8 @@
 """An API server that changes what is written: a mutating admission webhook, in force for each write of a run or from some moment on (S3).
 
 Where it shortens the duration and begins in the middle of a run, S1 holds as long as the answers arrive: so nothing else happens around
-that moment. What no rule can keep, and the README names: a deadline that was given before, and a change in a write whose answer is lost.
+that moment. No rule covers two cases (docs/rules.md#outside-the-guarantees): a deadline that was given before, and a change in a write
+whose answer is lost.
 """
 
 import random

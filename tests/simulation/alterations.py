@@ -43,7 +43,7 @@ def said(judge: "Commits", life: Life, before: Record | None, asked: Record, aft
     if before is not None and before.standbys != asked.standbys and before.renewal == asked.renewal:
         return True
     if asked.holder and (after.duration_seconds or 0) < (asked.duration_seconds or 0):
-        pod.acts_until_ns = min(pod.acts_until_ns, now_ns)  # what was given before no rule can keep: the README's limits
+        pod.acts_until_ns = min(pod.acts_until_ns, now_ns)  # docs/rules.md#outside-the-guarantees: deadlines given before
     if asked.holder not in ("", PLACEHOLDER) and is_renewal(life, asked, after):
         return False
     life.last_commit = after

@@ -165,7 +165,7 @@ def test_an_altered_resumption_is_none() -> None:
 
 
 def test_a_shortened_placeholder_is_named() -> None:
-    """The README names what follows from it: nobody who sees it can know what was asked for."""
+    """docs/rules.md#outside-the-guarantees names what follows: nobody who sees it can know what was asked for."""
     world = World("A")
     world.api.delete()
     world.api.admit = sets(leaseDurationSeconds=3)

@@ -110,7 +110,7 @@ GIVEN = {"LEADER_LEASE_NAME": "web", "LEADER_LEASE_NAMESPACE": "shop", "LEADER_I
 
 
 def test_the_name_of_the_lease_can_be_found_with_a_shell() -> None:
-    """A Role must name it: `printf %s blue | sha256sum | cut -c1-8`, as the README says."""
+    """A Role must name it: `printf %s blue | sha256sum | cut -c1-8`, as docs/guides/several-instances.md says."""
     settings, faults = load({}, GIVEN | {"LEADER_INSTANCE": "blue"})
     assert faults == []
     assert settings is not None
