@@ -13,6 +13,8 @@ _SHOWING: Final = {"one_line", "_one_line", "cut", "plain"}
 """Functions that give back their first argument, made fit to be shown."""
 FEWEST_WORDS: Final = 2
 """A shorter text tells nothing by itself, such as `normally` or a verb."""
+FEWEST_QUOTED: Final = 4
+"""A quotation of fewer words tells of no message that is longer, such as `the store local:…: …`."""
 _ADVICE: Final = "\0"
 _FUNCTION = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -89,7 +91,7 @@ def is_told(text: str, spans: Collection[str]) -> bool:
     pieces = _pieces(text.replace("; ", _ADVICE).replace(". ", _ADVICE).lstrip(_ADVICE).partition(_ADVICE)[0])
     if _words(pieces) < FEWEST_WORDS:
         return True
-    return any(_follow(pieces, span) or (_words(_pieces(span)) >= FEWEST_WORDS and _follow(_pieces(span), text)) for span in spans)
+    return any(_follow(pieces, span) or (_words(_pieces(span)) >= FEWEST_QUOTED and _follow(_pieces(span), text)) for span in spans)
 
 
 def _words(pieces: list[str]) -> int:
