@@ -159,7 +159,7 @@ class Access:
         bearer = f"Bearer {token}"
         if token is not None and bearer != self.configuration.api_key.get("BearerToken"):
             self.configuration.api_key["BearerToken"] = bearer
-            _log.debug("the service account token has been read anew")
+            _log.debug("the service account token has been read again")
 
     async def _load(self) -> None:
         """Load anew, or wait for the load under way, but only for a while: the request has a limit, and tells what it waits for."""
