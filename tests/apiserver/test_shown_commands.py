@@ -17,12 +17,6 @@ for _block in blocks():
         PAGES.setdefault(_block.file, []).append(_block)
 
 
-def typed(block: Block) -> list[str]:
-    """The commands of a block that are run: all, or where it says so those of kubectl."""
-    commands = [command for command, _ in block.commands]
-    return [each for each in commands if each.startswith("kubectl ")] if block.mark.endswith(", kubectl") else commands
-
-
 def ours(command: str, namespace: str) -> str:
     """The command in our namespace. What is the whole cluster's is tried without being kept: all tests share the API server."""
     command = re.sub(r"(-n|--namespace)[ =][a-z0-9-]+", f"-n {namespace}", command)
@@ -45,7 +39,7 @@ def test_the_commands_of_a_page_work_on_a_cluster(apiserver: ApiServer, tmp_path
     (tmp_path / "kubectl").symlink_to(apiserver.kubectl_program)
     env = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}", "KUBECONFIG": str(tmp_path / "config")}
     for block in PAGES[page]:
-        for command in typed(block):
+        for command, _ in block.commands:
             arguments = ["bash", "-eo", "pipefail", "-c", ours(command, namespace)]
             done = subprocess.run(arguments, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False)
             assert done.returncode == 0, f"{block}: {command}\n{done.stdout}{done.stderr}"

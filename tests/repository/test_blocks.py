@@ -14,7 +14,7 @@ from tests.support.texts import Block, blocks
 ROOT = Path(__file__).resolve().parents[2]
 BLOCKS = [block for block in blocks() if block.language not in ("text", "mermaid")]
 """Plain text and diagrams have nothing to run."""
-RUN = {"run: laptop", "run: laptop, stays", "run: cluster", "run: cluster, kubectl"}
+RUN = {"run: laptop", "run: laptop, stays", "run: cluster"}
 ANSWER = re.compile(r"answer: (?P<method>GET|POST) (?P<path>/[a-z/-]*)(?P<part>, in part)?")
 JSON = dict[str, Any]
 
@@ -88,4 +88,9 @@ def test_there_are_blocks_of_each_kind() -> None:
     """What takes them out of the texts finds them."""
     marks = {block.mark.partition(": ")[0] for block in BLOCKS}
     assert {"run", "admitted", "answer", "tested by", "not run"} <= marks
-    assert {"run: laptop", "run: laptop, stays", "run: cluster, kubectl"} <= {block.mark for block in BLOCKS if block.file == "README.md"}
+    assert {"run: laptop", "run: laptop, stays", "run: cluster"} <= {block.mark for block in BLOCKS if block.file == "README.md"}
+
+
+def test_plain_text_shows_no_command() -> None:
+    """It has no mark."""
+    assert not [str(block) for block in blocks() if block.language == "text" and re.search(r"^\$ ", block.text, re.MULTILINE)]
