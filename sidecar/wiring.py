@@ -107,7 +107,7 @@ async def _beat(dog: watchdog.Watchdog, runner: Runner, clock: SystemClock, log_
                 _log,
                 logging.WARNING,
                 "the watchdog has ended",
-                why="only /livez now tells of a loop that hangs",
+                why="a hung loop no longer ends the process; only /livez shows it",
             )
             return
         await clock.sleep(watchdog.BEAT_SECONDS)

@@ -60,7 +60,8 @@ class Election(OwnTerm):
         if self.state is State.STEPPING_DOWN and self.record is None and not self.doubt and at.now_ns >= self.release_ns:
             return self._move(Cause.RELEASED, "the Lease is missing, so there is nothing to release", held=None)
         if self.state in OUT and self.back_ns is not None and at.now_ns >= self.returns_ns(self.back_ns) and not self.to_release():
-            return self._move(Cause.RETURN, "the time to stay out is over", back_ns=None, successor="")._schedule(None, at)
+            why = "the resignation or conflict is over: contending again"
+            return self._move(Cause.RETURN, why, back_ns=None, successor="")._schedule(None, at)
         return self
 
     def _answered(self, request: Request, outcome: Outcome, at: Moment) -> "Election":  # noqa: C901, PLR0911 - one branch for each kind of outcome

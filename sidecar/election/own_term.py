@@ -125,7 +125,7 @@ class OwnTerm(Situation):
         known = replace(self, healthy=event.ok, excused=self.excused and not event.ok)
         if event.ok or known.excused or known.state is not State.LEADING:
             return known
-        return known._step_down(StepDown("its app is not healthy", event.given_until_ns, out_seconds=0), at)
+        return known._step_down(StepDown("its application is not healthy", event.given_until_ns, out_seconds=0), at)
 
     # ---- contending ------------------------------------------------------------------------------------------------------------------
 

@@ -100,6 +100,7 @@ async def follow(runner: Runner, probe: Probe, period_seconds: float, verdict: V
         if verdict.healthy is not None:
             if verdict.healthy is not before.healthy:
                 level = logging.INFO if verdict.healthy else logging.WARNING
-                log_event(_log, level, "the app is healthy" if verdict.healthy else "the app is not healthy", why=wrong or "probed")
+                said = "the application is healthy" if verdict.healthy else "the application is not healthy"
+                log_event(_log, level, said, why=wrong or "probed")
             runner.health(ok=verdict.healthy)
         await clock.sleep(max(0.0, seconds(next_ns - clock.boottime_ns())))

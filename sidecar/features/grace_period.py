@@ -8,6 +8,7 @@ import logging
 from math import ceil
 from typing import Any, Final
 
+from sidecar.election.store import Busy, Denied, Unknown
 from sidecar.features import pod_termination
 from sidecar.kubernetes.pods import Found, Pods
 from sidecar.logs import move as log_move
@@ -54,11 +55,6 @@ class GracePeriod:
         if isinstance(outcome, Found):
             self.look(outcome.pod)
         if not self._looked:
-            said = "LEADER_DRAIN_TIMEOUT needs a longer terminationGracePeriodSeconds than Kubernetes' default"
-            log_move(
-                _log,
-                logging.INFO,
-                said,
-                needs_seconds=self._needed,
-                why="without the right to get its Pod it cannot check that",
-            )
+            said = f"cannot read this Pod: make sure that its terminationGracePeriodSeconds is at least {self._needed}"
+            why = outcome.message if isinstance(outcome, (Denied, Busy, Unknown)) else "the answer shows no Pod with POD_UID"
+            log_move(_log, logging.INFO, said, needs_seconds=self._needed, why=why)

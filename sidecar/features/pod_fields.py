@@ -74,7 +74,7 @@ class Condition:
             "type": CONDITION,
             "status": "True" if leads else "False",
             "reason": "Leading" if leads else "NotLeading",
-            "message": f"this Pod {'leads' if leads else 'does not lead'} by the Lease {self._lease}",
+            "message": f"this Pod {'leads' if leads else 'does not lead'} (Lease {self._lease})",
             "lastTransitionTime": format_time(now_us),
         }
         return {"status": {"conditions": [condition]}}

@@ -170,7 +170,7 @@ class RolloutHandover:
         found = await self._get(self._resource("apps", f"{owner.kind.lower()}s", owner.name))
         if revisions.uid(found) != owner.uid:
             self._me = None
-            raise _UndecidedError(Unknown(f"{owner.kind} {owner.name} has another uid than the owner of this Pod"))
+            raise _UndecidedError(Unknown(f"{owner.kind} {owner.name} does not have the uid that this Pod names as its owner"))
         return found
 
     async def _is_of(self, pod: object, current: _Current) -> bool:

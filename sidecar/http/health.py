@@ -17,7 +17,7 @@ from sidecar.runtime.runner import Runner
 from sidecar.runtime.status import stuck_seconds
 
 OVERDUE_SECONDS = 2.0
-_OVERDUE: Final = "a deadline of this sidecar has passed, and its loop has not noticed"
+_OVERDUE: Final = "the deadline passed while the election loop did not run (process stopped, or no CPU)"
 _UNSEEN: Final = "no answer has shown the Lease since the start; the failed lines below tell why"
 
 

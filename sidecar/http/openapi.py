@@ -55,7 +55,7 @@ def document(listener: str) -> JSON:
         "components": {"schemas": {"Leadership": _leadership(), "Error": _object({"error": _STRING, "message": _STRING})}},
     }
     found["paths"]["/is-leader"] = _get(
-        "Whether this Pod leads, as the status of the answer; the body is the leadership.",
+        "200 if this Pod leads, else 503. Body: as GET /leader.",
         {"200": _answer("This Pod leads.", _LEADERSHIP), "503": _answer("This Pod does not lead.", _LEADERSHIP)},
     )
     found["paths"]["/openapi.json"] = _get(
@@ -87,7 +87,7 @@ _OUT: Final[JSON] = {
     "out_for": {
         "type": ["number", "null"],
         "minimum": 0,
-        "description": "The most seconds for which this candidate does not contend; null: for as long as the process runs.",
+        "description": "Upper bound, in seconds, of the resignation; null: until the process ends.",
     },
     "out_until": _TIME | {"description": "The same moment as a time, for people."},
 }
@@ -98,8 +98,8 @@ _VERSION: Final = (
     "does not change it."
 )
 _FENCING: Final = (
-    "Grows from each leader to the next and stays the same while one candidate leads, at most 2^53; null while no leader is known, or "
-    "while the leader is no sidecar."
+    "An integer up to 2^53: larger for each new leader, the same while one candidate leads. null while no leader is known, or while the "
+    "leader is no sidecar."
 )
 
 
@@ -187,7 +187,7 @@ def _reading() -> JSON:
         "name": "since",
         "in": "query",
         "schema": _STRING,
-        "description": "A version: the answer waits while the version is still this one.",
+        "description": "The version that you have; the request waits until it changes.",
     }
     tags = {
         "name": "If-None-Match",

@@ -86,7 +86,7 @@ class Client:
             async with self._transport.stream("GET", path, alone=True) as response:
                 if response.status != HTTPStatus.OK:
                     found = meaning(resource, "watch", await read(response))
-                    yield found if not isinstance(found, Received) else Unknown("no watch")
+                    yield found if not isinstance(found, Received) else Unknown("the answer is no watch")
                     return
                 async with aclosing(watch.lines(response.content)) as stream:
                     async for line in stream:

@@ -159,7 +159,7 @@ class Access:
         bearer = f"Bearer {token}"
         if token is not None and bearer != self.configuration.api_key.get("BearerToken"):
             self.configuration.api_key["BearerToken"] = bearer
-            _log.debug("the service account token has been read anew")
+            _log.debug("the service account token has been read again")
 
     async def _load(self) -> None:
         """Load anew, or wait for the load under way, but only for a while: the request has a limit, and tells what it waits for."""
@@ -177,7 +177,7 @@ class Access:
             fresh = await load_again()
         except ConfigurationError as error:
             if (said := str(error)) != self._failed:
-                _log.warning("the credentials cannot be loaded anew, the former ones stay in use: %s", said)
+                _log.warning("cannot reload the credentials; the previous ones stay in use: %s", said)
             self._failed = said
         else:
             self._failed = ""
@@ -261,7 +261,7 @@ async def _kubeconfig(environ: Mapping[str, str]) -> Access:
         # The context stays: a user who turns to another cluster at the terminal does not mean a sidecar that leads in this one.
         fresh, user, _ = described(context)
         if fresh.host != made.host:
-            raise ConfigurationError(f"the kubeconfig's context {one_line(context)} names another server now: restart to use it")
+            raise ConfigurationError(f"the kubeconfig's context {one_line(context)} now names another server: restart to use it")
         if user is not None:
             await user.show()
         return fresh

@@ -206,7 +206,8 @@ class Transport:
         try:
             self._tls = self._access.tls_context(anew=anew)
         except (OSError, ValueError) as error:
-            _log.warning("changed TLS files cannot be used, the former ones stay: %s: %s", ", ".join(path for path, _ in now), error)
+            files = ", ".join(path for path, _ in now)
+            _log.warning("cannot load the changed TLS files; the previous ones stay in use: %s: %s", files, error)
             return
         self._tls_stamp = now
         former, self._shared = self._shared, self._line(force_close=False)

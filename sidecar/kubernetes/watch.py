@@ -97,4 +97,4 @@ async def lines(content: aiohttp.StreamReader) -> AsyncGenerator[bytes, None]:
         if len(rest) > MAX_LINE_BYTES:
             raise BrokenAnswerError(f"a line of more than {MAX_LINE_BYTES} bytes")
     if rest.strip():
-        raise BrokenAnswerError("it ends in the middle of an event")
+        raise BrokenAnswerError("the connection broke inside an event")

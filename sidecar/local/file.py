@@ -150,7 +150,7 @@ def said(error: Exception, path: Path) -> str:
     if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_READONLY_DIRECTORY:
         return f"{error}: SQLite keeps a journal beside it during a write, and the folder {path.parent} is not writable"
     broken = _code(error) in {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}
-    return f"{error}: remove it, and it is made anew" if broken else str(error) or type(error).__name__
+    return f"{error}: remove the file, and the sidecar makes a new one" if broken else str(error) or type(error).__name__
 
 
 def _code(error: Exception) -> int:

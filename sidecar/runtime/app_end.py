@@ -36,7 +36,7 @@ def awaited(known: Situation, now_ns: int, lives: str) -> str:
     if rest_ns <= 0:
         return "the release of the Lease"
     shown = f" ({lives})" if lives else ""
-    return f"the application, which may still act{shown}: POST /drained ends the wait; {seconds(rest_ns):.1f} s at most"
+    return f"the application may still act{shown}: waits at most {seconds(rest_ns):.1f} s, or until POST /drained"
 
 
 async def quiet(signs: Sequence[Sign], clock: Clock) -> None:

@@ -89,7 +89,7 @@ class Runner:
         if first and any(sign.lives() for sign in self.signs):
             shown = "a connection of the application is open"
         elif first and self._former_ns() > self.clock.boottime_ns():
-            shown = "a deadline that a former process may have given lies ahead"
+            shown = "a deadline given before this sidecar restarted has not passed"
         self.elector.put(StepDown("the process was told to stop", given_ns, app_ended=first and not shown, leaving=True))
         if shown and self.elector.runs and not self.waits_for_app.is_set():
             self.waits_for_app.set()
@@ -127,7 +127,7 @@ class Runner:
             raise WrongStateError(f"the term with fencing token {token} has ended; the current one is {held.token}: send that{no_body}")
         if token is None and known.state is State.LEADING:
             raise WrongStateError('this candidate leads and was not asked to stop: to end the term, send {"token": N} with its token')
-        self.elector.put(StepDown("the app has drained", self.leadership.given_until_ns, app_ended=True))
+        self.elector.put(StepDown("the application has drained", self.leadership.given_until_ns, app_ended=True))
 
     def resign(self, out_seconds: float | None, successor: str) -> None:
         """Step down, and do not contend for `out_seconds` (None: twice the lease duration). Raises WrongStateError unless leading.

@@ -158,11 +158,12 @@ class Status:
         if not after.altered:
             self.problems.pop(HealthLine.LEASE_CONTENTS, None)
             if not renewed:  # another candidate's writes may be altered as well
-                log_event(_log, logging.INFO, "the Lease holds what this sidecar wrote again")
+                log_event(_log, logging.INFO, "the Lease again holds what this sidecar wrote")
             return
         fields = ", ".join(after.altered)
         said = f"the Lease does not hold what this sidecar wrote: {fields}; find the admission webhook or policy that changes leases"
-        self.problems[HealthLine.LEASE_CONTENTS] = said if after.held is not None else f"{said}; no candidate leads by such a write"
+        so = "" if after.held is not None else "; this sidecar does not lead while its writes are altered like this"
+        self.problems[HealthLine.LEASE_CONTENTS] = f"{said}{so}"
         if after.altered != before.altered:
             log_event(_log, logging.WARNING, self.problems[HealthLine.LEASE_CONTENTS])
 
@@ -201,7 +202,7 @@ class Status:
         log_move(_log, level, _HEADLINES[after.state], **fields)
         if after.state is State.LEADING and after.record is not None and after.record.version_number is None and not self._said_no_order:
             self._said_no_order = True
-            why = "leaseTransitions serves as the fencing token, and a read follows each event of the watch"
+            why = "the fencing token is taken from leaseTransitions; the sidecar reads the Lease after each watch event"
             log_event(_log, logging.WARNING, "the resourceVersions of this API server are not integers", why=why)
 
 

@@ -138,7 +138,7 @@ class Watcher:
             self._silent_at = self._elector.situation().record if silent else None
             self._probation_periods = self._probation_periods if silent else POLL_PERIODS[1]
         if ended is None and not shown:
-            ended = Unknown("it did not show the Lease")
+            ended = Unknown("no event for the Lease arrived in time")
         self._status.unwatched(ended)
         return ended, shown, silent
 

@@ -140,8 +140,8 @@ class Settings(BaseSettings):
     releases nothing."""
 
     listen: AppListen = LISTEN
-    """Where the application asks. `localhost` is 127.0.0.1 and ::1, whichever is up. `*` and `[::]` are every address of IPv4 and IPv6. On
-    an address other than localhost the sidecar answers reads only."""
+    """Where the application asks. `localhost` is 127.0.0.1 and ::1: those that the Pod has. `*` and `[::]` are every address of IPv4 and
+    IPv6. On an address other than localhost the sidecar answers reads only."""
     probe_listen: Listen = PROBE_LISTEN
     """Where the kubelet and Prometheus ask. A kubelet connects to the Pod's address, so the default is every address. Empty: no probe
     listener."""
@@ -158,8 +158,9 @@ class Settings(BaseSettings):
     """Writes Events on the Lease: `BecameLeader`, `StoppedLeading` with the reason, `Resigned`. Needs the right to create events in
     events.k8s.io."""
     rollout_handover: Switch = False
-    """A leader of an old revision of its Deployment, StatefulSet or DaemonSet hands over to a Pod of the current revision that has run for
-    one lease duration: at most once per revision in ten minutes. Needs the rights of k8s/components/rollout-handover."""
+    """A leader of an old revision of its Deployment, StatefulSet or DaemonSet hands over to a Pod of the current revision. That Pod must
+    have run for one lease duration. There is at most one handover per revision in ten minutes. Needs the rights of
+    k8s/components/rollout-handover."""
 
     early_takeover: Switch = False
     """Takes the Lease before it runs out, when the API server shows that every process of the leader's Pod has ended. Needs the rights to

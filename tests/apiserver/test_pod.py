@@ -186,7 +186,7 @@ def test_events_tell_who_became_leader_and_why_it_stopped(ground: Field) -> None
     ("on", "rules", "said"),
     [
         ("LEADER_POD_LABEL", ["pods"], "the Pod's terminationGracePeriodSeconds is too short"),
-        ("", [], "needs a longer terminationGracePeriodSeconds than Kubernetes' default"),
+        ("", [], "make sure that its terminationGracePeriodSeconds is at least"),
         ("", ["get"], "the Pod's terminationGracePeriodSeconds is too short"),
     ],
     ids=["seen in the label's patch", "without a right", "read"],

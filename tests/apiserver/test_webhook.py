@@ -11,7 +11,7 @@ from tests.apiserver.webhook import Change, Webhook, duration, held_by, marked, 
 
 ALTERED = "the Lease does not hold what this sidecar wrote"
 WHO = "find the admission webhook or policy that changes leases"
-WHOLE = "the Lease holds what this sidecar wrote again"
+WHOLE = "the Lease again holds what this sidecar wrote"
 SIX = {"LEADER_LEASE_DURATION": "6s", "LEADER_RENEW_DEADLINE": "4s", "LEADER_RETRY_PERIOD": "1s"}
 DEFAULTS: dict[str, str] = {}
 ROOM_SECONDS = 3.0

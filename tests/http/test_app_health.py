@@ -78,7 +78,7 @@ def test_only_a_sidecar_whose_app_is_healthy_leads(tmp_path: Path) -> None:
         assert not second.leads()
         assert "stepping down" in second.log
         assert "released" in second.log
-        assert "its app is not healthy" in second.log
+        assert "its application is not healthy" in second.log
         assert second.leader()["state"] == "following"
 
 
@@ -93,7 +93,7 @@ def test_where_no_app_is_healthy_somebody_leads_after_two_lease_durations_and_ke
         until(lambda: app.asked > asked + 10, within_seconds=ROOM_SECONDS)
         assert alone.leader()["fencing_token"] == token
         app.status = 200
-        until(lambda: "the app is healthy" in alone.log, within_seconds=ROOM_SECONDS)
+        until(lambda: "the application is healthy" in alone.log, within_seconds=ROOM_SECONDS)
         assert alone.leads()
         app.status = 500
         until(lambda: not alone.leads(), within_seconds=ROOM_SECONDS)
@@ -109,4 +109,4 @@ def test_without_a_url_no_app_is_asked(tmp_path: Path) -> None:
         plain.start().serving()
         until(plain.leads, within_seconds=ROOM_SECONDS)
         assert "app-health" not in plain.ask("/readyz?verbose").body.decode()
-        assert "the app is" not in plain.log
+        assert "the application is" not in plain.log

@@ -136,7 +136,7 @@ def test_the_picture_of_the_page_is_what_its_words_say(browser: Browser, tmp_pat
         expect(page.locator("#name")).to_have_text("web-0 leads")
         expect(page.locator("#state")).to_have_text("this Pod leads")
         expect(page.locator("#since")).to_have_text(re.compile("^since .*, for [3-9] s$"), timeout=20_000)  # long enough for the strip
-        expect(page.locator("#left")).to_have_text(re.compile(r"valid for \d\.\d s more"))
+        expect(page.locator("#left")).to_have_text(re.compile(r"valid for \d\.\d s; each renewal extends it$"))
         expect(page.locator("#legend > span").nth(2)).to_be_visible()
         assert page.locator("#rows tr").count() >= 3
         shot = tmp_path_factory.mktemp("page") / "page.png"

@@ -7,10 +7,19 @@ import pytest
 import yaml
 
 from sidecar.runtime.history import KEPT, End
+from tests.support import messages
 from tests.support.constants import string_constants, unknown_parts
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "operations" / "monitoring.md").read_text(encoding="utf-8")
+
+
+_LOGS = {"log_event", "log_move", "event", "move", "around_time", "info", "warning", "error", "exception", "critical"}
+"""What writes a log line of level info or above, by the message that is its first text."""
+
+
+def _logged() -> set[str]:
+    return {text for module in messages.modules() for text in messages.given_to(module, _LOGS)}
 
 
 def _first_cells(section: str) -> list[str]:
@@ -34,6 +43,19 @@ def test_each_metric_is_served() -> None:
 @pytest.mark.parametrize("message", [message for cell in _first_cells("Log") for message in re.findall("`([^`]+)`", cell)])
 def test_each_log_line_is_written_by_the_sidecar(message: str) -> None:
     assert unknown_parts(message) == []
+
+
+def test_log_lines_are_found_in_the_code() -> None:
+    """Also a message in a variable, in a dictionary of the module, and one with fields."""
+    assert {"stopped", "in conflict", "the application is not healthy", "… works again", "a request failed"} <= _logged()
+    assert len(_logged()) > 25
+
+
+@pytest.mark.parametrize("message", sorted(_logged()))
+def test_each_log_line_of_the_sidecar_has_its_row(message: str) -> None:
+    """One of a single word stands there as it is."""
+    rows = [quoted for cell in _first_cells("Log") for quoted in re.findall("`([^`]+)`", cell)]
+    assert message in rows or (len(message.split()) > 1 and messages.is_told(message, rows))
 
 
 def test_the_events_are_those_that_are_written() -> None:

@@ -134,5 +134,5 @@ def test_the_loop_probes_each_period_and_tells_the_election_and_people(caplog: p
 
     run_virtually(main())
     said = [record.getMessage() for record in caplog.records]
-    assert said.count("the app is not healthy") == 2
-    assert said.count("the app is healthy") == 2
+    assert said.count("the application is not healthy") == 2
+    assert said.count("the application is healthy") == 2
