@@ -11,9 +11,15 @@ MOST_WORDS = 30
 PAGES = [
     ROOT / "README.md",
     ROOT / "k8s" / "README.md",
+    *(ROOT / name for name in ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")),
+    ROOT / "docs" / "rules.md",
     ROOT / "docs" / "index.md",
     ROOT / "docs" / "getting-started.md",
-    *(path for folder in ("guides", "concepts", "operations") for path in sorted((ROOT / "docs" / folder).glob("*.md"))),
+    *(
+        path
+        for folder in ("guides", "reference", "concepts", "operations", "internals")
+        for path in sorted((ROOT / "docs" / folder).glob("*.md"))
+    ),
 ]
 README_LINES = 150
 _FENCED = re.compile(r"^[ \t]*```.*?^[ \t]*```[ \t]*$", re.DOTALL | re.MULTILINE)
@@ -27,7 +33,7 @@ _WORD = re.compile(r"[^\s*|·—-]*[A-Za-z0-9][^\s*|·—]*")
 
 def sentences(text: str) -> list[str]:
     """The sentences of Markdown, code counted as one word. A paragraph, an item, a cell and a heading each end one."""
-    text = _LINK.sub(r"\1", _CODE.sub("code", _COMMENT.sub("", _FENCED.sub("\n\n", text))))
+    text = _LINK.sub(r"\1", _CODE.sub("Code", _COMMENT.sub("", _FENCED.sub("\n\n", text))))
     text = re.sub(r"^#+ .*$", lambda heading: f"\n{heading[0].lstrip('#')}\n", text, flags=re.MULTILINE)
     text = re.sub(r"^[ \t]*\|.*$", lambda row: "\n" + "\n\n".join(re.split(r"(?<!\\)\|", row[0])) + "\n", text, flags=re.MULTILINE)
     paragraphs = re.split(r"\n\s*\n", _ITEM.sub("\n\n", text))
