@@ -221,7 +221,7 @@ def _reading() -> JSON:
         ),
         "/": _get("A status page for a browser; for other clients the answer of the older leader-elector sidecars.", {"200": root}),
         "/health": _get(
-            "Whether any Pod leads, in the words of instana's leader-elector.",
+            "Whether any Pod leads, in the format of instana's leader-elector.",
             {"200": _text_answer("A Pod leads."), "500": _text_answer("No Pod leads.")},
         ),
     }

@@ -124,7 +124,7 @@ class Settings(BaseSettings):
     1,024 bits are accepted too, as kubectl accepts them. Chain, host name and purpose are verified either way."""
 
     lease_duration: Annotated[WholeSeconds, Allowed("whole seconds, 1s to 1h")] = 15.0
-    """How long the other candidates wait after the last renewal that they saw. After a crash of the leader nobody leads for up to this
+    """How long the other candidates wait after the last renewal that they saw. After a crash of the leader no candidate leads for up to this
     long."""
     retry_period: Annotated[Duration, Allowed("above 0s; below renew deadline / 1.2 and renew deadline - 200ms")] = 2.0
     """Time between two renewals by the leader."""
@@ -146,7 +146,7 @@ class Settings(BaseSettings):
     """Where the kubelet and Prometheus ask. A kubelet connects to the Pod's address, so the default is every address. Empty: no probe
     listener."""
     socket_mode: SocketMode = 0o660
-    """File mode of a unix socket, which says who may connect. The default is for containers that share a group (`fsGroup`)."""
+    """File mode of a unix socket: which users may connect. The default is for containers that share a group (`fsGroup`)."""
 
     pod_label: Switch = False
     """Writes the label `leader-sidecar/role`, `leader` or `follower`, on this Pod, for a Service's selector. Needs the right to patch
