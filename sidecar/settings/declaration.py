@@ -124,8 +124,8 @@ class Settings(BaseSettings):
     1,024 bits are accepted too, as kubectl accepts them. Chain, host name and purpose are verified either way."""
 
     lease_duration: Annotated[WholeSeconds, Allowed("whole seconds, 1s to 1h")] = 15.0
-    """How long the other candidates wait after the last renewal that they saw. After a crash of the leader no candidate leads for up to this
-    long."""
+    """How long the other candidates wait after the last renewal that they saw. After a crash of the leader no candidate leads for up to
+    this long."""
     retry_period: Annotated[Duration, Allowed("above 0s; below renew deadline / 1.2 and renew deadline - 200ms")] = 2.0
     """Time between two renewals by the leader."""
     renew_deadline: Annotated[Duration, Allowed("above 0s; at most lease duration / 1.25")] = 10.0
