@@ -120,11 +120,11 @@ def test_s3_what_readyz_says_of_an_altered_write_follows_who_leads() -> None:
     a.absorb = heard  # type: ignore[method-assign]
     world.api.admit = sets(leaseDurationSeconds=3)
     world.run(2)
-    assert "no candidate leads" in status.problems[HealthLine.LEASE_CONTENTS]
+    assert "does not lead while its writes are altered" in status.problems[HealthLine.LEASE_CONTENTS]
     world.api.admit = sets(leaseDurationSeconds=9)
     world.run(10)
     assert a.leads
-    assert "no candidate leads" not in status.problems[HealthLine.LEASE_CONTENTS]
+    assert "does not lead while its writes are altered" not in status.problems[HealthLine.LEASE_CONTENTS]
 
 
 def test_s3_what_a_stand_by_writes_is_no_webhook() -> None:

@@ -133,7 +133,7 @@ async def test_a_file_overwritten_with_junk_denies_everything_in_one_line_until_
     path.write_bytes(b"junk" * 4096)
     for outcome in (await store.read(), await store.patch(on(held)), await store.create(merge_patch(HELD, None))):
         assert isinstance(outcome, Denied), outcome
-        assert "remove it" in outcome.message
+        assert "remove the file" in outcome.message
         assert "\n" not in outcome.message
     async with aclosing(store.watch()) as events:
         assert [type(event) async for event in events] == [Opened, Closed]
