@@ -86,12 +86,16 @@ def _weighs_little(here: Ground, bound: float) -> None:
 
 
 def test_an_answer_costs_little_more_than_aiohttp_itself(here: Ground) -> None:
-    """Answers a second on one core, compared with a bare handler that sends the same JSON, in turn."""
-    rates = serving.rates(here, rounds=3, seconds=2)
-    ours, bare_handler = (median([one["per_second"] for one in rates[name]]) for name in (Ours.name, "bare aiohttp"))
-    print(f"GET /leader {ours:.0f} a second: {ours / bare_handler:.2f} x a bare aiohttp handler's {bare_handler:.0f}")
+    """Answers a second on one core, compared with a bare handler that sends the same JSON, in turn.
+
+    In many short rounds, each compared with its neighbour: the speed of a rented core changes by half within seconds.
+    """
+    rates = serving.rates(here, rounds=15, seconds=0.5)
+    ours, bare_handler = ([one["per_second"] for one in rates[name]] for name in (Ours.name, "bare aiohttp"))
+    ratio = median([one / other for one, other in zip(ours, bare_handler, strict=True)])
+    print(f"GET /leader {median(ours):.0f} a second: {ratio:.2f} x a bare aiohttp handler's {median(bare_handler):.0f}")
     assert not sum(one["errors"] for one in rates[Ours.name])
-    assert ours >= RATE_TO_BARE * bare_handler
+    assert ratio >= RATE_TO_BARE
 
 
 def test_a_crowd_makes_a_handful_of_writes(here: Ground) -> None:
