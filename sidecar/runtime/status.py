@@ -133,9 +133,10 @@ class Status:
         """Remember for `/readyz?verbose` whether `what` fails, and log each change once.
 
         `passes`: a transient failure of `what` is forgotten once another candidate's renewal shows that writes land. So is each failure
-        before a conflict: the right is there, but a validating webhook is called only after that, and may be down as it was.
+        before a conflict: the right is there, but a validating webhook is called only after that, and may be down as it was. The
+        conflict of a create comes after that webhook, and shows that it works.
         """
-        if isinstance(outcome, Conflict):
+        if isinstance(outcome, Conflict) and what is not HealthLine.CREATE:
             self._passing.add(what)
             return
         message = outcome.message if isinstance(outcome, (Denied, Unknown, Busy)) else ""

@@ -30,6 +30,16 @@ def test_a_conflict_does_not_show_that_writes_land_but_the_renewal_of_another_do
     assert [message for message in caplog.messages if "patch" in message] == ["patch failed"]
 
 
+def test_a_create_that_finds_the_lease_there_has_passed_a_webhook_that_was_down(caplog: pytest.LogCaptureFixture) -> None:
+    """The API server looks whether the name is taken after it has called a validating webhook; and the Lease is there."""
+    status = Status()
+    with caplog.at_level(logging.INFO):
+        status.note(HealthLine.CREATE, WEBHOOK_IS_DOWN)
+        status.note(HealthLine.CREATE, Conflict())
+    assert HealthLine.CREATE not in status.problems
+    assert caplog.messages == ["create failed", "create works again"]
+
+
 def test_a_write_that_has_landed_is_told_in_the_log_once(caplog: pytest.LogCaptureFixture) -> None:
     status = Status()
     with caplog.at_level(logging.INFO):
