@@ -96,19 +96,12 @@ async def _beat(dog: watchdog.Watchdog, runner: Runner, clock: SystemClock, log_
     """Tell the watcher that the election's loop turns in time, as `/livez` judges it; that asyncio's loop turns is not enough."""
     limit_seconds, status = stuck_seconds(runner.candidate), runner.status
     why = f"the loop is more than {limit_seconds:g} s late; a traceback of where it hangs follows"
-    dog.arm(
-        limit_seconds,
-        logs.around_time(log_format, watchdog.__name__, "the loop hangs: exit code 1, nothing is released", why=why),
-    )
+    dog.arm(limit_seconds, logs.around_time(log_format, watchdog.__name__, "the loop hangs: exit code 1, nothing is released", why=why))
     while True:
         logs.catch_up(clock.wall_us() / 1e6)
         if clock.boottime_ns() - status.turns_by_ns < ns(watchdog.BEAT_SECONDS) and not dog.beat():
-            logs.event(
-                _log,
-                logging.WARNING,
-                "the watchdog has ended",
-                why="a hung loop no longer ends the process; only /livez shows it",
-            )
+            why = "a hung loop no longer ends the process; only /livez shows it"
+            logs.event(_log, logging.WARNING, "the watchdog has ended", why=why)
             return
         await clock.sleep(watchdog.BEAT_SECONDS)
 

@@ -44,11 +44,7 @@ def live(runner: Runner, clock: Clock) -> list[Check]:
     overdue = runner.leadership.overdue_ns() > ns(OVERDUE_SECONDS)
     return [
         Check(HealthLine.LOOP, turns, "" if turns else f"the election's loop is more than {limit_seconds:g} s late"),
-        Check(
-            HealthLine.LEASE_IN_TIME,
-            not overdue,
-            _OVERDUE if overdue else "",
-        ),
+        Check(HealthLine.LEASE_IN_TIME, not overdue, _OVERDUE if overdue else ""),
         Check(HealthLine.IDENTITY, not status.conflict, status.conflict),
     ]
 
@@ -56,11 +52,7 @@ def live(runner: Runner, clock: Clock) -> list[Check]:
 def ready(runner: Runner, clock: Clock) -> list[Check]:
     """The checks of `/readyz`: whether the Lease has been seen; and, for people, the watch and what fails now."""
     status = runner.status
-    seen = Check(
-        HealthLine.LEASE,
-        status.lease_seen,
-        "" if status.lease_seen else _UNSEEN,
-    )
+    seen = Check(HealthLine.LEASE, status.lease_seen, "" if status.lease_seen else _UNSEEN)
     watch = Check(HealthLine.WATCH, status.watch == "open", "" if status.watch == "open" else status.watch, counts=False)
     failing = sorted(status.problems.keys() - {HealthLine.WATCH})
     problems = [Check(line, ok=False, detail=status.problems[line], counts=False) for line in failing]

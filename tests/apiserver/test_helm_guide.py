@@ -1,7 +1,6 @@
 """What the page about Helm shows, with the name of a release filled in: the API server takes it, and the post-renderer adds the sidecar."""
 
 import os
-import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -11,19 +10,19 @@ import yaml
 from tests.apiserver.kustomized import K8S, only, restricted, sidecar_of, workload
 from tests.apiserver.server import ApiServer
 from tests.binaries.build import ensure
+from tests.support.texts import block
 
 JSON = dict[str, Any]
 RELEASE = "shop"
-PAGE = (K8S.parent / "docs/guides/helm.md").read_text(encoding="utf-8")
+PAGE = "docs/guides/helm.md"
 VALUE = "{{ .Release.Name }}"
 
 
 def rendered(first_line: str) -> str:
     """The template whose first line that is, as Helm fills it in: nothing but the name of the release stands in it."""
-    (block,) = (each for each in re.findall(r"```gotmpl\n(.*?)```", PAGE, re.DOTALL) if each.lstrip().startswith(first_line))
-    text = block.replace(VALUE, RELEASE)
+    text = block(PAGE, "gotmpl", first_line).replace(VALUE, RELEASE)
     assert "{{" not in text
-    return str(text)
+    return text
 
 
 def chart() -> list[JSON]:
@@ -63,8 +62,8 @@ def test_the_template_is_what_base_has(apiserver: ApiServer) -> None:
 
 def test_the_post_renderer_adds_the_sidecar_to_what_it_reads(tmp_path: Path) -> None:
     """As Helm runs it: from another folder, the chart's manifests on its standard input."""
-    (script,) = re.findall(r"```sh\n(#!/bin/sh\n# post-render.sh.*?)```", PAGE, re.DOTALL)
-    (lease, kustomization) = re.findall(r"```yaml\n(# (?:lease|kustomization).yaml\n.*?)```", PAGE, re.DOTALL)
+    script = block(PAGE, "sh", "#!/bin/sh\n# post-render.sh")
+    lease, kustomization = (block(PAGE, "yaml", f"# {name}.yaml\n") for name in ("lease", "kustomization"))
     (tmp_path / "chart").mkdir()
     for name, text in [("lease.yaml", lease), ("kustomization.yaml", kustomization), ("post-render.sh", script)]:
         path = os.path.relpath(K8S, tmp_path / "chart")

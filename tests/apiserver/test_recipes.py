@@ -13,10 +13,10 @@ from tests.apiserver.kustomized import ACCOUNT, K8S, build, restricted, workload
 from tests.apiserver.server import ApiServer
 from tests.apiserver.sidecar_process import until
 from tests.support.share import first
-from tests.support.texts import Shown, shown, texts
+from tests.support.texts import Block, manifests, texts
 
 JSON = dict[str, Any]
-RECIPES = [block for block in shown() if any("components" in each for each in block.documents)]
+RECIPES = [block for block in manifests() if any("components" in each for each in block.documents)]
 COMMANDS = sorted(
     {found for path in texts() for found in re.findall(r"kubectl apply(?: -n \w+)? -k (k8s/\w+)", path.read_text())} - {"k8s/guard"}
 )
@@ -28,10 +28,10 @@ PRODUCTS = (NAME, "stock")
 ROLE = "leader-sidecar/role"
 
 
-def written(recipe: Shown, product: str, folder: Path) -> Path:
+def written(recipe: Block, product: str, folder: Path) -> Path:
     """The recipe for that product: the text's own words, but for the product's name and where k8s/ is; and what it says is yours."""
     folder.mkdir()
-    leases = {block.file: block.text for block in shown() if [each.get("kind") for each in block.documents] == ["Lease"]}
+    leases = {block.file: block.text for block in manifests() if [each.get("kind") for each in block.documents] == ["Lease"]}
     account = f"{product}-app" if "own-account" in recipe.text else ""
     for name, text in [("kustomization.yaml", recipe.text), ("lease.yaml", leases.get(recipe.file, leases[LEASE]))]:
         ours = re.sub(rf"\b{NAME}\b", product, text).replace("path/to/k8s", os.path.relpath(K8S, folder))
@@ -103,7 +103,7 @@ def test_the_texts_have_recipes() -> None:
 
 
 @pytest.mark.parametrize("recipe", first(RECIPES, kept=2), ids=str)
-def test_two_products_by_a_recipe_keep_their_rights_and_their_traffic(apiserver: ApiServer, tmp_path: Path, recipe: Shown) -> None:
+def test_two_products_by_a_recipe_keep_their_rights_and_their_traffic(apiserver: ApiServer, tmp_path: Path, recipe: Block) -> None:
     """One after the other, and both again; an account with an annotation for a cloud keeps it."""
     namespace = restricted(apiserver)
     folders = {product: written(recipe, product, tmp_path / product) for product in PRODUCTS}

@@ -7,10 +7,10 @@ import yaml
 
 from tests.apiserver.kustomized import K8S, build, restricted
 from tests.apiserver.server import ApiServer
-from tests.support.texts import Block, Shown, blocks, pods, shown
+from tests.support.texts import Block, blocks, manifests, pods
 
 JSON = dict[str, Any]
-SHOWN = [block for block in shown() if any(True for document in block.documents for _ in pods(document))]
+SHOWN = [block for block in manifests() if any(True for document in block.documents for _ in pods(document))]
 KUSTOMIZATIONS = sorted(
     path.parent.relative_to(K8S).as_posix()
     for path in K8S.rglob("kustomization.yaml")
@@ -32,7 +32,7 @@ def test_the_texts_show_pods() -> None:
 
 
 @pytest.mark.parametrize("block", SHOWN, ids=str)
-def test_a_pod_that_a_text_shows_is_admitted(apiserver: ApiServer, block: Shown) -> None:
+def test_a_pod_that_a_text_shows_is_admitted(apiserver: ApiServer, block: Block) -> None:
     """Copied as it stands."""
     assert refusals(apiserver, block.documents) == []
 

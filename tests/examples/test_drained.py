@@ -1,7 +1,6 @@
 """The call by which an application in a regular container says that it has stopped, as the guide shows it."""
 
 import os
-import re
 import subprocess
 import uuid
 from pathlib import Path
@@ -9,14 +8,12 @@ from pathlib import Path
 import pytest
 
 from tests.apiserver.sidecar_process import Sidecar, ending, until
-
-PAGE = Path(__file__).resolve().parents[2] / "docs/guides/shutdown.md"
+from tests.support.texts import block
 
 
 def say(sidecar: Sidecar, token: int) -> int:
     """Run the shown line with that token; its exit code."""
-    (shown,) = re.findall(r"```sh\n(curl .*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    command = ["sh", "-c", shown.replace("localhost:4040", f"127.0.0.1:{sidecar.port}")]
+    command = ["sh", "-c", block("docs/guides/shutdown.md", "sh", "curl ").replace("localhost:4040", f"127.0.0.1:{sidecar.port}")]
     return subprocess.run(command, env=os.environ | {"token": str(token)}, capture_output=True, timeout=30, check=False).returncode
 
 

@@ -20,6 +20,7 @@ import pytest
 
 from tests.apiserver.sidecar_process import Sidecar, ending, the_leader, until
 from tests.support.debian import install
+from tests.support.texts import block
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
@@ -168,8 +169,7 @@ def test_no_curl_that_is_shown_asks_a_proxy(path: Path) -> None:
 
 def test_the_readmes_python_runs_as_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With its imports, and with a proxy in the environment that it does not ask."""
-    code = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert code is not None
+    code = block("README.md", "python")
     for name, value in PROXIED.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("no_proxy", raising=False)
@@ -187,16 +187,15 @@ def test_the_readmes_python_runs_as_it_stands(tmp_path: Path, monkeypatch: pytes
     with ending([sidecar]):
         sidecar.start().serving()
         until(sidecar.leads, within_seconds=10)
-        exec(code[1].replace("localhost:4040", f"127.0.0.1:{sidecar.port}"), {"store": Store(), "row": "a row"})  # noqa: S102 - the README's
+        exec(code.replace("localhost:4040", f"127.0.0.1:{sidecar.port}"), {"store": Store(), "row": "a row"})  # noqa: S102 - the README's
         assert written == [("a row", sidecar.leader()["fencing_token"])]
 
 
 def test_a_shell_that_is_shown_with_a_tool_of_its_own_says_so() -> None:
     """Few machines have jq; the shell names it, with curl."""
-    code = re.search(r"```sh\n(.*?)```", (ROOT / "docs" / "reference" / "http.md").read_text(), re.DOTALL)
-    assert code is not None
-    assert "jq" in code[1]
-    assert "needs curl and jq" in code[1]
+    code = block("docs/reference/http.md", "sh")
+    assert "jq" in code.partition("\n")[2]
+    assert "needs curl and jq" in code
 
 
 def test_each_client_is_run() -> None:

@@ -1,36 +1,19 @@
 """The recipes, taken out of docs/guides/fencing.md: each block of code has a title, and that is its file name."""
 
 import importlib.util
-import re
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
-PAGE = ROOT / "docs" / "guides" / "fencing.md"
-_BLOCK = re.compile(r'(?:<!-- tested by: (\S+) -->\n)?```(\w+)(?: title="([^"]+)")?\n(.*?)^```', re.DOTALL | re.MULTILINE)
+from tests.support.texts import blocks
 
-
-@dataclass(frozen=True)
-class Block:
-    """A block of code, and the test that the page names for it."""
-
-    tested_by: str
-    language: str
-    title: str
-    text: str
-
-
-def blocks() -> list[Block]:
-    """Every fenced block of the page, in order."""
-    return [Block(*(part or "" for part in found)) for found in _BLOCK.findall(PAGE.read_text(encoding="utf-8"))]
+PAGE = "docs/guides/fencing.md"
 
 
 def block(title: str) -> str:
     """The text of the one block of that title."""
-    (found,) = [each.text for each in blocks() if each.title == title]
-    return found
+    (found,) = (each.text for each in blocks(PAGE) if each.title == title)
+    return f"{found}\n"
 
 
 def weakened(text: str, old: str, new: str) -> str:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.fencing.page import ROOT, block, blocks, loaded, weakened
+from tests.fencing.page import PAGE, block, loaded, weakened
+from tests.support.texts import ROOT, blocks
 
 
 @pytest.fixture
@@ -47,6 +48,7 @@ def test_a_weaker_check_is_noticed(tmp_path: Path, old: str, new: str) -> None:
 
 
 def test_each_block_of_the_page_is_run_by_the_test_that_it_names() -> None:
-    assert len(blocks()) > 10
-    for each in blocks():
-        assert f'"{each.title}"' in (ROOT / each.tested_by).read_text(encoding="utf-8"), each.title
+    found = blocks(PAGE)
+    assert len(found) > 10
+    for each in found:
+        assert f'"{each.title}"' in (ROOT / each.mark.removeprefix("tested by: ")).read_text(encoding="utf-8"), each.title

@@ -12,7 +12,9 @@ from sidecar.http import openapi
 from tests.support.texts import Block, blocks
 
 ROOT = Path(__file__).resolve().parents[2]
-BLOCKS = [block for block in blocks() if block.language not in ("text", "mermaid")]
+COPIED = [block for block in blocks() if block.file == "README.md" or block.file.startswith(("docs/", "k8s/"))]
+"""What a user may copy."""
+BLOCKS = [block for block in COPIED if block.language not in ("text", "mermaid")]
 """Plain text and diagrams have nothing to run."""
 RUN = {"run: laptop", "run: laptop, stays", "run: cluster"}
 ANSWER = re.compile(r"answer: (?P<method>GET|POST) (?P<path>/[a-z/-]*)(?P<part>, in part)?")
@@ -51,24 +53,15 @@ def test_a_test_that_a_block_names_reads_the_texts() -> None:
                 assert Path(block.file).name in text or "tests.support.texts" in text, f"{block}: {each} does not read it"
 
 
-def resolved(document: JSON, schema: Any) -> Any:
-    """A schema with its references into the document replaced."""
-    if isinstance(schema, dict):
-        if "$ref" in schema:
-            found: Any = document
-            for step in schema["$ref"].removeprefix("#/").split("/"):
-                found = found[step]
-            return resolved(document, found)
-        return {key: resolved(document, each) for key, each in schema.items()}
-    return [resolved(document, each) for each in schema] if isinstance(schema, list) else schema
-
-
 def schema_of(method: str, path: str, *, whole: bool) -> JSON:
-    """The JSON Schema of a route's answer 200, by either listener's OpenAPI description."""
+    """The JSON Schema of a route's answer 200, by either listener's OpenAPI description; without `whole` that of some of its fields."""
     document = next(found for found in map(openapi.document, ("app", "probe")) if path in found["paths"])
     answers: JSON = document["paths"][path][method.lower()]["responses"]["200"]["content"]
-    schema: JSON = resolved(document, answers["application/json"]["schema"])
-    return schema if whole else {"properties": schema["properties"], "additionalProperties": False}
+    schema: JSON = answers["application/json"]["schema"]
+    if not whole:
+        named = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+        schema = {"properties": named["properties"], "additionalProperties": False}
+    return schema | {"components": document["components"]}
 
 
 ANSWERS = [block for block in BLOCKS if block.mark.startswith("answer: ")]
@@ -93,4 +86,4 @@ def test_there_are_blocks_of_each_kind() -> None:
 
 def test_plain_text_shows_no_command() -> None:
     """It has no mark."""
-    assert not [str(block) for block in blocks() if block.language == "text" and re.search(r"^\$ ", block.text, re.MULTILINE)]
+    assert not [str(block) for block in COPIED if block.language == "text" and re.search(r"^\$ ", block.text, re.MULTILINE)]

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.texts import blocks
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "concepts" / "clocks.md").read_text(encoding="utf-8")
 FILES = {"python": "leader.py", "go": "leader.go", "java": "Leader.java", "js": "leader.mjs", "rust": "leader.rs", "sh": "leader.sh"}
-BLOCKS = dict(re.findall(r"^```(\w+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL))
+BLOCKS = {each.language: f"{each.text}\n" for each in blocks("docs/concepts/clocks.md")}
 
 
 def test_every_client_is_shown() -> None:

@@ -9,6 +9,7 @@ import yaml
 
 from sidecar.features.grace_period import needed_seconds
 from tests.support.given import load
+from tests.support.texts import block
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDES = ROOT / "docs" / "guides"
@@ -23,17 +24,14 @@ def page(name: str) -> str:
 
 def pod() -> dict[str, Any]:
     """The spec of the Pod template that the page about plain kubectl shows."""
-    block = re.search(r"```yaml\n# deployment.yaml\n(.*?)```", page("kubectl.md"), re.DOTALL)
-    assert block is not None
-    spec: dict[str, Any] = yaml.safe_load(block[1])["spec"]["template"]["spec"]
+    spec: dict[str, Any] = yaml.safe_load(block("docs/guides/kubectl.md", "yaml", "# deployment.yaml\n"))["spec"]["template"]["spec"]
     return spec
 
 
 def snippet() -> dict[str, Any]:
     """The lines for a Pod template that the page about Helm shows, for a release called web."""
-    block = re.search(r"```gotmpl\n( +serviceAccountName: .*?)```", page("helm.md"), re.DOTALL)
-    assert block is not None
-    spec: dict[str, Any] = yaml.safe_load(block[1].replace("{{ .Release.Name }}", "web"))
+    shown = block("docs/guides/helm.md", "gotmpl", "serviceAccountName: ")
+    spec: dict[str, Any] = yaml.safe_load(shown.replace("{{ .Release.Name }}", "web"))
     return spec
 
 
@@ -107,19 +105,11 @@ def test_the_shown_grace_periods_are_enough_and_no_longer_than_needed() -> None:
 )
 def test_the_shown_function_says_where_a_request_goes(name: str, leads: bool, expected: object) -> None:  # noqa: FBT001 - a case
     """To the leader, nowhere, or nobody leads."""
-    code = re.search(r"```python\n(def forward_to.*?)```", page("routing.md"), re.DOTALL)
-    assert code is not None
     found: dict[str, Any] = {}
-    exec(code[1], found)  # noqa: S102 - the guide's
+    exec(block("docs/guides/routing.md", "python", "def forward_to"), found)  # noqa: S102 - the guide's
     answer = {"name": name, "is_leader": leads}
     if expected is ValueError:
         with pytest.raises(ValueError, match="nobody leads"):
             found["forward_to"](answer)
     else:
         assert found["forward_to"](answer) == expected
-
-
-@pytest.mark.parametrize("path", sorted(GUIDES.glob("*.md")), ids=lambda path: path.name)
-def test_no_guide_shows_a_prestop_hook(path: Path) -> None:
-    """It runs when the Pod's end begins, while the application still works: too early to release anything (KEP-753)."""
-    assert "preStop:" not in path.read_text(encoding="utf-8")

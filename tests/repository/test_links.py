@@ -8,18 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.texts import ROOT, texts
+from tests.support.texts import ROOT, texts, without_blocks
 from tools.site import outward, repository
 
 FILES = sorted({*texts(), *(ROOT / ".github").rglob("*.md")})
 _LINK = re.compile(r"\]\(<?([^)\s>]+)>?\)")
-_FENCED = re.compile(r"^[ \t]*```.*?^[ \t]*```[ \t]*$", re.DOTALL | re.MULTILINE)
 
 
 @cache
 def anchors(page: Path) -> frozenset[str]:
     """The headings of a page as anchors, where GitHub and MkDocs make the same one."""
-    text = _FENCED.sub("", page.read_text(encoding="utf-8"))
+    text = without_blocks(page.read_text(encoding="utf-8"))
     found = set()
     for heading in re.findall(r"^#{1,6} (.+)$", text, re.MULTILINE):
         plain = re.sub(r"\[([^\]]*)\]\([^)]*\)|[`*]", r"\1", heading).strip().lower()
@@ -33,7 +32,7 @@ def anchors(page: Path) -> frozenset[str]:
 
 def broken(page: Path) -> Iterator[str]:
     """The links of a page that lead nowhere."""
-    for link in _LINK.findall(_FENCED.sub("", page.read_text(encoding="utf-8"))):
+    for link in _LINK.findall(without_blocks(page.read_text(encoding="utf-8"))):
         if re.match("[a-z]+:", link):
             continue
         path, _, anchor = link.partition("#")

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.texts import without_blocks
+
 ROOT = Path(__file__).resolve().parents[2]
 AVERAGE_WORDS = 18
 MOST_WORDS = 30
@@ -22,7 +24,6 @@ PAGES = [
     ),
 ]
 README_LINES = 150
-_FENCED = re.compile(r"^[ \t]*```.*?^[ \t]*```[ \t]*$", re.DOTALL | re.MULTILINE)
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _CODE = re.compile(r"`[^`\n]+`")
 _LINK = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
@@ -33,7 +34,7 @@ _WORD = re.compile(r"[^\s*|·—-]*[A-Za-z0-9][^\s*|·—]*")
 
 def sentences(text: str) -> list[str]:
     """The sentences of Markdown, code counted as one word. A paragraph, an item, a cell and a heading each end one."""
-    text = _LINK.sub(r"\1", _CODE.sub("Code", _COMMENT.sub("", _FENCED.sub("\n\n", text))))
+    text = _LINK.sub(r"\1", _CODE.sub("Code", _COMMENT.sub("", without_blocks(text))))
     text = re.sub(r"^#+ .*$", lambda heading: f"\n{heading[0].lstrip('#')}\n", text, flags=re.MULTILINE)
     text = re.sub(r"^[ \t]*\|.*$", lambda row: "\n" + "\n\n".join(re.split(r"(?<!\\)\|", row[0])) + "\n", text, flags=re.MULTILINE)
     paragraphs = re.split(r"\n\s*\n", _ITEM.sub("\n\n", text))

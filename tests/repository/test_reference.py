@@ -17,6 +17,7 @@ from sidecar.runtime.leadership import Answer
 from sidecar.settings.declaration import GROUPS, NAMES, Settings, flag, variable
 from sidecar.settings.in_force import LONGEST_USUAL_DRAIN_SECONDS
 from tests.support.given import load
+from tests.support.texts import blocks
 from tools import reference
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -107,7 +108,7 @@ def test_help_and_the_settings_page_say_which_grace_period_a_drain_needs() -> No
 
 def test_the_answer_shown_has_every_field_of_an_answer() -> None:
     """In its order."""
-    (shown,) = re.findall(r"<!-- answer: GET /leader -->\n```json\n(.*?)```", HTTP, re.DOTALL)
+    (shown,) = (each.text for each in blocks("docs/reference/http.md") if each.mark == "answer: GET /leader")
     assert list(json.loads(shown)) == [field.name for field in fields(Answer)]
 
 

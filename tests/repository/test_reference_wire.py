@@ -11,6 +11,7 @@ from sidecar.election.record import HolderPod, Term
 from sidecar.features import lease_events, pod_fields, retry, rollout_handover
 from sidecar.runtime import elector, standby
 from tests.repository.test_reference import PAGES, chapter, rows
+from tests.support.texts import block
 
 PAGE: Final = PAGES["wire-format.md"]
 ANNOTATIONS: Final = (
@@ -24,8 +25,7 @@ ANNOTATIONS: Final = (
 
 def shown() -> dict[str, Any]:
     """The Lease on the page."""
-    (block,) = re.findall(r"<!-- tested by: tests/repository/test_reference_wire\.py -->\n```yaml\n(.*?)```", PAGE, re.DOTALL)
-    lease: dict[str, Any] = yaml.load(block, yaml.BaseLoader)  # noqa: S506 - it makes strings only, as JSON has times
+    lease: dict[str, Any] = yaml.load(block("docs/reference/wire-format.md", "yaml"), yaml.BaseLoader)  # noqa: S506 - it makes strings only, as JSON has times
     lease["spec"] |= {field: int(lease["spec"][field]) for field in ("leaseDurationSeconds", "leaseTransitions")}
     return lease
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from sidecar import __version__
-from tests.support.texts import ROOT, shown, texts, without_yaml
+from tests.support.texts import ROOT, YAML, manifests, texts, without_blocks
 
 MANIFESTS = sorted((ROOT / "k8s").rglob("*.yaml"))
 NAMED = re.compile(r"(?<![\w./-])((?:[\w-]+\.[\w.-]+(?::\d+)?/)(?:[\w-]+/)*leader-sidecar|curlimages/curl)(?::([\w.-]*\w))?")
@@ -49,7 +49,7 @@ def faults(document: Any) -> list[str]:
 
 def test_every_image_in_the_yaml_of_the_texts_has_a_fixed_tag() -> None:
     """The sidecar's has this version."""
-    assert [(str(block), fault) for block in shown() for document in block.documents for fault in faults(document)] == []
+    assert [(str(block), fault) for block in manifests() for document in block.documents for fault in faults(document)] == []
 
 
 @pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: str(path.relative_to(ROOT)))
@@ -60,7 +60,7 @@ def test_every_image_in_a_manifest_has_a_fixed_tag(path: Path) -> None:
 
 def test_every_image_in_the_prose_has_a_fixed_tag() -> None:
     """In a command that is to be copied, say."""
-    found = [image for path in texts() for image in NAMED.findall(without_yaml(path.read_text(encoding="utf-8")))]
+    found = [image for path in texts() for image in NAMED.findall(without_blocks(path.read_text(encoding="utf-8"), *YAML))]
     assert len(found) > 3
     for name, tag in found:
         assert tag == __version__ if name.endswith("/leader-sidecar") else tag not in {"", "latest"}, f"{name}:{tag}"

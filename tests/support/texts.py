@@ -10,30 +10,11 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 JSON = dict[str, Any]
-_FENCE = re.compile(r"^([ \t]*)```ya?ml[^\n]*\n(.*?)^\1```", re.DOTALL | re.MULTILINE)
-
+YAML = ("yaml", "yml")
 _BLOCK = re.compile(r"^([ \t]*)```([^\n`]*)\n(.*?)^\1```[ \t]*$", re.DOTALL | re.MULTILINE)
 _MARK = re.compile(r"<!-- ([^\n]*?) -->[ \t]*\n\s*\Z")
-
-
-@dataclass(frozen=True)
-class Shown:
-    """A block of YAML in a text."""
-
-    file: str
-    """Below the repository's root."""
-    heading: str
-    """The chapter that it stands in."""
-    text: str
-    """As written."""
-
-    @property
-    def documents(self) -> list[Any]:
-        """What it says."""
-        return [found for found in yaml.safe_load_all(self.text) if found is not None]
-
-    def __str__(self) -> str:
-        return f"{self.file}: {self.heading}"
+_HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+_TITLE = re.compile(r' title="([^"]+)"')
 
 
 @dataclass(frozen=True)
@@ -44,15 +25,24 @@ class Block:
     """Below the repository's root."""
     line: int
     """Of its first fence, from 1 on."""
+    heading: str
+    """The chapter that it stands in."""
     language: str
     """The first word behind the fence; "" for none."""
+    title: str
+    """The title behind the language; "" for none."""
     mark: str
     """How the block is checked, from the HTML comment before it: see CONTRIBUTING.md. "" for none."""
     text: str
-    """As written, less the indent of its fence."""
+    """As written, less the indent of its fence, and without a line break at its end."""
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}"
+
+    @property
+    def documents(self) -> list[Any]:
+        """Of a block of YAML: what it says."""
+        return [found for found in yaml.safe_load_all(self.text) if found is not None]
 
     @property
     def commands(self) -> list[tuple[str, str]]:
@@ -68,43 +58,47 @@ class Block:
         return found
 
 
-def blocks() -> list[Block]:
-    """Every fenced block that a user may copy: of the README, docs/ and k8s/."""
-    found = []
-    for path in texts():
-        file = path.relative_to(ROOT).as_posix()
-        if file != "README.md" and not file.startswith(("docs/", "k8s/")):
-            continue
-        text = path.read_text(encoding="utf-8")
-        for block in _BLOCK.finditer(text):
-            mark = _MARK.search(text[: block.start()])
-            lines = [line.removeprefix(block[1]) for line in block[3].splitlines()]
-            words = (*block[2].split(), "")
-            found.append(Block(file, text.count("\n", 0, block.start()) + 1, words[0], mark[1] if mark else "", "\n".join(lines)))
-    return found
-
-
 def texts() -> list[Path]:
     """Every text for people."""
     folders = ("docs", "k8s", "examples", "demo", "image")
     return sorted([*ROOT.glob("*.md"), *(path for folder in folders for path in (ROOT / folder).rglob("*.md"))])
 
 
-def shown() -> list[Shown]:
+def blocks(file: str = "") -> list[Block]:
+    """Every fenced block of the texts, or of one of them."""
+    return [block for path in ([ROOT / file] if file else texts()) for block in _blocks(path)]
+
+
+def block(file: str, language: str, begins: str = "") -> str:
+    """The text of the one block of a file that is of that language and begins so, with a line break at its end."""
+    (found,) = (each.text for each in blocks(file) if each.language == language and each.text.lstrip().startswith(begins))
+    return f"{found}\n"
+
+
+def manifests() -> list[Block]:
     """Every block of YAML in the texts."""
-    found = []
-    for path in texts():
-        text = path.read_text(encoding="utf-8")
-        for block in _FENCE.finditer(text):
-            heading = re.findall(r"^#+ (.+)$", without_yaml(text[: block.start()]), re.MULTILINE)[-1]
-            lines = (line.removeprefix(block[1]) for line in block[2].splitlines())
-            found.append(Shown(str(path.relative_to(ROOT)), heading, "\n".join(lines)))
-    return found
+    return [each for each in blocks() if each.language in YAML]
 
 
-def without_yaml(text: str) -> str:
-    """A text less its blocks of YAML."""
-    return _FENCE.sub("", text)
+def without_blocks(text: str, *languages: str) -> str:
+    """A text less its fenced blocks, or less those of some languages."""
+    return _BLOCK.sub(lambda found: "" if not languages or found[2].partition(" ")[0] in languages else found[0], text)
+
+
+def _blocks(path: Path) -> Iterator[Block]:
+    text = path.read_text(encoding="utf-8")
+    for found in _BLOCK.finditer(text):
+        before, indent, info = text[: found.start()], found[1], found[2]
+        mark, title = _MARK.search(before), _TITLE.search(info)
+        yield Block(
+            file=path.relative_to(ROOT).as_posix(),
+            line=before.count("\n") + 1,
+            heading=["", *_HEADING.findall(without_blocks(before))][-1],
+            language=info.partition(" ")[0],
+            title=title[1] if title else "",
+            mark=mark[1] if mark else "",
+            text="\n".join(line.removeprefix(indent) for line in found[3].splitlines()),
+        )
 
 
 def pods(document: Any) -> Iterator[JSON]:
